@@ -1,0 +1,1 @@
+"""Confide's assistant: answers with proof over a company's own documents."""

@@ -1,0 +1,1 @@
+"""Engines: what turns messages into text. One file an engine."""

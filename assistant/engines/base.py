@@ -1,0 +1,38 @@
+"""The engine protocol: what turns messages into text.
+
+An engine takes messages, never a prompt string: the chat template belongs to whoever owns the
+tokenizer. It is not the assistant: it knows no documents, no citations, no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, Protocol
+
+from assistant.types import GenerateOptions, Message, ModelInfo
+
+
+class Engine(Protocol):
+    """What every engine offers; `tests/assistant/engines/contract.py` holds its laws.
+
+    `stream` yields pieces of text whose concatenation is the answer. It is a generator: closing
+    it stops the generation and frees what it held. It raises only errors of the tree below
+    `EngineError`: `EngineTimeout` past `options.time_limit_s`, `AdapterUnsupported` for an adapter
+    it cannot host, `EngineUnavailable` for anything else that went wrong.
+    """
+
+    name: str
+    location: Literal["local", "remote"]
+    model: ModelInfo
+
+    def count_tokens(self, text: str) -> int:
+        """The number of tokens of a text, by the model's own tokenizer where it is at hand."""
+        ...
+
+    def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
+        """The answer to the last message, piece by piece."""
+        ...
+
+    def close(self) -> None:
+        """Frees the model. The engine cannot be used after."""
+        ...

@@ -1,0 +1,79 @@
+"""The assistant's errors: each message says what happened and what to do next.
+
+ConfideError
+├── BadInput                 the caller's to mend; exit code 2
+│   ├── SettingsError        a setting is wrong or does not exist
+│   ├── UnknownName          no such engine, embedder, collection ...; says "did you mean"
+│   └── DocumentRefused      a file that cannot be read, and why
+├── EngineError              the language model failed; the answer falls back to quotes
+│   ├── EngineTimeout
+│   ├── EngineUnavailable
+│   └── AdapterUnsupported   this engine cannot host adapters, or not this one
+├── ModelNotReady            the weights are not on this machine yet
+├── IndexMismatch            an index and its manifest disagree; rebuilt from the store
+└── StoreError
+    └── StoreBusy            another server holds this data folder
+"""
+
+from __future__ import annotations
+
+
+class ConfideError(Exception):
+    """Root of the tree. `hint` is the next thing to do, a command where there is one."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{message} {hint}".strip())
+
+
+class BadInput(ConfideError):
+    """The caller's input is wrong; nothing was changed."""
+
+    exit_code = 2
+
+
+class SettingsError(BadInput):
+    """A setting has a wrong value, or there is no such setting."""
+
+
+class UnknownName(BadInput):
+    """There is nothing by this name."""
+
+
+class DocumentRefused(BadInput):
+    """A file cannot be read as a document."""
+
+
+class EngineError(ConfideError):
+    """The language model could not answer."""
+
+
+class EngineTimeout(EngineError):
+    """The language model took longer than its limit."""
+
+
+class EngineUnavailable(EngineError):
+    """The language model, or the server that holds it, cannot be reached or loaded."""
+
+
+class AdapterUnsupported(EngineError):
+    """The engine cannot host this adapter."""
+
+
+class ModelNotReady(ConfideError):
+    """The model's weights are not on this machine."""
+
+
+class IndexMismatch(ConfideError):
+    """An index does not belong to its manifest, or is damaged."""
+
+
+class StoreError(ConfideError):
+    """The database refused."""
+
+
+class StoreBusy(StoreError):
+    """The data folder belongs to a running server."""

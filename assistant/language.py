@@ -1,0 +1,151 @@
+"""What a text is made of: its language, its sentences, its words. Pure.
+
+Sentences are returned as spans, so that a quote stays byte-exact. Language detection is lingua's
+(n-gram models, offline); words of Chinese are character pairs, which search well without a
+dictionary and split the same way in a question and in a passage.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lingua import LanguageDetector
+
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
+_KANA = re.compile(r"[\u3040-\u30ff]")
+_LETTER = re.compile(r"[^\W\d_]")
+_CJK_RUN = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+|[^\W_]+(?:[.,'’\-][^\W_]+)*")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|etc|approx|incl|excl|max|min|no|nr|vs|mr|mrs|ms|dr|st|inc|ltd|co|fig|sec|art|tel|est)|\b[A-Za-z])\.$",
+    re.IGNORECASE,
+)
+# A sentence ends at 。！？ anywhere, at . ! ? before white space, and at a line that is blank or starts a list or a field.
+_BREAK = re.compile(
+    r"[。！？；](?:[”’」』）\"')\]])*|[.!?]+(?:[\"'”’)\]])*(?=\s|$)|\n[ \t]*\n|\n(?=[ \t]*(?:[-*•·|#]|\d+[.)、]))|\n"
+)
+_STOPWORDS = frozenset(
+    """a an the is are was were be been being am do does did doing done have has had having i me my mine we us our you your
+    yours he him his she her it its they them their this that these those who whom whose which what when where why how
+    of to in on at by for from with without about into onto over under as or and but if then than so not no nor too very
+    can could will would shall should may might must just also there here any some all each every more most other such
+    only own same s t re ve ll d m please hi hello hey thanks thank ok okay tell know want need like get got let
+    much many long""".split()
+)
+
+
+def detect(text: str, *, default: str = "en") -> str:
+    """The ISO 639-1 code of the text's language; `default` where it is too short to tell.
+
+    >>> detect("可以退货吗？"), detect("Do I get the delivery costs back?")
+    ('zh', 'en')
+    """
+    letters = len(_LETTER.findall(text))
+    if not letters:
+        return default
+    if _KANA.search(text):
+        return "ja"
+    han = len(_HAN.findall(text))
+    if han / letters > 0.25:  # one Han character weighs several Latin letters; brand names stay Latin
+        return "zh"
+    if letters < 12 and text.isascii():
+        return default
+    ranked = _detector().compute_language_confidence_values(text)
+    if not ranked:
+        return default
+    best = ranked[0]
+    code = best.language.iso_code_639_1.name.lower()
+    sure = best.value > (0.5 if letters >= 60 else 0.8)
+    return code if sure else default
+
+
+@functools.cache
+def _detector() -> LanguageDetector:
+    from lingua import Language, LanguageDetectorBuilder
+
+    known = "ARABIC CHINESE DUTCH ENGLISH FRENCH GERMAN ITALIAN JAPANESE KOREAN POLISH PORTUGUESE RUSSIAN SPANISH THAI TURKISH"
+    languages = [getattr(Language, name) for name in known.split()]
+    return LanguageDetectorBuilder.from_languages(*languages).with_low_accuracy_mode().build()
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """The (start, end) spans of the sentences, in order, without the white space around them.
+
+    >>> [("Ships in 2.5 days. Free over 50 EUR.")[a:b] for a, b in sentences("Ships in 2.5 days. Free over 50 EUR.")]
+    ['Ships in 2.5 days.', 'Free over 50 EUR.']
+    """
+    spans: list[tuple[int, int]] = []
+    start = 0
+    for found in _BREAK.finditer(text):
+        if found.group().startswith("\n"):
+            if not _ends_sentence(text, found):
+                continue
+        elif found.group()[0] == "." and _ABBREVIATION.search(text, start, found.end()):
+            continue
+        _add(spans, text, start, found.end())
+        start = found.end()
+    _add(spans, text, start, len(text))
+    return spans
+
+
+def _ends_sentence(text: str, found: re.Match[str]) -> bool:
+    """Whether a line break ends a sentence: not where a wrapped line goes on in lower case."""
+    if found.group().count("\n") > 1:
+        return True
+    rest = text[found.end() : found.end() + 40].lstrip(" \t")
+    if re.match(r"[-*•·|#]|\d+[.)、]", rest):
+        return True
+    before = text[: found.start()].rstrip()
+    line = before.rpartition("\n")[2]
+    if rest[:1].islower() or (before[-1:] in {",", "，", "、"}):
+        return False
+    return not (len(line) > 60 and before[-1:].isalnum())  # a long line without an end is wrapped
+
+
+def _add(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
+    piece = text[start:end]
+    left = len(piece) - len(piece.lstrip())
+    right = len(piece.rstrip())
+    if right > left:
+        spans.append((start + left, start + right))
+
+
+def words(text: str) -> list[str]:
+    """The searchable terms: lower-case words and numbers; character pairs of Chinese and Japanese.
+
+    >>> words("Tents from 99.50 EUR"), words("退货期限")
+    (['tents', 'from', '99.50', 'eur'], ['退货', '货期', '期限'])
+    """
+    terms: list[str] = []
+    for token in _WORD.findall(unicodedata.normalize("NFKC", text).lower()):
+        if _CJK_RUN.fullmatch(token):
+            terms += [token[i : i + 2] for i in range(len(token) - 1)] or [token]
+        else:
+            terms.append(token.replace("’", "'"))
+    return terms
+
+
+def content_words(text: str) -> list[str]:
+    """`words` without the ones that say nothing of the subject, plurals folded.
+
+    >>> content_words("Do I get the delivery costs back?")
+    ['delivery', 'cost', 'back']
+    """
+    return [stem(word) for word in words(text) if word not in _STOPWORDS and (len(word) > 1 or word.isdigit())]
+
+
+def stem(word: str) -> str:
+    """A light English stem (Harman's s-stemmer): only plurals, so that unlike words stay apart."""
+    if not word.isascii() or len(word) < 4:
+        return word
+    if word.endswith("ies") and not word.endswith(("eies", "aies")):
+        return word[:-3] + "y"
+    if word.endswith("es") and not word.endswith(("aes", "ees", "oes")):
+        return word[:-1]
+    if word.endswith("s") and not word.endswith(("us", "ss")):
+        return word[:-1]
+    return word

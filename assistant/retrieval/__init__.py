@@ -1,0 +1,1 @@
+"""Retrieval: files to documents, documents to passages, questions to passages."""

@@ -1,0 +1,220 @@
+"""All settings: defaults < confide.toml < CONFIDE_* environment < command line flags.
+
+The only reader of the environment and of the settings file. `CONFIDE_SERVER__PORT=8000` is
+`[server] port = 8000` of confide.toml is `settings.server.port`. At most 60 fields in all.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from assistant.errors import SettingsError
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ModelSettings(BaseModel):
+    """[model]: which language model answers, and how."""
+
+    model_config = _FROZEN
+
+    engine: str = "auto"
+    """hf, remote, echo, or auto: remote where [remote] url is set, else hf."""
+    name: str = "smollm2-135m"
+    """A name of `models list`, a Hugging Face id that was pulled, a local folder, or a GGUF file."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the model runs; auto takes cuda, then mps, then cpu."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format of the weights; auto is bfloat16 on a GPU and what measures faster on a CPU."""
+    max_new_tokens: int = Field(default=160, ge=1, le=4096)
+    """The longest text the model may write for one answer."""
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+    """0 takes the likeliest token each time."""
+    time_limit_s: float = Field(default=30.0, gt=0)
+    """After so many seconds of generation the answer falls back to quotes."""
+    shape: Literal["auto", "quotes", "quote-first", "free"] = "auto"
+    """How an answer is made: quotes alone, quotes then checked sentences, or checked sentences."""
+
+
+class RemoteSettings(BaseModel):
+    """[remote]: an OpenAI-compatible server (vLLM, llama-server, Ollama ...)."""
+
+    model_config = _FROZEN
+
+    url: str = ""
+    """The base URL, with /v1. Empty: no remote server is used."""
+    model: str = ""
+    """The model's name on that server."""
+    api_key: SecretStr = SecretStr("")
+    """Its key, where it wants one."""
+    context_tokens: int = Field(default=8192, ge=512)
+    """The window of that model."""
+    languages: tuple[str, ...] = ()
+    """Languages the model writes well; empty = all."""
+
+
+class RetrievalSettings(BaseModel):
+    """[retrieval]: how passages are cut and found."""
+
+    model_config = _FROZEN
+
+    embedder: str = "auto"
+    """minilm, use-multilingual, a sentence-transformers name or path, or auto: by the collection's language."""
+    top_k: int = Field(default=5, ge=1, le=50)
+    """How many passages an answer may draw on."""
+    passage_chars: int = Field(default=700, ge=100, le=8000)
+    """The longest passage, in characters of English (a Chinese character counts as three)."""
+    fusion: Literal["auto", "on", "off"] = "auto"
+    """Whether dense and BM25 lists are fused; auto decides by what was measured for the embedder."""
+    reranker: str = ""
+    """A cross-encoder (a sentence-transformers name or path); empty = none."""
+    threshold: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Least support for an answer; unset = the one calibrated for the embedder."""
+
+
+class IngestSettings(BaseModel):
+    """[ingest]: limits of the worker process that reads files."""
+
+    model_config = _FROZEN
+
+    max_file_mb: int = Field(default=50, ge=1)
+    """A larger file is refused."""
+    max_text_mb: int = Field(default=20, ge=1)
+    """A file whose text is larger than this is refused."""
+    memory_mb: int = Field(default=1500, ge=256)
+    """Memory of the worker that reads files."""
+    seconds_per_file: float = Field(default=60.0, gt=0)
+    """A file that takes longer to read is refused."""
+
+
+class ServerSettings(BaseModel):
+    """[server]: the web server."""
+
+    model_config = _FROZEN
+
+    host: str = "127.0.0.1"
+    """The address to listen on; 0.0.0.0 for all (put TLS in front)."""
+    port: int = Field(default=7860, ge=0, le=65535)
+    """The port to listen on."""
+    open_browser: bool = True
+    """Open the page in a browser where there is one."""
+    admin_password: SecretStr = SecretStr("")
+    """Opens the Documents page. Empty: a random one is made at first start and kept in the data folder."""
+    allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
+    """Host names this server answers to."""
+    cors_origins: tuple[str, ...] = ()
+    """Sites whose pages may call the API."""
+    frame_ancestors: tuple[str, ...] = ()
+    """Sites that may show the page in a frame."""
+    max_body_mb: int = Field(default=60, ge=1)
+    """The largest upload; other requests are held to 1 MB."""
+    requests_per_minute: int = Field(default=60, ge=1)
+    """Questions per visitor and minute."""
+    queue_size: int = Field(default=32, ge=1)
+    """Questions that may wait; more are turned away with a clear message."""
+    concurrency: int = Field(default=2, ge=1)
+    """Questions answered at once."""
+    session_days: int = Field(default=30, ge=1)
+    """How long a visitor's conversations stay reachable from the same browser."""
+
+
+class Settings(BaseSettings):
+    """The whole. Frozen: a change is a new object."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        env_prefix="CONFIDE_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        nested_model_default_partial_update=True,
+    )
+
+    data_dir: Path = Path("data")
+    """Everything Confide writes: store, indexes, models, keys."""
+    tenant: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    """The company whose collections are served."""
+    collection: str = Field(default="shop", pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    """The collection that is asked when none is named."""
+    language: Literal["auto", "en", "zh"] = "auto"
+    """The language of the page and of the command line."""
+    model: ModelSettings = ModelSettings()
+    remote: RemoteSettings = RemoteSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    ingest: IngestSettings = IngestSettings()
+    server: ServerSettings = ServerSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then the environment, then the file: the first that has a value wins."""
+        file = TomlConfigSettingsSource(settings_cls, toml_file=settings_file())
+        return init_settings, env_settings, file
+
+
+def settings_file() -> Path:
+    """Where the settings file is: CONFIDE_SETTINGS, or confide.toml in the current folder."""
+    return Path(os.environ.get("CONFIDE_SETTINGS", "confide.toml"))
+
+
+def load_settings(**flags: Any) -> Settings:
+    """The settings in force. `flags` are what the command line says, nested like the fields.
+
+    Raises:
+        SettingsError: lists everything that is wrong, each with its name.
+    """
+    if "CONFIDE_SETTINGS" in os.environ and not settings_file().is_file():
+        raise SettingsError(f"There is no settings file {settings_file()}.", hint="Mend or unset CONFIDE_SETTINGS.")
+    unknown = [name for name in os.environ if name.startswith("CONFIDE_") and not _is_known(name)]
+    if unknown:
+        raise SettingsError(
+            f"The environment has {', '.join(sorted(unknown))}, which Confide does not know.",
+            hint="`confide doctor --settings` lists all settings.",
+        )
+    try:
+        return Settings(**flags)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors()
+        )
+        raise SettingsError(
+            f"Settings are wrong: {problems}.", hint="`confide doctor --settings` lists them."
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{settings_file()} is not TOML: {error}.") from error
+
+
+def describe() -> list[tuple[str, str, str]]:
+    """(name, default, what it is) of every setting, in order."""
+    rows: list[tuple[str, str, str]] = []
+    for name, field in Settings.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            rows += [
+                (f"{name}.{inner}", str(part.default), part.description or "")
+                for inner, part in kind.model_fields.items()
+            ]
+        else:
+            rows.append((name, str(field.default), field.description or ""))
+    return rows
+
+
+def _is_known(variable: str) -> bool:
+    """Whether an environment variable is a setting, or one of the two that are read elsewhere."""
+    if variable in {"CONFIDE_SETTINGS", "CONFIDE_EVAL_DATA"}:
+        return True
+    path = variable.removeprefix("CONFIDE_").lower().replace("__", ".")
+    return path in {name for name, _, _ in describe()}

@@ -1,0 +1,1 @@
+"""Federation: the floor of many companies. It may import assistant and privacy."""

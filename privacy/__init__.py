@@ -1,0 +1,1 @@
+"""Privacy: the lowest floor. It imports nothing of ours."""
