@@ -24,16 +24,16 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|approx|incl|excl|max|min|no|nr|vs|mr|mrs|ms|dr|st|inc|ltd|co|fig|sec|art|tel|est)|\b[A-Za-z])\.$",
     re.IGNORECASE,
 )
-# A sentence ends at 。！？ anywhere, at . ! ? before white space, and at a line that is blank or starts a list or a field.
+# A sentence ends at 。！？ anywhere, at . ! ? before white space, and at a blank line or one that starts a list.
 _BREAK = re.compile(
     r"[。！？；](?:[”’」』）\"')\]])*|[.!?]+(?:[\"'”’)\]])*(?=\s|$)|\n[ \t]*\n|\n(?=[ \t]*(?:[-*•·|#]|\d+[.)、]))|\n"
 )
 _STOPWORDS = frozenset(
-    """a an the is are was were be been being am do does did doing done have has had having i me my mine we us our you your
-    yours he him his she her it its they them their this that these those who whom whose which what when where why how
+    """a an the is are was were be been being am do does did doing done have has had having i me my mine we us our
+    you your yours he him his she her it its they them their this that these those who whom whose which what when where why how
     of to in on at by for from with without about into onto over under as or and but if then than so not no nor too very
-    can could will would shall should may might must just also there here any some all each every more most other such
-    only own same s t re ve ll d m please hi hello hey thanks thank ok okay tell know want need like get got let
+    can could will would shall should may might must just also there here any some all each every more most other
+    such only own same s t re ve ll d m please hi hello hey thanks thank ok okay tell know want need like get got let
     much many long""".split()
 )
 
@@ -67,8 +67,8 @@ def detect(text: str, *, default: str = "en") -> str:
 def _detector() -> LanguageDetector:
     from lingua import Language, LanguageDetectorBuilder
 
-    known = "ARABIC CHINESE DUTCH ENGLISH FRENCH GERMAN ITALIAN JAPANESE KOREAN POLISH PORTUGUESE RUSSIAN SPANISH THAI TURKISH"
-    languages = [getattr(Language, name) for name in known.split()]
+    known = "ARABIC CHINESE DUTCH ENGLISH FRENCH GERMAN ITALIAN JAPANESE KOREAN POLISH PORTUGUESE RUSSIAN SPANISH THAI"
+    languages = [getattr(Language, name) for name in [*known.split(), "TURKISH"]]
     return LanguageDetectorBuilder.from_languages(*languages).with_low_accuracy_mode().build()
 
 
