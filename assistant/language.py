@@ -19,7 +19,8 @@ _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 _KANA = re.compile(r"[\u3040-\u30ff]")
 _LETTER = re.compile(r"[^\W\d_]")
 _CJK_RUN = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+|[^\W_]+(?:[.,'’\-][^\W_]+)*")
+_PLAIN = r"[^\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+"  # "2015年" is a number and a character
+_WORD = re.compile(rf"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+|{_PLAIN}(?:[.,'’\-]{_PLAIN})*")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|approx|incl|excl|max|min|no|nr|vs|mr|mrs|ms|dr|st|inc|ltd|co|fig|sec|art|tel|est)|\b[A-Za-z])\.$",
     re.IGNORECASE,

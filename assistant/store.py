@@ -20,6 +20,7 @@ from sqlalchemy import orm
 from assistant.errors import StoreError
 from assistant.types import (
     CollectionInfo,
+    Company,
     Conversation,
     Document,
     Heading,
@@ -39,6 +40,7 @@ class _Collection(_Base):
     languages: orm.Mapped[str]
     embedder: orm.Mapped[str]
     threshold: orm.Mapped[float]
+    company: orm.Mapped[str]
 
 
 class _Document(_Base):
@@ -166,6 +168,7 @@ class Store:
                     languages=",".join(info.languages),
                     embedder=info.embedder,
                     threshold=info.threshold,
+                    company=json.dumps(dataclasses.asdict(info.company), ensure_ascii=False),
                 )
             )
 
@@ -337,6 +340,7 @@ class Store:
             languages=tuple(filter(None, row.languages.split(","))),
             embedder=row.embedder,
             threshold=row.threshold,
+            company=_to_company(json.loads(row.company)),
             documents=documents or 0,
             passages=passages or 0,
         )
@@ -348,6 +352,11 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "busy_timeout=10000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _to_company(data: dict[str, Any]) -> Company:
+    examples = {language: tuple(questions) for language, questions in data["examples"].items()}
+    return Company(names=data["names"], examples=examples, contact=data["contact"])
 
 
 def _now() -> dt.datetime:

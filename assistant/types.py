@@ -243,10 +243,22 @@ AskEvent = Found | Delta | Done
 
 
 @dataclass(frozen=True, slots=True)
+class Company:
+    """Whose documents they are: names and example questions by language code."""
+
+    names: dict[str, str] = dataclasses.field(default_factory=dict)
+    examples: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    contact: str = ""
+
+    def name(self, language: str) -> str:
+        """The name in a language, else in any, else ""."""
+        return self.names.get(language) or next(iter(self.names.values()), "")
+
+
+@dataclass(frozen=True, slots=True)
 class CollectionInfo:
     """A knowledge base of a tenant and how it is searched.
 
-    `fusion` is True where dense and BM25 lists are fused, False for dense alone;
     `threshold` is the least support that counts as an answer (see `retrieval/reader.py`).
     """
 
@@ -255,6 +267,7 @@ class CollectionInfo:
     languages: tuple[str, ...]
     embedder: str
     threshold: float
+    company: Company = Company()
     documents: int = 0
     passages: int = 0
 

@@ -1,0 +1,91 @@
+"""Messages that are not questions to the documents: greetings, thanks, and the wish for a person.
+
+Rules, not a model: "I want a person" must always be understood, and a question must never be
+taken for chatter. English and Chinese; other languages go to the documents. Pure.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+
+
+class Intent(enum.StrEnum):
+    """What a message wants, where that can be told by its words alone."""
+
+    QUESTION = "question"
+    GREETING = "greeting"
+    THANKS = "thanks"
+    GOODBYE = "goodbye"
+    WHO = "who"
+    PERSON = "person"
+
+
+_PERSON_NOUN = (
+    r"(?:human(?: being)?|(?:real|actual|live) (?:person|human|agent)|person|people|someone|somebody|agent|representative|rep|operator|"
+    r"advis[oe]r|colleague|employee|staff(?: member)?|member of staff|team member|manager|supervisor|customer (?:service|support|care))"
+)
+_PERSON = re.compile(
+    rf"\b(?:speak|talk|chat|write)\s+(?:\w+\s+){{0,2}}?(?:to|with)\s+(?:an?\s+|the\s+|your\s+|some\s+)?(?:\w+\s+)?{_PERSON_NOUN}\b"
+    rf"|\b(?:want|need|like|get|give|have|prefer|looking for)\s+(?:me\s+|to have\s+)?(?:an?\s+|the\s+|some\s+)?(?:real\s+|actual\s+|live\s+)?"
+    r"(?:human(?: being)?|person|agent|representative|operator|live chat)(?:\s+(?:please|now|instead|here|to (?:help|talk|speak|chat)).*)?[\s.!?]*$"
+    rf"|\b(?:connect|transfer|forward|escalate|pass|hand|put)\b.{{0,30}}\b(?:to|with|over|through)\b.{{0,20}}\b{_PERSON_NOUN}\b"
+    rf"|^\W*(?:(?:a\s+)?(?:real\s+|live\s+)?(?:human|person|agent|representative|operator))(?:\s+please)?\W*$"
+    r"|\bnot (?:a |talking to a )?(?:bot|robot|machine)\b.*\b(?:human|person)\b"
+    r"|\b(?:is there|are there|can) (?:an? )?(?:human|real person|real people|someone real)\b"
+    r"|\bhuman (?:agent|help|support|assistance)\b"
+    r"|转(?:接)?(?:到)?(?:人工|真人|客服)|人工(?:客服|服务|座席|坐席|接听)|真人(?:客服|服务)?|(?:要|找|换|叫|需要|想要|请)(?:个|一个|一位|位)?(?:人工|真人|活人)"
+    r"|(?:找|联系|接通)(?:一下)?(?:你们的?)?客服(?:人员)?[吧。！!\s]*$|和(?:真)?人(?:说话|聊|沟通|对话)|(?:跟|和|与)(?:人工|真人|客服)(?:人员)?(?:说|聊|谈|沟通|对话|讲)"
+    r"|^\W*人工\W*$",
+    re.IGNORECASE,
+)  # fmt: skip
+_FILLER = (
+    r"(?:\s*(?:there|again|everyone|all|team|confide|bot|assistant|dear|sir|madam|friend|大家|各位|呀|啊|哈|哦|呢))*"
+)
+_PATTERNS: tuple[tuple[Intent, re.Pattern[str]], ...] = (
+    (
+        Intent.GREETING,
+        re.compile(
+            rf"^\W*(?:hi+|hello+|hey+|hiya|howdy|greetings|good (?:morning|afternoon|evening|day)|你好|您好|嗨|哈喽|哈啰|早上好|下午好|晚上好|早安|在吗|在不在|有人吗){_FILLER}"
+            r"(?:\W+how (?:are|r) (?:you|u)(?: doing)?(?: today)?)?\W*$|^\W*how are you(?: doing)?(?: today)?\W*$",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        Intent.THANKS,
+        re.compile(
+            r"^\W*(?:(?:ok(?:ay)?|great|perfect|super|cool|nice|good|awesome|wonderful|alright|好的?|行|嗯|明白了?|知道了|了解|太好了)\W*)*"
+            r"(?:(?:many\s+)?thanks?(?:\s+(?:you|u|a lot|so much|very much|again|a million|for (?:your|the|all your|that|this)(?: \w+){0,2}))*|thx|ty|cheers|"
+            r"that(?:'s| is) (?:all|great|perfect|helpful|very helpful)|(?:非常|多|太)?(?:感谢|谢谢?)(?:您|你|啦|了|你们)?(?:的?帮助)?)\W*$"
+            r"|^\W*(?:ok(?:ay)?|great|perfect|got it|i see|understood|cool|好的?|行|嗯+|明白了?|知道了|了解了?|收到)\W*$",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        Intent.GOODBYE,
+        re.compile(
+            r"^\W*(?:(?:ok(?:ay)?|thanks?|thank you|好的?|谢谢)\W*)*(?:bye+(?:[\s-]?bye)?|good ?bye|see (?:you|ya)(?: later| soon)?|have a (?:nice|good|great) (?:day|one|evening|weekend)|"
+            r"再见|拜拜|回头见|下次见)\W*$",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        Intent.WHO,
+        re.compile(
+            r"^\W*(?:who|what) are you\W*$|\bare you (?:a |an )?(?:bot|robot|human|real|real person|person|machine|ai|chatbot)\W*$|^\W*what can you do(?: for me)?\W*$"
+            r"|^\W*what(?:'s| is) your name\W*$|^\W*(?:你|您)是(?:谁|什么|机器人|真人|人工智能|ai)\w{0,3}\W*$|^\W*(?:你|您)(?:能|可以|会)(?:做|干)(?:什么|些什么|啥)\W*$|^\W*(?:你|您)叫什么(?:名字)?\W*$",
+            re.IGNORECASE,
+        ),
+    ),
+)  # fmt: skip
+
+
+def intent(message: str) -> Intent:
+    """What the message wants. A wish for a person wins over everything else.
+
+    >>> [intent(text).value for text in ("Hi there!", "谢谢", "I want to talk to a real person", "Do you sell tents?")]
+    ['greeting', 'thanks', 'person', 'question']
+    """
+    if _PERSON.search(message):
+        return Intent.PERSON
+    return next((found for found, pattern in _PATTERNS if pattern.search(message)), Intent.QUESTION)
