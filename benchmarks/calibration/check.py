@@ -34,8 +34,8 @@ def norm(text: str) -> str:
 
 
 class _Blocks(HTMLParser):
-    BLOCK = {"p", "li", "td", "th", "h1", "h2", "h3", "h4", "div", "section", "main", "ul", "ol", "body"}
-    SKIP = {"style", "script", "title", "nav", "head"}
+    BLOCK = frozenset({"p", "li", "td", "th", "h1", "h2", "h3", "h4", "div", "section", "main", "ul", "ol", "body"})
+    SKIP = frozenset({"style", "script", "title", "nav", "head"})
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
