@@ -1,0 +1,19 @@
+"""The front door: `python app.py` serves, `python app.py --help` lists the subcommands.
+
+Not where anything is done: it hands over to `assistant.commands`. Installed, it is `confide`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from assistant.commands import run
+
+
+def main() -> None:
+    """Runs the command line and exits with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""What the command line shows: tables, bars, JSON, remarks. Results on stdout, the rest on stderr.
+
+Not a judge of what is shown. rich is imported when something is drawn, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from assistant.types import Answer, IngestReport, Report
+
+Progress = Callable[[int, int, str], None]
+
+
+def tell(text: str) -> None:
+    """A remark or an error, on stderr."""
+    print(text, file=sys.stderr)
+
+
+def print_json(data: Any) -> None:
+    """One JSON value on stdout, nothing else."""
+    print(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table as wide as the terminal; a pipe gets 200 columns."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE, show_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # a file's name is no markup
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def print_sources(answer: Answer) -> None:
+    """What stands below an answer: its outcome, its quotes, what went wrong."""
+    lines = ["", "", f"[{answer.outcome}]"]
+    for number, citation in enumerate(answer.citations, start=1):
+        where = f"{citation.document}, page {citation.page}" if citation.page else citation.document
+        lines.append(f"  {number}. {where}: “{' '.join(citation.quote.split())}”")
+    if answer.receipt.failed_component:
+        lines.append(f"  failed: {answer.receipt.failed_component}")
+    lines += [f"  note: {note}" for note in answer.receipt.notes]
+    print("\n".join(lines))
+
+
+def print_ingest(report: IngestReport) -> None:
+    """The verdict on each file, then the sums; warnings on stderr."""
+    rows = [(file.name, file.verdict.value, str(file.passages or ""), file.reason) for file in report.files]
+    print_table(("file", "verdict", "passages", "why"), rows)
+    print(f"{report.collection}: {report.documents} documents, {report.passages} passages, {report.seconds:.1f} s")
+    for warning in report.warnings:
+        tell(f"Warning: {warning}")
+
+
+def print_report(report: Report, *, targets: Mapping[str, str] | None = None) -> None:
+    """A report as a table; `targets` (measure -> text) stand beside the values."""
+    rows = []
+    for measure in report.measures:
+        bounds = "" if measure.low is None or measure.high is None else f"{measure.low:.3f} to {measure.high:.3f}"
+        row = [measure.name, f"{measure.value:.4g}", bounds, str(measure.n or "")]
+        rows.append([*row, targets.get(measure.name, "")] if targets else row)
+    columns = ["measure", "value", "95 %", "n"]
+    print_table([*columns, "target"] if targets else columns, rows)
+
+
+@contextlib.contextmanager
+def progress(what: str, *, quiet: bool = False) -> Iterator[Progress | None]:
+    """Calls of (done, of, name) shown as a bar; None where there is no terminal to show it on."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def show(done: int, total: int, name: str) -> None:
+            bar.update(task, completed=done, total=total, description=f"{what} {name}".replace("[", "("))
+
+        yield show
