@@ -349,17 +349,14 @@ def evaluate(
     """Judges the assistant on a golden file of yours."""
     from assistant import evaluate as walk
 
-    rows = walk.read_golden(golden)
     earlier = walk.read_report(compare) if compare else None
     with _assistant(context) as assistant, console.progress("Asking", quiet=as_json) as progress:
-        report, judged = walk.evaluate(rows, assistant, collection=collection, progress=progress, suite=golden.stem)
+        report = walk.evaluate(golden, assistant, collection=collection, progress=progress, details=details)
     if save:
         save.write_text(json.dumps(report.to_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    if details:
-        walk.write_details(details, judged)
     regressions = walk.compare(report, earlier) if earlier else []
     if as_json:
-        console.print_json({**report.to_dict(), "regressions": regressions} if earlier else report.to_dict())
+        console.print_json(report.to_dict())
     else:
         console.print_report(report)
     for regression in regressions:
