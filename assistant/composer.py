@@ -1,0 +1,148 @@
+"""An answer's text from a reading: which quotes lead, and which of the model's sentences may follow.
+
+Nothing here invents text: a piece is either a byte-exact quote or a sentence that passed
+`citations.support`. It is not the walk: it knows no engine, no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from assistant import citations, language
+from assistant.citations import Span
+from assistant.retrieval.reader import Reading, Unit
+from assistant.types import Citation, Passage
+
+MAX_QUOTES = 3
+"""The most places an answer quotes: a customer reads two or three sentences."""
+MAX_QUOTE_CHARS = 600
+"""The most text it quotes, in characters of English (a Chinese character counts as three)."""
+RELATIVE = 0.5
+"""A further sentence is quoted when it is at least so likely to answer, relative to the best."""
+SAME_PASSAGE_RELATIVE = 0.25
+"""The same for a sentence of the passage that leads: its conditions often stand beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of the answer's text and the spans that prove it. `lead` goes before it, uncited."""
+
+    text: str
+    spans: tuple[Span, ...]
+    lead: str = ""
+
+
+def quotes(reading: Reading) -> list[Piece]:
+    """The quotes that answer, the best passage first, each passage's sentences in their own order."""
+    if not reading.units:
+        return []
+    chosen = _choose(reading)
+    pieces: list[Piece] = []
+    for passage_id in dict.fromkeys(unit.span.passage.id for unit in chosen):
+        units = sorted(
+            (unit for unit in chosen if unit.span.passage.id == passage_id), key=lambda unit: unit.span.start
+        )
+        if units[0].record:
+            units = _with_name(units)
+        for number, span in enumerate(_joined(units)):
+            separator = "" if not pieces else ("\n\n" if number == 0 else "\n" if units[0].record else " ")
+            pieces.append(Piece(span.text, (span,), separator))
+    return pieces
+
+
+def _choose(reading: Reading) -> list[Unit]:
+    """The best unit and those nearly as good, within the limits."""
+    best = reading.scores[0]
+    leading = reading.units[0].span.passage.id
+    chosen: list[Unit] = []
+    room = MAX_QUOTE_CHARS
+    for unit, score in zip(reading.units, reading.scores, strict=True):
+        same = unit.span.passage.id == leading
+        if score < best * (SAME_PASSAGE_RELATIVE if same else RELATIVE) or len(chosen) == MAX_QUOTES:
+            continue
+        cost = sum(3 if ord(letter) > 0x2E80 else 1 for letter in unit.span.text)
+        if chosen and (cost > room or _repeats(unit, chosen)):
+            continue
+        chosen.append(unit)
+        room -= cost
+    return chosen
+
+
+def _repeats(unit: Unit, chosen: Iterable[Unit]) -> bool:
+    """Whether a quote says what another one says already: a FAQ and the policy it sums up."""
+    return any(citations.coverage(unit.span.text, other.span.text) > 0.8 for other in chosen)
+
+
+def _with_name(units: list[Unit]) -> list[Unit]:
+    """A record's fields under its first line: a price without its product's name says nothing."""
+    passage = units[0].span.passage
+    name = Span(passage, 0, len(passage.text.split("\n", 1)[0]))
+    return units if units[0].span.start == 0 else [Unit(name, "", units[0].rank, record=True), *units]
+
+
+def _joined(units: Sequence[Unit]) -> Iterator[Span]:
+    """Neighbouring sentences as one span, with the white space between them."""
+    current = units[0].span
+    for unit in units[1:]:
+        between = current.passage.text[current.end : unit.span.start]
+        if between.strip():
+            yield current
+            current = unit.span
+        else:
+            current = Span(current.passage, current.start, unit.span.end)
+    yield current
+
+
+class Sentences:
+    """A stream of text cut into whole sentences: `feed` returns those that have ended."""
+
+    def __init__(self) -> None:
+        self._buffer = ""
+
+    def feed(self, text: str) -> list[str]:
+        """The sentences that this piece completed."""
+        self._buffer += text
+        spans = language.sentences(self._buffer)
+        if len(spans) < 2:
+            return []
+        done = [self._buffer[start:end] for start, end in spans[:-1]]
+        self._buffer = self._buffer[spans[-1][0] :]
+        return done
+
+    def rest(self) -> list[str]:
+        """What is left when the stream has ended."""
+        left, self._buffer = self._buffer, ""
+        return [left[start:end] for start, end in language.sentences(left)]
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A sentence of the model that did not reach the reader, and why."""
+
+    text: str
+    reason: str
+
+
+def checked(sentence: str, passages: Sequence[Passage], said: Sequence[Piece]) -> Piece | Dropped | None:
+    """The sentence with its proof, or why it is dropped; None where it repeats what was said."""
+    sentence = sentence.strip().lstrip("-*•# ").strip()
+    if not language.content_words(sentence):
+        return None
+    verdict = citations.support(sentence, passages)
+    if verdict.span is None:
+        return Dropped(sentence, verdict.reason)
+    if any(citations.coverage(sentence, piece.text) > 0.8 for piece in said):
+        return None
+    return Piece(sentence, (verdict.span,), "\n\n" if said else "")
+
+
+def render(pieces: Iterable[Piece]) -> tuple[str, tuple[Citation, ...]]:
+    """The answer's text and its citations, each with the part of the text it proves."""
+    text = ""
+    cited: list[Citation] = []
+    for piece in pieces:
+        text += piece.lead
+        cited += [span.cite(len(text), len(text) + len(piece.text)) for span in piece.spans]
+        text += piece.text
+    return text, tuple(cited)

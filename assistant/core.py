@@ -1,0 +1,401 @@
+"""The walk ask: a question of a conversation -> Found, Delta ..., Done.
+
+One synchronous generator feeds every face. It composes organs and owns no framework: the page, the
+API and the command line only show what it yields. Text is yielded after it was checked, so what
+a reader sees is never taken back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import functools
+import logging
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from assistant import composer, language, prompts, registry, smalltalk, texts
+from assistant.composer import Dropped, Piece
+from assistant.engines.base import Engine
+from assistant.errors import BadInput, ConfideError, EngineError, EngineTimeout, EngineUnavailable, UnknownName
+from assistant.retrieval.reader import Reader, Reading
+from assistant.retrieval.search import Searcher
+from assistant.settings import Settings
+from assistant.store import Store, Turn
+from assistant.types import (
+    Answer,
+    AskEvent,
+    CollectionInfo,
+    Company,
+    Conversation,
+    Delta,
+    Done,
+    Found,
+    GenerateOptions,
+    Hit,
+    Message,
+    ModelInfo,
+    Outcome,
+    Passage,
+    Receipt,
+    Usage,
+)
+
+MAX_QUESTION_CHARS = 4000
+_log = logging.getLogger(__name__)
+_SMALL_TALK = {
+    smalltalk.Intent.GREETING: "greeting",
+    smalltalk.Intent.THANKS: "thanks",
+    smalltalk.Intent.GOODBYE: "goodbye",
+    smalltalk.Intent.WHO: "who",
+}
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An answer in the making: what was found, what was said, what is worth a note."""
+
+    question: str
+    info: CollectionInfo
+    language: str
+    query: str = ""
+    started: float = field(default_factory=time.perf_counter)
+    hits: tuple[Hit, ...] = ()
+    pieces: list[Piece] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    outcome: Outcome = Outcome.ANSWERED
+    support: float = 0.0
+    shape: str = "none"
+    usage: Usage = Usage()
+    failed: str | None = None
+    adapter: str | None = None
+
+    def say(self, key: str) -> Delta:
+        """One of the product's own texts."""
+        company = self.info.company.name(self.language) or texts.say("this_company", self.language)
+        return self.add(Piece(texts.say(key, self.language, company=company), (), "\n\n" if self.pieces else ""))
+
+    def add(self, piece: Piece) -> Delta:
+        """Adds a piece to the answer and returns what the reader sees of it."""
+        self.pieces.append(piece)
+        return Delta(piece.lead + piece.text)
+
+
+class Assistant:
+    """A company's assistant over one data folder. Thread-safe; close it when done."""
+
+    def __init__(self, *, settings: Settings, store: Store, searcher: Searcher, engine: Engine | None = None) -> None:
+        self.settings = settings
+        self.store = store
+        self.searcher = searcher
+        self._engine = engine
+        self._engine_lock = threading.Lock()
+        self._readers: dict[str, Reader] = {}
+
+    @classmethod
+    def open(cls, settings: Settings) -> Assistant:
+        """The assistant of a data folder. The language model is loaded at the first answer, or by `warm`."""
+        store = Store.open(settings.data_dir)
+        return cls(settings=settings, store=store, searcher=Searcher(store, settings))
+
+    @property
+    def engine(self) -> Engine:
+        """The language model's engine, loaded at first use.
+
+        Raises:
+            EngineUnavailable: it cannot be loaded; the message says what to do.
+        """
+        with self._engine_lock:
+            if self._engine is None:
+                try:
+                    self._engine = registry.resolve("engines", engine_name(self.settings))(self.settings)
+                except EngineError:
+                    raise
+                except ConfideError as error:
+                    raise EngineUnavailable(error.message, hint=error.hint) from error
+            return self._engine
+
+    def warm(self) -> None:
+        """Loads the model and the collection's index, so that the first customer does not wait."""
+        with contextlib.suppress(EngineError):
+            _ = self.engine
+        info = self.store.collection(self.settings.tenant, self.settings.collection)
+        if info and info.passages:
+            hits = self.searcher.search(info.tenant, info.name, "hello", 1)
+            self._reader(info).read("hello", hits)
+
+    def close(self) -> None:
+        """Frees the model and closes the store."""
+        if self._engine is not None:
+            self._engine.close()
+        self.store.close()
+
+    def company(self, collection: str | None = None) -> Company:
+        """Whose documents a collection holds; an empty `Company` where nobody said."""
+        return self._collection(collection).company
+
+    def ask(
+        self,
+        conversation: Conversation,
+        question: str,
+        *,
+        collection: str | None = None,
+        adapter: str | None = None,
+        client_id: str | None = None,
+    ) -> Iterator[AskEvent]:
+        """Answers a question of a conversation: `Found`, then `Delta`s, then exactly one `Done`.
+
+        A conversation with a customer is kept in the store, the question before the answer is
+        made; `client_id` makes a repeated call store it once. Closing the generator stops the model
+        and keeps what was said so far.
+
+        Raises:
+            BadInput: the question is empty or longer than MAX_QUESTION_CHARS.
+            UnknownName: there is no such collection.
+        """
+        question = question.strip()
+        if not question:
+            raise BadInput("The question is empty.", hint="Ask something.")
+        if len(question) > MAX_QUESTION_CHARS:
+            raise BadInput(f"The question has {len(question)} characters; at most {MAX_QUESTION_CHARS} are read.")
+        info = self._collection(collection)
+        fallback = info.languages[0] if len(info.languages) == 1 else "en"
+        draft = _Draft(question, info, language.detect(question, default=fallback), adapter=adapter)
+        self._keep(conversation, info, client_id or uuid.uuid4().hex, Message("user", question), None)
+        answer_id = uuid.uuid4().hex
+        done = False
+        try:
+            yield from self._walk(conversation.with_message(Message("user", question)), draft)
+            answer = self._answer(answer_id, draft)
+            self._keep(conversation, info, answer_id, Message("assistant", answer.text), answer)
+            done = True
+            yield Done(answer)
+        finally:
+            if not done and draft.pieces:  # the reader stopped it, or something broke: keep what was seen
+                draft.notes.append("stopped before its end")
+                answer = self._answer(answer_id, draft)
+                self._keep(conversation, info, answer_id, Message("assistant", answer.text), answer)
+
+    def _walk(self, conversation: Conversation, draft: _Draft) -> Iterator[AskEvent]:
+        # 1. Chatter and the wish for a person never reach the documents.
+        intent = smalltalk.intent(draft.question)
+        if intent is not smalltalk.Intent.QUESTION:
+            draft.outcome = Outcome.NEEDS_HUMAN if intent is smalltalk.Intent.PERSON else Outcome.ANSWERED
+            yield Found(())
+            yield draft.say(_SMALL_TALK.get(intent, "handover"))
+            return
+        # 2. Passages, for a query that needs no conversation.
+        draft.query = prompts.standalone(conversation.messages)
+        try:
+            reading = self._find(draft)
+        except Exception as error:
+            _log.exception("retrieval failed")
+            draft.outcome, draft.failed = Outcome.COMPONENT_FAILED, "retrieval"
+            draft.notes.append(f"retrieval: {type(error).__name__}")
+            yield Found(())
+            yield draft.say("failed_empty")
+            return
+        yield Found(draft.hits)
+        # 3. Support decides, not the model.
+        if reading.support < draft.info.threshold or not reading.units:
+            draft.outcome = Outcome.NOT_IN_KNOWLEDGE_BASE
+            yield draft.say("refusal")
+            return
+        # 4. Quotes and checked sentences.
+        yield from self._compose(conversation, draft, reading)
+
+    def _find(self, draft: _Draft) -> Reading:
+        info = draft.info
+        variants = () if draft.query == draft.question else (draft.question,)
+        draft.hits = self.searcher.search(
+            info.tenant, info.name, draft.query, self.settings.retrieval.top_k, variants=variants
+        )
+        reading = self._reader(info).read(draft.query, draft.hits)
+        draft.support = reading.support
+        return reading
+
+    def _compose(self, conversation: Conversation, draft: _Draft, reading: Reading) -> Iterator[AskEvent]:
+        leading = composer.quotes(reading)
+        try:
+            draft.shape = self._shape(draft)
+            if draft.shape != "free":
+                yield from map(draft.add, leading)
+            if draft.shape != "quotes":
+                yield from self._generate(conversation, draft)
+        except EngineError as error:
+            _log.warning("the engine failed: %s", error)
+            draft.outcome, draft.failed = Outcome.COMPONENT_FAILED, "engine"
+            draft.notes.append(f"engine: {error.message}")
+            if not draft.pieces:
+                yield draft.say("failed")
+        if not any(piece.spans for piece in draft.pieces):
+            if draft.failed is None:
+                draft.notes.append("no sentence of the model was supported: the best passages are quoted")
+            first = bool(draft.pieces)
+            for piece in leading:
+                yield draft.add(Piece(piece.text, piece.spans, piece.lead or ("\n\n" if first else "")))
+
+    def _shape(self, draft: _Draft) -> str:
+        """How this answer is made; `quotes` where the model does not write the question's language."""
+        shape = self.settings.model.shape
+        if shape == "auto":
+            shape = "quote-first"
+        model = self.engine.model
+        if shape != "quotes" and model.languages and draft.language not in model.languages:
+            draft.notes.append(f"{model.name} does not write {draft.language}: the passages are quoted verbatim")
+            return "quotes"
+        return shape
+
+    def _generate(self, conversation: Conversation, draft: _Draft) -> Iterator[AskEvent]:
+        """The model's sentences that pass the check, as each of them ends."""
+        engine, wanted = self.engine, self.settings.model
+        passages = _evidence(draft)
+        prompt = prompts.build(
+            conversation.messages,
+            [passage.text for passage in passages],
+            company=draft.info.company.name(draft.language) or texts.say("this_company", draft.language),
+            answer_language=draft.language,
+            budget=engine.model.context_tokens - wanted.max_new_tokens,
+            count_tokens=functools.lru_cache(engine.count_tokens),
+        )
+        draft.notes += prompt.notes
+        options = GenerateOptions(
+            max_new_tokens=wanted.max_new_tokens,
+            temperature=wanted.temperature,
+            time_limit_s=wanted.time_limit_s,
+            adapter=draft.adapter,
+            conversation=conversation.id or None,
+        )
+        cutter, written, dropped = composer.Sentences(), "", 0
+        with contextlib.closing(watched(engine, prompt.messages, options)) as stream:
+            for text in stream:
+                written += text
+                for sentence in cutter.feed(text):
+                    piece = composer.checked(sentence, passages, draft.pieces)
+                    dropped += isinstance(piece, Dropped)
+                    if isinstance(piece, Piece):
+                        yield draft.add(piece)
+        for sentence in cutter.rest():
+            piece = composer.checked(sentence, passages, draft.pieces)
+            dropped += isinstance(piece, Dropped)
+            if isinstance(piece, Piece):
+                yield draft.add(piece)
+        draft.usage = Usage(prompt.tokens, engine.count_tokens(written))
+        if dropped:
+            draft.notes.append(f"{dropped} of the model's sentences had no support and were dropped")
+
+    def _answer(self, answer_id: str, draft: _Draft) -> Answer:
+        text, cited = composer.render(draft.pieces)
+        model = self._engine.model if self._engine else ModelInfo("", "", 0)
+        info = draft.info
+        manifest = ""
+        with contextlib.suppress(ConfideError):
+            manifest = self.searcher.manifest(info.tenant, info.name)
+        receipt = Receipt(
+            engine=self._engine.name if self._engine else engine_name(self.settings),
+            model=model.name,
+            model_sha256=model.sha256,
+            adapter=draft.adapter,
+            index_manifest=manifest,
+            embedder=info.embedder,
+            shape=draft.shape,
+            query=draft.query,
+            language=draft.language,
+            support=round(draft.support, 4),
+            threshold=info.threshold,
+            usage=draft.usage,
+            seconds=round(time.perf_counter() - draft.started, 3),
+            notes=tuple(draft.notes),
+            failed_component=draft.failed,
+        )
+        return Answer(answer_id, draft.outcome, text, cited, draft.hits, receipt)
+
+    def _keep(
+        self, conversation: Conversation, info: CollectionInfo, client_id: str, message: Message, answer: Answer | None
+    ) -> None:
+        if not conversation.customer:  # nobody could ever read it back
+            return
+        now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        turn = Turn(client_id, message, answer.to_dict() if answer else None, now)
+        self.store.append_turns(conversation, tenant=info.tenant, collection=info.name, turns=[turn])
+
+    def _collection(self, name: str | None) -> CollectionInfo:
+        name = name or self.settings.collection
+        info = self.store.collection(self.settings.tenant, name)
+        if info is None:
+            known = [known.name for known in self.store.collections(self.settings.tenant)]
+            hint = registry.did_you_mean(name, known) or "`python app.py ingest PATH` makes one."
+            raise UnknownName(f"There is no collection called {name!r}.", hint=hint)
+        return info
+
+    def _reader(self, info: CollectionInfo) -> Reader:
+        key = f"{info.tenant}/{info.name}/{self.searcher.manifest(info.tenant, info.name)}"
+        reader = self._readers.get(key)
+        if reader is None:
+            embedder = self.searcher.embedder(info.tenant, info.name)
+            reader = Reader(embedder, self.searcher.idf(info.tenant, info.name))
+            self._readers = {**dict(list(self._readers.items())[-7:]), key: reader}
+        return reader
+
+
+def engine_name(settings: Settings) -> str:
+    """The engine that `auto` means: a remote server where one is configured, else the model here."""
+    if settings.model.engine != "auto":
+        return settings.model.engine
+    return "remote" if settings.remote.url else "hf"
+
+
+def _evidence(draft: _Draft) -> list[Passage]:
+    """The passages the model reads: those quoted first, then the rest as they were found."""
+    quoted = [span.passage for piece in draft.pieces for span in piece.spans]
+    found = [hit.passage for hit in draft.hits]
+    return list({passage.id: passage for passage in (*quoted, *found)}.values())
+
+
+def watched(engine: Engine, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
+    """The engine's stream, with its time limit kept even by an engine that hangs.
+
+    The engine runs in its own thread; one that does not come back is left behind.
+
+    Raises:
+        EngineError: whatever the engine raised, as an error of that tree.
+    """
+    pieces: queue.Queue[str | BaseException | None] = queue.Queue(maxsize=64)
+    stopped = threading.Event()
+
+    def run() -> None:
+        end: BaseException | None = None
+        try:
+            with contextlib.closing(engine.stream(messages, options)) as stream:  # type: ignore[type-var]
+                for piece in stream:
+                    if stopped.is_set():
+                        return
+                    pieces.put(piece)
+        except BaseException as error:
+            end = error
+        pieces.put(end)
+
+    threading.Thread(target=run, name="engine", daemon=True).start()
+    deadline = time.monotonic() + options.time_limit_s + 1.0  # the engine's own limit comes first
+    try:
+        while True:
+            try:
+                piece = pieces.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise EngineTimeout(f"The engine gave nothing for {options.time_limit_s:g} s.") from None
+            if piece is None:
+                return
+            if isinstance(piece, EngineError):
+                raise piece
+            if isinstance(piece, BaseException):
+                raise EngineUnavailable(f"The engine broke: {type(piece).__name__}: {piece}") from piece
+            yield piece
+    finally:
+        stopped.set()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                pieces.get_nowait()

@@ -1,0 +1,232 @@
+"""The reader: which sentences of the found passages answer the question, and how well.
+
+Every sentence is scored by a few readable features (similarity to the question by the
+collection's embedder, alone and under its heading; the share of the question's words it has,
+weighted by how rare they are). Two logistic models over them, fitted on the calibration companies
+(`python -m benchmarks calibrate`), give the sentence's probability of answering and the support of the
+whole: the probability that the passages answer at all. Support under the collection's threshold is
+a refusal. The coefficients are data (`calibration.json`); nothing here is tuned on the exam.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from assistant import language
+from assistant.citations import Span, facts
+from assistant.retrieval.embedders import Embedder
+from assistant.types import Hit, Passage
+
+Array = npt.NDArray[np.float32]
+
+CACHE_SIZE = 20_000
+"""Vectors of sentences kept in memory: 40 MB at 512 dimensions."""
+
+UNIT_FEATURES = ("cos", "cos_key", "cos_both", "words", "words_both", "facts", "rank", "length", "type")
+SUPPORT_FEATURES = (
+    "best", "margin", "cos", "cos_key", "cos_both", "words", "words_both", "words_all", "rare", "unknown", "facts", "length",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A sentence or a field of a passage, with what stands above it: a heading, a FAQ's question, a product's name."""
+
+    span: Span
+    key: str
+    rank: int
+    record: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Units best first with their probabilities, and the probability that they answer the question."""
+
+    units: tuple[Unit, ...]
+    scores: tuple[float, ...]
+    support: float
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question's parts, computed once."""
+
+    text: str
+    terms: tuple[str, ...]
+    weights: tuple[float, ...]
+    vector: Array
+
+
+class Reader:
+    """Reads for one collection: its embedder, and how rare its words are."""
+
+    def __init__(self, embedder: Embedder, idf: Callable[[str], float]) -> None:
+        self._embedder = embedder
+        self._idf = idf
+        self._model = calibration(embedder.name)
+        self._vectors: dict[str, Array] = {}
+
+    def read(self, question: str, hits: Sequence[Hit]) -> Reading:
+        """The units of the hits, best first, and the support of the best."""
+        units = [unit for rank, hit in enumerate(hits) for unit in split_units(hit.passage, rank)]
+        if not units:
+            return Reading((), (), 0.0)
+        asked = self.analyse(question)
+        rows = self.unit_features(asked, units)
+        scores = _logistic(rows, self._model["unit"])
+        order = np.argsort(-scores, kind="stable")
+        features = self.support_features(asked, units, rows, scores)
+        kind = "support_" + ("zh" if language.detect(question) in {"zh", "ja"} else "en")
+        support = float(_logistic(features[None, :], self._model[kind])[0])
+        return Reading(
+            tuple(units[index] for index in order), tuple(float(scores[index]) for index in order), support
+        )
+
+    def analyse(self, question: str) -> Question:
+        """The question's distinct content words, their weights and its vector."""
+        terms = tuple(dict.fromkeys(language.content_words(question)))
+        return Question(question, terms, tuple(self._idf(term) for term in terms), self._encode(question))
+
+    def unit_features(self, asked: Question, units: Sequence[Unit]) -> Array:
+        """(n, len(UNIT_FEATURES)) float32, in the order of UNIT_FEATURES."""
+        texts = [unit.span.text for unit in units]
+        both = [f"{unit.key} {text}".strip() for unit, text in zip(units, texts, strict=True)]
+        self._warm([*texts, *(unit.key for unit in units), *both])
+        wanted = facts(asked.text)
+        rows = []
+        for unit, text, joined in zip(units, texts, both, strict=True):
+            known = frozenset(language.content_words(joined))
+            rows.append(
+                (
+                    float(self._encode(text) @ asked.vector),
+                    float(self._encode(unit.key) @ asked.vector) if unit.key else 0.0,
+                    float(self._encode(joined) @ asked.vector),
+                    _covered(asked, frozenset(language.content_words(text))),
+                    _covered(asked, known),
+                    len(wanted & facts(joined)) / len(wanted) if wanted else 1.0,
+                    1.0 / (1 + unit.rank),
+                    min(len(text), 300) / 300,
+                    _type_match(asked.text, text),
+                )
+            )
+        return np.asarray(rows, dtype=np.float32)
+
+    def support_features(self, asked: Question, units: Sequence[Unit], rows: Array, scores: Array) -> Array:
+        """(len(SUPPORT_FEATURES),) float32 of the best unit and of all units together."""
+        best = int(np.argmax(scores))
+        others = [score for unit, score in zip(units, scores, strict=True) if unit.span.passage.id != units[best].span.passage.id]
+        passage = units[best].span.passage
+        said = frozenset(language.content_words(" ".join((*passage.headings, passage.text))))
+        everything = frozenset(
+            itertools.chain.from_iterable(language.content_words(unit.key + " " + unit.span.text) for unit in units)
+        )
+        column = dict(zip(UNIT_FEATURES, rows[best], strict=True))
+        rarest = max(asked.weights, default=0.0)
+        rare = [term in said for term, weight in zip(asked.terms, asked.weights, strict=True) if weight >= 0.8 * rarest]
+        return np.asarray(
+            (
+                float(np.log(scores[best] / (1 - scores[best] + 1e-6) + 1e-6)),
+                float(scores[best] - max(others, default=0.0)),
+                float(rows[:, 0].max()),
+                float(rows[:, 1].max()),
+                column["cos_both"],
+                column["words"],
+                _covered(asked, said),
+                _covered(asked, everything),
+                float(np.mean(rare)) if rare else 1.0,
+                float(np.mean([self._idf(term) > 0.97 * self._idf("\x00") for term in asked.terms])) if asked.terms else 1.0,
+                column["facts"],
+                min(len(asked.terms), 12) / 12,
+            ),
+            dtype=np.float32,
+        )
+
+    def _encode(self, text: str) -> Array:
+        self._warm([text])
+        return self._vectors[text]
+
+    def _warm(self, texts: Sequence[str]) -> None:
+        """Embeds what the cache does not have in one batch: a batch costs a fraction of single calls."""
+        if len(self._vectors) > CACHE_SIZE:
+            self._vectors = {}
+        missing = list(dict.fromkeys(text for text in texts if text and text not in self._vectors))
+        if missing:
+            for text, vector in zip(missing, self._embedder.encode(missing), strict=True):
+                self._vectors[text] = vector
+
+
+_FIELD = re.compile(r"^[^\s:：][^:：\n]{0,40}[:：] ?\S")
+
+
+def split_units(passage: Passage, rank: int) -> list[Unit]:
+    """The passage's sentences under their key. A FAQ's question and a heading are keys, not answers."""
+    cuts = language.sentences(passage.text)
+    path = " ".join(passage.headings[-2:])
+    first_line = passage.text.split("\n", 1)[0]
+    lines = passage.text.split("\n")
+    if len(lines) > 2 and sum(bool(_FIELD.match(line)) for line in lines) >= 0.7 * len(lines):
+        starts = list(itertools.accumulate((len(line) + 1 for line in lines), initial=0))
+        spans = [Span(passage, start, start + len(line)) for start, line in zip(starts, lines, strict=False) if line.strip()]
+        return [Unit(span, lines[0] if span.start else path, rank, record=True) for span in spans]
+    if first_line.rstrip().endswith(("?", "？")) and len(cuts) > 1:
+        rest = [(start, end) for start, end in cuts if start > len(first_line)]
+        return [Unit(Span(passage, start, end), first_line, rank) for start, end in rest]
+    headings = {heading.strip().casefold() for heading in passage.headings}
+    spans = [Span(passage, start, end) for start, end in cuts]
+    body = [span for span in spans if span.text.strip("# ").casefold() not in headings] or spans
+    return [Unit(span, path, rank) for span in body]
+
+
+def calibration(embedder: str) -> dict[str, Any]:
+    """The fitted coefficients for an embedder, the ones of the nearest kind where there are none."""
+    table: dict[str, Any] = json.loads(resources.files("assistant.retrieval").joinpath("calibration.json").read_text())
+    found: dict[str, Any] = table["embedders"].get(embedder) or table["embedders"][table["default"]]
+    return found
+
+
+def _logistic(rows: Array, model: dict[str, Any]) -> Array:
+    weights = np.asarray(model["weights"], dtype=np.float32)
+    logits = rows @ weights + np.float32(model["bias"])
+    return np.asarray(1.0 / (1.0 + np.exp(-logits)), dtype=np.float32)
+
+
+def _covered(asked: Question, known: frozenset[str]) -> float:
+    total = sum(asked.weights)
+    if not total:
+        return 0.0
+    return sum(weight for term, weight in zip(asked.terms, asked.weights, strict=True) if term in known) / total
+
+
+# What kind of answer is asked for, and whether a sentence has one
+_TYPES = (
+    (re.compile(r"\bhow much\b|\bprice\b|\bcosts?\b|\bfees?\b|\bexpensive\b|多少钱|价格|费用|收费|运费|几钱", re.I),
+     re.compile(r"[€$£¥]\s?\d|\d[\d.,]*\s?(?:eur|euros?|usd|gbp|rmb|yuan|%|元|欧)|\bfree\b|免费|包邮", re.I)),
+    (re.compile(r"\bhow long\b|\bhow (?:many )?(?:days|weeks|months|years)\b|\bhow soon\b|\bdeadline\b|多久|几天|多长时间|期限|什么时候", re.I),
+     re.compile(r"\b(?:\d+|one|two|three|four|five|six|ten|thirty)[\s-]+(?:working |business |calendar )?(?:hours?|days?|weeks?|months?|years?|minutes?)|[\d一二三四五六七八九十两]+\s?个?(?:工作)?(?:天|日|周|星期|月|年|小时|分钟)", re.I)),
+    (re.compile(r"\bwhen\b|\bwhat time\b|\bopening hours\b|\bopen\b|几点|营业时间|开门", re.I),
+     re.compile(r"\d{1,2}[:.]\d\d|\b\d{1,2}\s?(?:am|pm)\b|monday|tuesday|wednesday|thursday|friday|saturday|sunday|\d+\s?(?:days?|hours?|weeks?)|周[一二三四五六日]|星期|\d+\s?[天日点时]", re.I)),
+    (re.compile(r"\bwhere\b|\baddress\b|\bstores?\b|哪里|地址|门店|在哪", re.I),
+     re.compile(r"\b(?:street|road|square|avenue|lane|strasse|straße)\b|\b\d{4,6}\b|[街路号区]", re.I)),
+    (re.compile(r"\be-?mail|\bcontact\b|\bphone\b|\bcall\b|\breach you\b|邮箱|电话|联系", re.I), re.compile(r"@|\+?\d[\d \-/]{6,}", re.I)),
+    (re.compile(r"\bweigh|\bheavy\b|\bweight\b|多重|重量", re.I), re.compile(r"weight|\d\s?(?:kg|g|grams?)\b|重|克|公斤", re.I)),
+    (re.compile(r"\bhow many\b|\bin stock\b|\bavailable\b|\bhow big\b|\bcapacity\b|\bsize\b|多少|几|库存|有货|现货|尺码|容量", re.I),
+     re.compile(r"\d|stock|库存", re.I)),
+    (re.compile(r"\bmade of\b|\bmaterial\b|\bfabric\b|材质|材料|面料", re.I), re.compile(r"material|材质|面料", re.I)),
+)  # fmt: skip
+
+
+def _type_match(question: str, text: str) -> float:
+    """1 where the text has what the question asks for (a price, a time ...), -1 where it lacks it, 0 where nothing is asked."""
+    for asked, answer in _TYPES:
+        if asked.search(question):
+            return 1.0 if answer.search(text) else -1.0
+    return 0.0

@@ -1,0 +1,107 @@
+"""The laws of proof: what passes is in the passage, and what contradicts it never passes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistant import citations
+from assistant.types import Passage
+
+RETURNS = (
+    "You can return unused items within 30 days of delivery. Delivery costs are refunded only when the item was "
+    "faulty. We pay for the return label if the order was above 50 EUR. Gift cards cannot be exchanged for cash."
+)
+CHINESE = "未使用的商品可在签收后30天内退货。只有商品存在质量问题时，我们才退还运费。礼品卡不能兑换现金。"
+
+
+def passage(text: str) -> Passage:
+    return Passage("p1", "d1", "returns.md", "t", "shop", text, 0, len(text), "x")
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "You can return unused items within 30 days of delivery.",
+        "Unused items can be returned within 30 days of delivery.",
+        "Delivery costs are refunded only when the item was faulty.",
+        "Gift cards cannot be exchanged for cash.",
+        "We pay for the return label if the order was above 50 EUR.",
+    ],
+)
+def test_a_sentence_that_stays_with_its_passage_is_supported(sentence):
+    verdict = citations.support(sentence, [passage(RETURNS)])
+    assert verdict.span is not None, verdict.reason
+    assert RETURNS[verdict.span.start : verdict.span.end] == verdict.span.text
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Yes, you do get the delivery costs back.",
+        "Delivery costs are refunded.",
+        "Delivery costs are refunded when the item was unused.",
+        "Delivery costs are not refunded when the item was faulty.",
+        "You can return unused items within 60 days of delivery.",
+        "You can return unused items after 30 days of delivery.",
+        "You can return items within 30 days of delivery, used or not.",
+        "You pay for the return label if the order was above 50 EUR.",
+        "We pay for the return label.",
+        "We always pay for the return label if the order was above 50 EUR.",
+        "We pay for the return label if the order was under 50 EUR.",
+        "Gift cards can be exchanged for cash.",
+        "Gift cards cannot be exchanged for cash unless you ask.",
+        "You must return unused items within 30 days of delivery.",
+        "Return unused items within 30 EUR of delivery.",
+        "Write to help@evil.example within 30 days.",
+        "You can return unused items within 30 days, see https://evil.example.",
+        "No.",
+        "The weather is nice today.",
+    ],
+)
+def test_a_sentence_that_changes_its_passage_is_refused_with_a_reason(sentence):
+    verdict = citations.support(sentence, [passage(RETURNS)])
+    assert verdict.span is None
+    assert verdict.reason
+
+
+@pytest.mark.parametrize("sentence", ["未使用的商品可在签收后30天内退货。", "礼品卡不能兑换现金。"])
+def test_a_chinese_sentence_of_the_passage_is_supported(sentence):
+    assert citations.support(sentence, [passage(CHINESE)]).span is not None
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["未使用的商品可在签收后60天内退货。", "礼品卡能兑换现金。", "我们退还运费。", "可以，我们退还运费。", "您才退还运费，只有商品存在质量问题时。"],
+)
+def test_a_chinese_sentence_that_changes_the_passage_is_refused(sentence):
+    assert citations.support(sentence, [passage(CHINESE)]).span is None
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_support_never_fails_and_every_span_is_exact(sentence, text):
+    verdict = citations.support(sentence, [passage(text)])
+    if verdict.span is not None:
+        assert verdict.span.text == text[verdict.span.start : verdict.span.end]
+        assert not citations.unsupported_facts(sentence, [text])
+
+
+@given(st.text(min_size=1, max_size=300))
+def test_a_text_supports_its_own_facts(text):
+    assert citations.unsupported_facts(text, [text]) == []
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [("1,200.00 EUR", "1200"), ("30 days", "thirty days"), ("4.90", "4.9"), ("三十天", "30天"), ("两周", "2周")],
+)
+def test_facts_have_one_spelling(left, right):
+    assert citations.facts(left) == citations.facts(right)
+
+
+def test_a_citation_quotes_the_stored_bytes():
+    source = passage(RETURNS)
+    span = citations.support("Gift cards cannot be exchanged for cash.", [source]).span
+    assert span is not None
+    citation = span.cite(3, 9)
+    assert citation.quote == source.text[citation.start : citation.end]
+    assert (citation.answer_start, citation.answer_end) == (3, 9)

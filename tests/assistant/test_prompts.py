@@ -1,0 +1,71 @@
+"""A prompt holds whole passages and whole turns, within its budget."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistant import prompts
+from assistant.types import Message
+
+
+def build(turns, passages, budget):
+    return prompts.build(
+        turns, passages, company="Ridge", answer_language="en", budget=budget, count_tokens=lambda text: len(text.split())
+    )
+
+
+turn = st.builds(Message, st.sampled_from(["user", "assistant"]), st.text("ab \n", min_size=1, max_size=80))
+
+
+@given(
+    st.lists(turn, max_size=8),
+    st.lists(st.text("xyz ", min_size=1, max_size=200), min_size=1, max_size=8),
+    st.integers(200, 400),
+)
+def test_what_is_kept_is_whole_and_fits_and_what_is_not_is_said(history, passages, budget):
+    question = Message("user", "what now?")
+    prompt = build([*history, question], passages, budget)
+    assert prompt.tokens <= budget or len(prompt.messages) == 2
+    body = prompt.messages[-1].text
+    kept = [passage for number, passage in enumerate(passages, 1) if f"[{number}] {passage}" in body]
+    assert kept == passages[: len(kept)]
+    assert kept
+    assert set(prompt.messages[1:-1]) <= set(history)
+    cut = len(kept) < len(passages) or len(prompt.messages) - 2 < len(history)
+    assert cut or not prompt.notes
+    assert body.endswith("Question: what now?")
+
+
+def test_the_last_passages_go_before_the_oldest_turns_are_cut():
+    turns = [Message("user", "one two"), Message("assistant", "three four"), Message("user", "five")]
+    prompt = build(turns, ["a " * 50, "b " * 50, "c " * 50], 200)
+    assert "[1]" in prompt.messages[-1].text
+    assert "[3]" not in prompt.messages[-1].text
+    assert any("passages did not fit" in note for note in prompt.notes)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "question"),
+    [
+        ("How long can I return boots?", "And if they are worn?"),
+        ("How much is the Alder tent?", "is it waterproof?"),
+        ("退货期限是多久？", "那会员呢？"),
+        ("What does delivery to Norway cost?", "and Sweden?"),
+        ("Do you repair zips?", "What about poles?"),
+    ],
+)
+def test_a_question_that_leans_on_the_conversation_takes_it_along(earlier, question):
+    turns = [Message("user", earlier), Message("assistant", "..."), Message("user", question)]
+    assert prompts.standalone(turns) == f"{earlier} {question}"
+
+
+def test_a_question_that_stands_alone_stays_alone():
+    turns = [Message("user", "How much is the Alder tent?"), Message("assistant", "."), Message("user", "Which payment methods do you accept in stores?")]
+    assert prompts.standalone(turns) == "Which payment methods do you accept in stores?"
+
+
+def test_a_prompt_says_nothing_secret():
+    prompt = build([Message("user", "hi")], ["p"], 500)
+    text = "\n".join(message.text for message in prompt.messages).lower()
+    assert "password" not in text
+    assert "key" not in text
