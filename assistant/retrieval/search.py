@@ -1,0 +1,227 @@
+"""Questions to passages: dense and BM25 scores fused, over the index of one tenant's collection.
+
+Tenants and collections are kept apart by structure: each has an index of its own, so a filter cannot be
+forgotten, and every hit is read back from the store under its tenant. It does not judge whether a
+passage answers the question: that is `reader.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+import unicodedata
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from assistant.errors import BadInput, IndexMismatch, UnknownName
+from assistant.registry import did_you_mean
+from assistant.retrieval import index as indexes
+from assistant.retrieval.embedders import LANGUAGES, Embedder, Reranker, choose_embedder, load_embedder, load_reranker
+from assistant.retrieval.index import Index, Rows, Scores
+from assistant.retrieval.vectors import Progress
+from assistant.settings import Settings
+from assistant.store import Store
+from assistant.types import CollectionInfo, FoundBy, Hit
+
+_LOG = logging.getLogger(__name__)
+_CALIBRATION = Path(__file__).with_name("calibration.json")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+DEPTH = 300
+"""Vectors looked at per question, before exact scores."""
+
+DENSE_WEIGHT = {"minilm": 0.4, "use-multilingual": 0.4, "hashing": 0.2}
+"""Share of the dense score where `fusion` is auto; the rest is BM25's. docs/retrieval.md has the measurements."""
+_OTHER_WEIGHT = 0.4
+
+
+class Searcher:
+    """Finds passages. One writer and many readers a collection at once; loads models once."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._root = settings.data_dir / "indexes"
+        self._lock = threading.Lock()
+        self._writers: dict[tuple[str, str], threading.RLock] = {}
+        self._indexes: dict[tuple[str, str], Index] = {}
+        self._embedders: dict[str, Embedder] = {}
+        self._reranker: Reranker | None = None
+
+    def refresh(self, tenant: str, collection: str, progress: Progress | None = None) -> str:
+        """Brings the index up to the store and returns its manifest id. Embeds only texts that are new.
+
+        `progress(done, total)` counts the texts to embed.
+
+        Raises:
+            UnknownName: there is no such collection.
+        """
+        info = self._info(tenant, collection)
+        with self._writer(tenant, collection):
+            old = self._loaded(tenant, collection)
+            passages = self._store.passages(tenant, collection)
+            if old is not None and self._fits(old, info) and old.manifest.content == indexes.content_digest(passages):
+                return old.manifest.id
+            fresh = indexes.build(
+                self._folder(tenant, collection),
+                self._recipe(info),
+                passages=passages,
+                embedder=self._embedder(info),
+                old=old,
+                progress=progress or (lambda done, total: None),
+            )
+            self._indexes[tenant, collection] = fresh
+            return fresh.manifest.id
+
+    def search(
+        self, tenant: str, collection: str, query: str, k: int | None = None, *, variants: Sequence[str] = ()
+    ) -> tuple[Hit, ...]:
+        """The `k` best passages (settings `top_k` where None), best first; () for a blank question.
+
+        `variants` are further formulations of the question; a passage's score is the mean over all.
+
+        Raises:
+            UnknownName: there is no such collection.
+        """
+        info = self._info(tenant, collection)
+        queries = [
+            text for text in (unicodedata.normalize("NFKC", text).strip() for text in (query, *variants)) if text
+        ]
+        k = self._settings.retrieval.top_k if k is None else k
+        if not queries or k < 1:
+            return ()
+        index = self._current(info)
+        rows, scores = _scored(index, self._embedder(info).encode(queries), [indexes.terms(text) for text in queries])
+        order = np.argsort(-scores, kind="stable")
+        wanted = k if not self._settings.retrieval.reranker else 4 * k
+        found_by: FoundBy = "fused" if index.manifest.fusion < 1 else "dense"
+        hits: list[Hit] = []
+        for place in order:
+            passage = self._store.passage(tenant, index.passage_ids[int(rows[place])])
+            if passage is not None and passage.collection == collection:  # None: removed since the last refresh
+                hits.append(Hit(passage, float(scores[place]), found_by))
+            if len(hits) == wanted:
+                break
+        return self._reranked(queries[0], hits)[:k]
+
+    def drop(self, tenant: str, collection: str) -> None:
+        """Deletes the index from memory and disk, whether or not the collection still exists."""
+        with self._writer(tenant, collection):
+            self._indexes.pop((tenant, collection), None)
+            indexes.drop(self._folder(tenant, collection))
+
+    def manifest(self, tenant: str, collection: str) -> str:
+        """The id of the manifest in force: a short digest of everything the index was made from."""
+        return self._current(self._info(tenant, collection)).manifest.id
+
+    def embedder(self, tenant: str, collection: str) -> Embedder:
+        """The collection's embedder, loaded once and shared."""
+        return self._embedder(self._info(tenant, collection))
+
+    def idf(self, tenant: str, collection: str) -> Callable[[str], float]:
+        """How rare a term is among the collection's passages, as BM25 weighs it; terms as in `content_words`."""
+        return self._current(self._info(tenant, collection)).idf
+
+    def embedder_languages(self, name: str) -> tuple[str, ...]:
+        """The languages an embedder knows; () = all, or not known. Loads nothing."""
+        return LANGUAGES.get(name, ())
+
+    def _info(self, tenant: str, collection: str) -> CollectionInfo:
+        info = self._store.collection(tenant, collection)
+        if info is None:
+            known = [other.name for other in self._store.collections(tenant)]
+            hint = did_you_mean(collection, known) or "There is none yet: `confide ingest PATH` makes one."
+            raise UnknownName(f"There is no collection called {collection!r}.", hint=hint)
+        return info
+
+    def _current(self, info: CollectionInfo) -> Index:
+        """The index in force; loaded when another process moved the pointer, rebuilt when it is no good."""
+        key = (info.tenant, info.name)
+        held = self._indexes.get(key)
+        if held is not None and held.version == indexes.current_version(self._folder(*key)):
+            return held
+        with self._writer(*key):
+            held = self._loaded(*key)
+            good = held is not None and self._fits(held, info)
+            if not good or held.manifest.content != indexes.content_digest(self._store.passages(*key)):  # type: ignore[union-attr]
+                _LOG.warning("The index of %s/%s is missing, damaged or out of date: rebuilding it.", *key)
+                self.refresh(*key)
+            return self._indexes[key]
+
+    def _loaded(self, tenant: str, collection: str) -> Index | None:
+        """The version on disk, in memory; None where there is none or it is damaged. Under the writer's lock."""
+        key, folder = (tenant, collection), self._folder(tenant, collection)
+        version = indexes.current_version(folder)
+        held = self._indexes.get(key)
+        if held is not None and held.version == version:
+            return held
+        self._indexes.pop(key, None)
+        if not version:
+            return None
+        try:
+            self._indexes[key] = indexes.load(folder)
+        except IndexMismatch as error:
+            _LOG.warning("%s It is rebuilt from the store.", error.message)
+        return self._indexes.get(key)
+
+    def _fits(self, index: Index, info: CollectionInfo) -> bool:
+        recipe, manifest = self._recipe(info), index.manifest
+        made = indexes.Recipe(manifest.tenant, manifest.collection, manifest.passage_chars, manifest.fusion)
+        return made == recipe and manifest.embedder == self._embedder(info).id
+
+    def _recipe(self, info: CollectionInfo) -> indexes.Recipe:
+        retrieval, name = self._settings.retrieval, _embedder_name(info)
+        weight = 1.0 if retrieval.fusion == "off" else DENSE_WEIGHT.get(name, _OTHER_WEIGHT)
+        return indexes.Recipe(info.tenant, info.name, retrieval.passage_chars, weight)
+
+    def _embedder(self, info: CollectionInfo) -> Embedder:
+        name = _embedder_name(info)
+        with self._lock:
+            if name not in self._embedders:
+                self._embedders[name] = load_embedder(name, self._settings)
+            return self._embedders[name]
+
+    def _reranked(self, query: str, hits: list[Hit]) -> tuple[Hit, ...]:
+        name = self._settings.retrieval.reranker
+        if not name or not hits:
+            return tuple(hits)
+        with self._lock:
+            if self._reranker is None:
+                self._reranker = load_reranker(name, self._settings)
+        scores = self._reranker(query, [hit.passage.text for hit in hits])
+        again = [Hit(hit.passage, score, "rerank") for hit, score in zip(hits, scores, strict=True)]
+        return tuple(sorted(again, key=lambda hit: -hit.score))
+
+    def _writer(self, tenant: str, collection: str) -> threading.RLock:
+        with self._lock:
+            return self._writers.setdefault((tenant, collection), threading.RLock())
+
+    def _folder(self, tenant: str, collection: str) -> Path:
+        for name in (tenant, collection):
+            if not _NAME.fullmatch(name):
+                raise BadInput(f"{name!r} cannot name a collection.", hint="Use a-z, 0-9, - and _, 63 at most.")
+        return self._root / tenant / collection
+
+
+def default_threshold(embedder_name: str) -> float:
+    """The least support that counts as an answer, as calibrated for the embedder (0.5 where it was not)."""
+    calibrated: dict[str, float] = json.loads(_CALIBRATION.read_text(encoding="utf-8"))
+    return calibrated.get(embedder_name, 0.5)
+
+
+def _embedder_name(info: CollectionInfo) -> str:
+    return info.embedder if info.embedder not in {"", "auto"} else choose_embedder(info.languages)
+
+
+def _scored(index: Index, vectors: np.ndarray, queries: Sequence[Sequence[str]]) -> tuple[Rows, Scores]:
+    """Rows with a positive score and their scores, meant over the formulations of the question."""
+    asked = list(zip(vectors, queries, strict=True))
+    rows = np.unique(np.concatenate([index.candidates(vector, words, DEPTH) for vector, words in asked]))
+    weight = index.manifest.fusion
+    fused = [weight * index.dense(vector, rows) + (1 - weight) * index.bm25(words, rows) for vector, words in asked]
+    scores: Scores = np.mean(fused, axis=0)
+    keep = scores > 0
+    return rows[keep], scores[keep]

@@ -1,0 +1,132 @@
+"""A table of vectors by id, in FAISS: exact while it is small, inverted lists beyond. Rows can be deleted.
+
+It knows ids and vectors, nothing of texts or passages: those are `index.py`'s. A table in use is not
+changed; `updated` makes the next one.
+
+Source: FAISS (Douze et al. 2024, arXiv:2401.08281).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from assistant.retrieval.embedders import Vectors
+
+FLAT_LIMIT = 50_000
+"""Up to so many vectors every one is compared (exact); beyond, an eighth of the lists is probed."""
+BATCH = 256
+
+Ids = npt.NDArray[np.int64]
+Progress = Callable[[int, int], None]
+
+
+class VectorTable:
+    """(n, d) float32 unit rows by 63-bit id. `trained_on` vectors shaped its lists; 0 = exact."""
+
+    def __init__(self, index: Any, trained_on: int) -> None:
+        self._index = index
+        self.trained_on = trained_on
+
+    @classmethod
+    def empty(cls, dimension: int) -> VectorTable:
+        """An exact table without rows."""
+        import faiss
+
+        return cls(faiss.IndexIDMap2(faiss.IndexFlatIP(dimension)), 0)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, trained_on: int) -> VectorTable:
+        """The table that `to_bytes` wrote. Raises RuntimeError where FAISS cannot read it."""
+        import faiss
+
+        return cls(faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8)), trained_on)
+
+    def to_bytes(self) -> bytes:
+        """FAISS's own file format."""
+        import faiss
+
+        data: bytes = faiss.serialize_index(self._index).tobytes()
+        return data
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    @property
+    def dimension(self) -> int:
+        """The length d of a row."""
+        return int(self._index.d)
+
+    @property
+    def kind(self) -> str:
+        """What the manifest calls it."""
+        return "ivf-flat" if self.trained_on else "flat"
+
+    def nearest(self, vector: Vectors, count: int) -> Ids:
+        """Ids of at most `count` rows nearest to a (d,) vector by inner product, nearest first."""
+        if not len(self):
+            return np.zeros(0, dtype=np.int64)
+        _, found = self._index.search(vector[None, :], min(count, len(self)))
+        near: Ids = found[0][found[0] >= 0]
+        return near
+
+    def rows(self, ids: Ids) -> Vectors:
+        """(n, d): the rows of these ids, which must all be there."""
+        found: Vectors = self._index.reconstruct_batch(ids)
+        return found
+
+    def updated(
+        self, texts: Mapping[int, str], encode: Callable[[Sequence[str]], Vectors], *, progress: Progress
+    ) -> VectorTable:
+        """A table with exactly the ids of `texts`; only those not here yet are encoded."""
+        table = VectorTable.from_bytes(self.to_bytes(), trained_on=self.trained_on)
+        have = set(table._ids().tolist())
+        gone = np.array(sorted(have - texts.keys()), dtype=np.int64)
+        if len(gone):
+            table._index.remove_ids(gone)
+        new = sorted(texts.keys() - have, key=lambda key: (len(texts[key]), key))  # like lengths: little padding
+        progress(0, len(new))
+        for start in range(0, len(new), BATCH):
+            batch = new[start : start + BATCH]
+            table._index.add_with_ids(encode([texts[key] for key in batch]), np.array(batch, dtype=np.int64))
+            progress(start + len(batch), len(new))
+        return table._shaped()
+
+    def _shaped(self) -> VectorTable:
+        """Itself, or rebuilt where its size asks for another kind or has left what its lists were trained on."""
+        wants_lists = len(self) > FLAT_LIMIT
+        if wants_lists == bool(self.trained_on) and (
+            not wants_lists or self.trained_on / 2 < len(self) < self.trained_on * 2
+        ):
+            return self
+        ids = np.sort(self._ids())
+        shaped = VectorTable(self._lists(ids), len(ids)) if wants_lists else VectorTable.empty(self.dimension)
+        if len(ids):
+            shaped._index.add_with_ids(self.rows(ids), ids)
+        return shaped
+
+    def _lists(self, ids: Ids) -> Any:
+        """Empty inverted lists trained on these rows; the hash map makes them deletable."""
+        import faiss
+
+        count = max(1, int(math.sqrt(len(ids))))
+        lists = faiss.IndexIVFFlat(faiss.IndexFlatIP(self.dimension), self.dimension, count, faiss.METRIC_INNER_PRODUCT)
+        lists.train(self.rows(np.random.default_rng(0).permutation(ids)[: 64 * count]))
+        lists.set_direct_map_type(faiss.DirectMap.Hashtable)  # type: ignore[attr-defined]
+        lists.nprobe = max(1, count // 8)
+        return lists
+
+    def _ids(self) -> Ids:
+        import faiss
+
+        if not self.trained_on:
+            flat: Ids = faiss.vector_to_array(self._index.id_map)
+            return flat
+        lists = self._index.invlists
+        sizes = [(number, lists.list_size(number)) for number in range(self._index.nlist)]
+        parts = [faiss.rev_swig_ptr(lists.get_ids(number), size).copy() for number, size in sizes if size]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
