@@ -1,0 +1,141 @@
+"""Plain text: bytes to characters, and headings by their look.
+
+The encoding is decided in this order: byte order mark, UTF-8, UTF-16 by its zero bytes, GB 18030
+where the bytes read as everyday Chinese, then charset-normalizer's guess. GB comes before the guess
+because short Chinese texts are taken for Korean or Big5 otherwise.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from assistant.retrieval.formats.layout import Draft, Parsed, Refused, clean
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_FREQUENT_HAN = frozenset(
+    "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所得"
+    "等部度家小您请天内可退货款品商订单价问答"
+)
+
+
+def decode(data: bytes) -> str:
+    """The characters of a text file.
+
+    Raises:
+        Refused: the bytes are no text in any encoding that can be told.
+    """
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            try:
+                return _text(data[len(mark) :] if encoding == "utf-8" else data, encoding)
+            except UnicodeDecodeError as error:
+                raise Refused(f"It begins as {encoding.upper()} text but goes on otherwise: it is damaged.") from error
+    encodings = ["utf-8"]
+    if wide := _utf16(data):
+        encodings.insert(0, wide)
+    if _is_chinese(data):
+        encodings.append("gb18030")
+    for encoding in encodings:
+        try:
+            return _text(data, encoding)
+        except UnicodeDecodeError:
+            continue
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(data).best()
+    if best is None:
+        raise Refused("It is not text in any known encoding. Save it as UTF-8.")
+    return _text(data, best.encoding)
+
+
+def _text(data: bytes, encoding: str) -> str:
+    """Strictly decoded. Raises UnicodeDecodeError, or Refused where the characters are no text."""
+    text = data.decode(encoding)
+    if len(_CONTROL.findall(text)) > max(4, len(text) // 20):
+        raise Refused("It is a binary file, not text.")
+    return text
+
+
+def _utf16(data: bytes) -> str:
+    """UTF-16's byte order where there is no mark: text in it has zeros at even or at odd places."""
+    sample = data[:4096]
+    if len(sample) < 4 or len(data) % 2:
+        return ""
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    if max(even, odd) < len(sample) // 20 + 1 or min(even, odd) > max(even, odd) // 10:
+        return ""
+    return "utf-16-be" if even > odd else "utf-16-le"
+
+
+def _is_chinese(data: bytes) -> bool:
+    """Whether the bytes are GB 18030, judged by how everyday its characters would be.
+
+    GB 2312 sorts the 3,755 most used characters into the rows B0-D7: Latin, Big5 and Japanese bytes
+    read as GB fall elsewhere. Korean bytes fall into B0-C8 only, and give no frequent characters.
+    """
+    try:
+        text = data.decode("gb18030")
+    except UnicodeDecodeError:
+        return False
+    leads = [
+        code[0] for char in text if not char.isascii() and len(code := char.encode("gb18030")) == 2 and code[1] > 0xA0
+    ]
+    wide = sum(not char.isascii() for char in text)
+    everyday = sum(0xB0 <= lead <= 0xD7 for lead in leads)
+    marks = sum(0xA1 <= lead <= 0xA3 for lead in leads)
+    if not everyday or everyday + marks < 0.85 * wide:
+        return False
+    frequent = sum(char in _FREQUENT_HAN for char in text)
+    return frequent >= 0.04 * everyday or any(0xC9 <= lead <= 0xD7 for lead in leads)
+
+
+_NUMBERED = re.compile(
+    r"(?P<number>\d{1,2}(?:\.\d{1,2}){1,3})\.?\s+\S|(?P<chapter>第[一二三四五六七八九十\d]+[章节条部]|[一二三四五六七八九十]+、)"
+)
+_ENDS = tuple(".,;:!?。，；：！？、…|")
+
+
+def heading_level(line: str) -> int:
+    """The level of a line that looks like a heading by its text alone, 0 for any other.
+
+    >>> heading_level("2.1 How long it lasts"), heading_level("RETURNS"), heading_level("You can return it.")
+    (2, 1, 0)
+    """
+    line = line.strip()
+    if not 2 <= len(line) <= 60 or line.endswith(_ENDS):
+        return 0
+    if found := _NUMBERED.match(line):
+        return found["number"].count(".") + 1 if found["number"] else 1
+    letters = [char for char in re.sub(r"\(.*?\)", "", line) if char.isalpha()]
+    capitals = len(letters) >= 3 and all(char.isupper() for char in letters)
+    return 1 if capitals and not any(char.isdigit() for char in line) else 0
+
+
+def read(data: bytes, *, name: str, max_bytes: int) -> Parsed:
+    """A text file as it stands; a heading is a numbered line or one in capitals after a blank line."""
+    text = clean(decode(data))
+    draft = Draft(max_bytes)
+    for block in re.split(r"\n[ ]*(?:\n[ ]*)+", text):
+        first, _, rest = block.strip().partition("\n")
+        under = re.match(r"(=|-){3,}\s*(?:\n|\Z)", rest)
+        level = (1 if under[1] == "=" else 2) if under else heading_level(first)
+        if level and not _is_list(first, rest):
+            draft.heading(level, first)
+            draft.block(rest[under.end() :] if under else rest)
+        else:
+            draft.block(block)
+    return draft.finish("txt")
+
+
+def _is_list(first: str, rest: str) -> bool:
+    """Whether a block is a list of like lines, not a heading with its text."""
+    following = rest.partition("\n")[0]
+    return bool(following) and heading_level(following) > 0 and first[:1].isdigit() == following[:1].isdigit()
