@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import sys
 
-from assistant.commands import run
+if sys.version_info < (3, 11):  # noqa: UP036  said before anything newer is imported
+    sys.exit("Confide needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")
+
+from assistant.commands import run  # noqa: E402
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""The project's numbers: `python -m benchmarks list`, `python -m benchmarks NAME`. Not shipped with the product."""

@@ -1,0 +1,142 @@
+"""`python -m benchmarks list` and `python -m benchmarks NAME [--json] [--save FILE]`.
+
+One contract for every number of the project: a benchmark is a function that takes nothing and
+returns a `Report`. A new one is a line of REGISTRY.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assistant import console
+from assistant.errors import BadInput, ConfideError
+from assistant.registry import did_you_mean
+from assistant.types import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """`target`: "module:function"; `minutes` on two cores; `goals`: measure -> (">=", "<=" or "=", number)."""
+
+    target: str
+    minutes: float
+    what: str
+    goals: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def run(self) -> Report:
+        """Measures. Imports what it needs only now."""
+        module, _, function = self.target.partition(":")
+        measure: Callable[[], Report] = getattr(importlib.import_module(module), function)
+        return measure()
+
+    def goal(self, measure: str) -> str:
+        """The goal as it is shown, "" where there is none."""
+        sign, number = self.goals.get(measure, ("", 0.0))
+        words = {">=": "at least ", "<=": "at most ", "=": ""}
+        return f"{words[sign]}{number:g}" if sign else ""
+
+    def missed(self, report: Report) -> list[str]:
+        """The measures that do not reach their goal, or were not measured."""
+        values = {measure.name: measure.value for measure in report.measures}
+        reached = {">=": lambda v, g: v >= g, "<=": lambda v, g: v <= g, "=": lambda v, g: v == g}
+        return [
+            name
+            for name, (sign, goal) in self.goals.items()
+            if name not in values or not reached[sign](values[name], goal)
+        ]
+
+
+REGISTRY: dict[str, Benchmark] = {
+    "shop": Benchmark(
+        "benchmarks.shop:run",
+        15,
+        "the demo shop's 120 questions through the whole walk ask, on the default model",
+        {
+            "recall@5": (">=", 0.95),
+            "citations_exact": (">=", 1.0),
+            "refusal_recall": (">=", 0.90),
+            "false_refusals": ("<=", 0.10),
+            "answer_facts": (">=", 0.85),
+            "false_claims": ("<=", 0.02),
+            "unsupported_facts": ("=", 0),
+        },
+    ),
+    "scifact": Benchmark(
+        "benchmarks.retrieval:scifact", 8, "BEIR SciFact: English retrieval", {"ndcg@10": (">=", 0.70)}
+    ),
+    "xquad": Benchmark(
+        "benchmarks.retrieval:xquad",
+        4,
+        "XQuAD paragraphs: Chinese questions to Chinese and to English text",
+        {"ndcg@10_zh": (">=", 0.95), "ndcg@10_zh_en": (">=", 0.80)},
+    ),
+    "dstc11-selection": Benchmark(
+        "benchmarks.retrieval:dstc11_selection",
+        6,
+        "DSTC11 track 5, dev half: which knowledge a dialogue asks for; the organisers' f1 is 0.837",
+    ),
+    "citations-fuzz": Benchmark(
+        "benchmarks.citations_fuzz:run",
+        5,
+        "10,000 model outputs, hostile ones among them, against the citation check",
+        {"violations": ("=", 0)},
+    ),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code: 0 measured, 1 failed, 2 bad input. A missed goal is shown, not an error."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures; `list` names what there is.")
+    parser.add_argument("name", help="a name of `list`, or list")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout, nothing else")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the report there too, as JSON")
+    parser.add_argument("--strict", action="store_true", help="exit code 1 when a goal is missed")
+    asked = parser.parse_args(arguments)
+    try:
+        if asked.name == "list":
+            return _list(asked.json)
+        return _measure(asked.name, as_json=asked.json, save=asked.save, strict=asked.strict)
+    except ConfideError as error:
+        console.tell(f"{error.message} {error.hint}".strip())
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.tell("Interrupted.")
+        return 130
+
+
+def _list(as_json: bool) -> int:
+    if as_json:
+        console.print_json([{"name": n, "minutes": b.minutes, "what": b.what} for n, b in REGISTRY.items()])
+    else:
+        rows = [(name, f"{each.minutes:g}", each.what) for name, each in REGISTRY.items()]
+        console.print_table(("benchmark", "minutes", "what"), rows)
+    return 0
+
+
+def _measure(name: str, *, as_json: bool, save: Path | None, strict: bool) -> int:
+    if name not in REGISTRY:
+        raise BadInput(f"There is no benchmark {name!r}.", hint=did_you_mean(name, REGISTRY))
+    benchmark = REGISTRY[name]
+    console.tell(f"{name}: {benchmark.what}; about {benchmark.minutes:g} minutes on two cores")
+    report = benchmark.run()
+    if save:
+        save.parent.mkdir(parents=True, exist_ok=True)
+        save.write_text(json.dumps(report.to_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    if as_json:
+        console.print_json(report.to_dict())
+    else:
+        console.print_report(report, targets={measure: benchmark.goal(measure) for measure in benchmark.goals})
+    missed = benchmark.missed(report)
+    if missed:
+        console.tell(f"Below its goal: {', '.join(missed)}")
+    return 1 if missed and strict else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
