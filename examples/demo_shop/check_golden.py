@@ -89,8 +89,13 @@ def main() -> int:
         products = list(csv.DictReader(stream))
     for column in ("sku", "name", "name_zh", "description"):
         need(len({row[column] for row in products}) == len(products), f"products.csv: {column} is not unique")
-    need(all(re.fullmatch(r"\d+\.\d\d", row["price"]) for row in products), "products.csv: a price without two decimals")
-    need(all(row["stock"].isdigit() and row["weight_g"].isdigit() for row in products), "products.csv: stock or weight is no number")
+    need(
+        all(re.fullmatch(r"\d+\.\d\d", row["price"]) for row in products), "products.csv: a price without two decimals"
+    )
+    need(
+        all(row["stock"].isdigit() and row["weight_g"].isdigit() for row in products),
+        "products.csv: stock or weight is no number",
+    )
     need(any(row["stock"] == "0" for row in products), "products.csv: nothing is out of stock")
 
     # Every question
@@ -99,9 +104,15 @@ def main() -> int:
         need(set(item) == FIELDS, f"{where}: fields {sorted(set(item) ^ FIELDS)}")
         need(bool(item["kinds"]) and set(item["kinds"]) <= KINDS, f"{where}: kinds")
         need(item["language"] in ("en", "zh"), f"{where}: language")
-        need(bool(re.search("[一-鿿]", item["question"])) == (item["language"] == "zh"), f"{where}: question is in the other language")
+        need(
+            bool(re.search("[一-鿿]", item["question"])) == (item["language"] == "zh"),
+            f"{where}: question is in the other language",
+        )
         need(("follow_up" in item["kinds"]) == bool(item["history"]), f"{where}: history and follow_up do not agree")
-        need([turn["role"] for turn in item["history"]] == ["user", "assistant"] * (len(item["history"]) // 2), f"{where}: roles")
+        need(
+            [turn["role"] for turn in item["history"]] == ["user", "assistant"] * (len(item["history"]) // 2),
+            f"{where}: roles",
+        )
         patterns = []
         for pattern in item["false_claims"]:
             try:
@@ -109,7 +120,10 @@ def main() -> int:
             except re.error as error:
                 errors.append(f"{where}: {pattern!r} {error}")
         if "unanswerable" in item["kinds"]:
-            need(item["kinds"] == ["unanswerable"] and not item["answerable"], f"{where}: unanswerable mixed with other kinds")
+            need(
+                item["kinds"] == ["unanswerable"] and not item["answerable"],
+                f"{where}: unanswerable mixed with other kinds",
+            )
             need(not item["gold"] and not item["facts"], f"{where}: unanswerable with gold or facts")
             continue
         need(item["answerable"] is True and bool(item["gold"]), f"{where}: no gold")
@@ -138,14 +152,20 @@ def main() -> int:
             if gold["document"] == "products.csv":
                 need(quote in {row["name"] for row in products}, f"{label}: not a product name")
             for fact in item["facts"]:
-                need(any(squeeze(a).casefold() in passage.casefold() for a in fact), f"{label}: fact {fact} not in the passage")
+                need(
+                    any(squeeze(a).casefold() in passage.casefold() for a in fact),
+                    f"{label}: fact {fact} not in the passage",
+                )
             for pattern in patterns:
                 for text in {quote, passage, gold["quote"]}:
                     need(not pattern.search(text), f"{label}: false claim {pattern.pattern!r} matches the gold")
                 # The whole FAQ answer, or the whole paragraph, is a right answer too (a PDF page is not one).
                 for holder in holders if not gold["document"].endswith(".pdf") else []:
                     whole = next(c for c in holder.cells if quote in c) if holder.cells else holder.text
-                    need(not pattern.search(whole), f"{label}: false claim {pattern.pattern!r} matches the text around the gold")
+                    need(
+                        not pattern.search(whole),
+                        f"{label}: false claim {pattern.pattern!r} matches the text around the gold",
+                    )
 
     # Counts
     def count(test) -> int:
@@ -153,7 +173,10 @@ def main() -> int:
 
     kinds = collections.Counter(kind for item in questions for kind in item["kinds"])
     need(len(questions) == 120, f"{len(questions)} questions")
-    need([item["id"] for item in questions] == [f"g{n:03d}" for n in range(1, len(questions) + 1)], "ids are not g001, g002, ...")
+    need(
+        [item["id"] for item in questions] == [f"g{n:03d}" for n in range(1, len(questions) + 1)],
+        "ids are not g001, g002, ...",
+    )
     need(len({item["question"] for item in questions}) == len(questions), "a question stands twice")
     need(count(lambda i: i["language"] == "zh") == 30, "not 30 Chinese questions")
     need(kinds["unanswerable"] == 30, "not 30 unanswerable questions")
@@ -169,8 +192,14 @@ def main() -> int:
 
     company = json.loads((HERE / "company.json").read_text(encoding="utf-8"))
     need(set(company) == {"name", "name_zh", "languages", "examples", "contact"}, "company.json: fields")
-    need(all(len(company["examples"][language]) == 4 for language in company["languages"]), "company.json: not 4 examples a language")
-    need(not {e for v in company["examples"].values() for e in v} & {i["question"] for i in questions}, "company.json: an example is a golden question")
+    need(
+        all(len(company["examples"][language]) == 4 for language in company["languages"]),
+        "company.json: not 4 examples a language",
+    )
+    need(
+        not {e for v in company["examples"].values() for e in v} & {i["question"] for i in questions},
+        "company.json: an example is a golden question",
+    )
 
     for error in errors:
         print("ERROR", error)

@@ -153,7 +153,7 @@ You can complain to the data protection authority of Baden-Wuerttemberg or to th
 def blocks(text: str):
     """Yield (kind, text) for every block; consecutive table rows come as one list."""
     rows: list[list[str]] = []
-    for line in text.strip().splitlines() + [""]:
+    for line in [*text.strip().splitlines(), ""]:
         line = line.strip()
         if line.startswith("| "):
             rows.append([cell.strip() for cell in line[2:].split("|")])
@@ -177,8 +177,6 @@ def make_pdf(path: Path) -> None:
     from reportlab.lib.units import cm
     from reportlab.platypus import (
         KeepTogether,
-        ListFlowable,
-        ListItem,
         PageBreak,
         Paragraph,
         SimpleDocTemplate,
