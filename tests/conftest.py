@@ -1,0 +1,47 @@
+"""Fixtures of the whole suite: the real default model, prepared once and loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from assistant.settings import Settings
+
+if TYPE_CHECKING:
+    from assistant.engines.hf import HfEngine
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of the test session's own, with the default model prepared.
+
+    The model itself is made once in the checkout's `data/` (where `make run` has it too) under a
+    lock, and linked: worker processes and later sessions find it there.
+    """
+    pytest.importorskip("torch")
+    from assistant.engines import models
+    from assistant.errors import ModelNotReady
+
+    shared = ROOT / "data"
+    try:
+        models.prepare(Settings(data_dir=shared))
+    except ModelNotReady as error:
+        pytest.skip(str(error))
+    data_dir = tmp_path_factory.mktemp("data")
+    (data_dir / "models").symlink_to(shared / "models", target_is_directory=True)
+    return data_dir
+
+
+@pytest.fixture(scope="session")
+def hf_engine(model_dir: Path) -> Iterator[HfEngine]:
+    """The engine hf on the default model; shared by all tests of a process, so leave it as it was."""
+    from assistant.engines import hf
+
+    engine = hf.build(Settings(data_dir=model_dir))
+    yield engine
+    engine.close()
