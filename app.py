@@ -10,7 +10,7 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036  said before anything newer is imported
     sys.exit("Confide needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")
 
-from assistant.commands import run  # noqa: E402
+from assistant.commands import run
 
 
 def main() -> None:

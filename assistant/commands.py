@@ -77,6 +77,7 @@ def _global(
     settings: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The settings file; default: confide.toml.")
     ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say what goes on, and show tracebacks.")] = False,
     version: Annotated[bool, typer.Option("--version", help="The version, and nothing else.")] = False,
 ) -> None:
     if version:
@@ -84,6 +85,7 @@ def _global(
 
         typer.echo(__version__)
         raise typer.Exit
+    console.log(verbose=verbose)
     if settings is not None:
         if not settings.is_file():
             raise BadInput(f"There is no settings file {settings}.", hint="Mend --settings.")
@@ -235,17 +237,16 @@ def documents_remove(
 ) -> None:
     """Removes documents; they are gone from the answers at once."""
     with _assistant(context) as assistant:
-        from assistant import ingest as walk
-        from assistant.registry import did_you_mean
+        from assistant.ingest import remove_documents
 
-        settings, store = assistant.settings, assistant.store
-        name = _known_collection(store, settings, collection)
-        known = {document.name for document in store.documents(settings.tenant, name)}
-        unknown = [wanted for wanted in names if wanted not in known]
-        if unknown:
-            raise BadInput(f"{name} has no document {', '.join(unknown)}.", hint=did_you_mean(unknown[0], known))
-        walk.remove(names, store=store, settings=settings, index=assistant.searcher, collection=name)
-    typer.echo(f"Removed from {name}: {', '.join(names)}")
+        report = remove_documents(
+            names,
+            store=assistant.store,
+            settings=assistant.settings,
+            index=assistant.searcher,
+            collection=collection,
+        )
+    typer.echo(f"Removed from {report.collection}: {', '.join(file.name for file in report.files)}")
 
 
 def _save_company(store: Store, tenant: str, name: str, company: Company) -> None:
@@ -261,11 +262,15 @@ def _company(file: Path) -> Company:
 
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-        examples = {language: tuple(questions) for language, questions in data.pop("examples", {}).items()}
-        return Company(examples=examples, **data)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        shape = 'It should hold {"names": {"en": "..."}, "examples": {"en": ["...?"]}, "contact": "..."}.'
-        raise BadInput(f"The company file {file} cannot be read: {error}.", hint=shape) from error
+        first = data.get("languages", ["en"])[0]
+        names = {key.removeprefix("name_"): str(text) for key, text in data.items() if key.startswith("name_")}
+        examples = {language: tuple(questions) for language, questions in data.get("examples", {}).items()}
+        return Company(names={first: data["name"], **names}, examples=examples, contact=data.get("contact", ""))
+    except (OSError, ValueError, TypeError, AttributeError, LookupError) as error:
+        raise BadInput(
+            f"The company file {file} cannot be read: {error!r}.",
+            hint='It holds {"name": "...", "name_zh": "...", "examples": {"en": ["...?"]}, "contact": "..."}.',
+        ) from error
 
 
 # Models
@@ -304,7 +309,7 @@ def models_pull(
     if not yes and not (sys.stdin.isatty() and typer.confirm("Download it?", err=True)):
         raise BadInput("Nothing was downloaded.", hint="Say yes, or add --yes.")
     with console.progress("Downloading") as progress:
-        models.pull(name, settings, progress=progress)
+        models.pull(name, settings, progress=lambda done, total, file: progress(file, done, total))
     typer.echo(f"{name} is ready. `confide models use {name}` answers with it.")
 
 
@@ -327,7 +332,7 @@ def models_prepare(context: typer.Context) -> None:
 
     settings = _settings(context)
     with console.progress("Preparing") as progress:
-        folder = models.prepare(settings, progress=progress)
+        folder = models.prepare(settings, progress=lambda done, total, part: progress(part, done, total))
     typer.echo(f"{settings.model.name} is ready in {folder}")
 
 

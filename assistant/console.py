@@ -7,18 +7,37 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from assistant.types import Answer, IngestReport, Report
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[str, float, float], None]
+"""Called with what is going on, how much is done, and of how much."""
 
 
 def tell(text: str) -> None:
     """A remark or an error, on stderr."""
     print(text, file=sys.stderr)
+
+
+def log(*, verbose: bool) -> None:
+    """Sends the log to stderr: warnings in a line each, or everything with tracebacks."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s") if verbose else _Short("%(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], force=True)
+
+
+class _Short(logging.Formatter):
+    """A line a record: a traceback says nothing to most people."""
+
+    def formatException(self, ei: Any) -> str:
+        return f"{ei[0].__name__}: {ei[1]} (--verbose shows where)"
+
+    def formatStack(self, stack_info: str) -> str:
+        return ""
 
 
 def print_json(data: Any) -> None:
@@ -74,18 +93,19 @@ def print_report(report: Report, *, targets: Mapping[str, str] | None = None) ->
 
 
 @contextlib.contextmanager
-def progress(what: str, *, quiet: bool = False) -> Iterator[Progress | None]:
-    """Calls of (done, of, name) shown as a bar; None where there is no terminal to show it on."""
+def progress(what: str, *, quiet: bool = False) -> Iterator[Progress]:
+    """A bar on stderr while it lasts; nothing is shown where stderr is no terminal."""
     if quiet or not sys.stderr.isatty():
-        yield None
+        yield lambda doing, done, total: None
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress as Bar
 
     with Bar(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
 
-        def show(done: int, total: int, name: str) -> None:
-            bar.update(task, completed=done, total=total, description=f"{what} {name}".replace("[", "("))
+        def show(doing: str, done: float, total: float) -> None:
+            bar.update(task, completed=done, total=total, description=f"{what} {escape(doing)}")
 
         yield show

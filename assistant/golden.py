@@ -30,7 +30,7 @@ class Gold:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A row. Each of `facts` lists spellings of one fact; one of them is enough."""
+    """A row. Any one of `gold` answers; each of `facts` is needed, in one of its spellings."""
 
     id: str
     question: str
