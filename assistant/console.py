@@ -27,16 +27,16 @@ def log(*, verbose: bool) -> None:
     """Sends the log to stderr: warnings in a line each, or everything with tracebacks."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s") if verbose else _Short("%(message)s"))
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
 
 
 class _Short(logging.Formatter):
     """A line a record: a traceback says nothing to most people."""
 
-    def formatException(self, ei: Any) -> str:
+    def formatException(self, ei: Any) -> str:  # noqa: N802
         return f"{ei[0].__name__}: {ei[1]} (--verbose shows where)"
 
-    def formatStack(self, stack_info: str) -> str:
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802
         return ""
 
 
