@@ -41,7 +41,8 @@ ANSWER = Answer("i", Outcome.ANSWERED, "Ships today.", (CITATION,), (Hit(PASSAGE
 def test_a_longer_conversation_is_a_new_one():
     one = Conversation("c")
     two = one.with_message(Message("user", "Hello"))
-    assert one.messages == () and two.messages == (Message("user", "Hello"),)
+    assert one.messages == ()
+    assert two.messages == (Message("user", "Hello"),)
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.id = "d"
 
