@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from assistant.store import Store
     from assistant.types import Answer, Company, Conversation
 
+INTERRUPTED = 130
+
 CollectionOption = Annotated[
     str | None, typer.Option("--collection", "-c", metavar="NAME", help="The collection; default: the settings' own.")
 ]
@@ -50,15 +52,15 @@ def run(arguments: Sequence[str]) -> int:
     """The exit code of one command line. Errors are told on stderr, without a traceback."""
     try:
         code = typer.main.get_command(cli).main(list(arguments), prog_name="confide", standalone_mode=False)
+        if code == INTERRUPTED:
+            console.tell("Interrupted.")
         return code if isinstance(code, int) else 0
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
     except click.ClickException as error:
         error.show(file=sys.stderr)
         return 2
     except (KeyboardInterrupt, click.Abort):
         console.tell("Interrupted.")
-        return 130
+        return INTERRUPTED
     except ConfideError as error:
         console.tell(f"{error.message} {error.hint}".strip())
         return error.exit_code

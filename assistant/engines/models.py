@@ -16,10 +16,10 @@ import tomlkit
 from filelock import FileLock
 from tomlkit.exceptions import TOMLKitError
 
-from assistant.engines import folder, gguf
+from assistant.engines import folder, gguf, hub
 from assistant.engines.catalogue import CATALOGUE, CatalogueEntry, find, recommend
 from assistant.engines.folder import Progress
-from assistant.engines.hub import announce, pull_into
+from assistant.engines.hub import pull_into
 from assistant.errors import ConfideError, ModelNotReady, SettingsError, UnknownName
 from assistant.registry import did_you_mean
 from assistant.settings import Settings, settings_file
@@ -143,6 +143,25 @@ def prepare(settings: Settings, progress: Progress | None = None) -> Path:
     return place.path
 
 
+def announce(name: str, settings: Settings) -> str:
+    """What a pull would bring: where from, how large, under which licence.
+
+    Raises:
+        UnknownName: it is neither in the catalogue nor a hub id.
+        ModelNotReady: the hub cannot be asked.
+    """
+    _entry(name)
+    return hub.announce(name, settings)
+
+
+def _entry(name: str) -> CatalogueEntry | None:
+    """The catalogue's entry; None for a hub id."""
+    entry = find(name)
+    if entry is None and not _HUB_ID.fullmatch(name):
+        raise UnknownName(f"There is no model {name!r}.", hint=did_you_mean(name, [e.name for e in CATALOGUE]))
+    return entry
+
+
 def pull(name: str, settings: Settings, *, progress: Progress | None = None) -> Path:
     """Brings a model to this machine and verifies it; converts it where it came with Confide.
 
@@ -152,9 +171,7 @@ def pull(name: str, settings: Settings, *, progress: Progress | None = None) -> 
         BadInput: not a model's name; pickled weights only; a model that brings its own code.
         ModelNotReady: no connection, no such model, or a file that is not what the hub says.
     """
-    entry = find(name)
-    if entry is None and not _HUB_ID.fullmatch(name):
-        raise UnknownName(f"There is no model {name!r}.", hint=did_you_mean(name, [e.name for e in CATALOGUE]))
+    entry = _entry(name)
     named = _with_name(settings, name)
     if entry is not None and entry.wheel is not None:
         return prepare(named, progress)

@@ -1,0 +1,278 @@
+"""The command line as a user meets it: exit codes, stdout, stderr. Real ingest, shipped fakes for the models."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from assistant.commands import run
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = '[model]\nengine = "echo"\n[retrieval]\nembedder = "hashing"\n'
+RETURNS = (
+    "# Returns\n\nYou can return unused items within 14 days of delivery.\n\n# Delivery\n\nDelivery costs 4.90 EUR.\n"
+)
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """An empty folder with settings for the fakes; commands run in it."""
+    (tmp_path / "confide.toml").write_text(SETTINGS)
+    (tmp_path / "returns.md").write_text(RETURNS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONFIDE_SETTINGS", str(tmp_path / "confide.toml"))
+    return tmp_path
+
+
+@pytest.fixture
+def filled(shop, capsys):
+    """The same with one document in the collection."""
+    assert run(["ingest", "returns.md"]) == 0
+    capsys.readouterr()
+    return shop
+
+
+def says(capsys, *arguments, code=0):
+    """stdout, after checking the exit code."""
+    found = run(list(arguments))
+    captured = capsys.readouterr()
+    assert found == code, captured.err
+    return captured.out
+
+
+def complains(capsys, *arguments, code=2):
+    """stderr, after checking the exit code and that it is no traceback."""
+    found = run(list(arguments))
+    captured = capsys.readouterr()
+    assert found == code, captured.err
+    assert captured.err.strip()
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+def test_help_lists_every_subcommand(capsys):
+    shown = says(capsys, "--help")
+    for name in ("ask", "ingest", "collections", "documents", "models", "evaluate", "serve", "doctor"):
+        assert f"\n  {name} " in shown
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ask"],
+        ["ingest"],
+        ["documents", "list"],
+        ["documents", "remove"],
+        ["models", "pull"],
+        ["evaluate"],
+        ["serve"],
+        ["doctor"],
+    ],
+)
+def test_every_subcommand_has_help(capsys, words):
+    assert "Usage:" in says(capsys, *words, "--help")
+
+
+def test_the_version_is_printed(capsys):
+    assert says(capsys, "--version").strip()[0].isdigit()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["aks", "x"],
+        ["ask"],
+        ["ask", "  "],
+        ["ask", "x", "--jsn"],
+        ["ingest"],
+        ["ingest", "nowhere"],
+        ["evaluate", "nowhere.jsonl"],
+        ["documents", "list", "-c", "none"],
+        ["documents", "remove", "x", "-c", "none"],
+        ["--settings", "nowhere.toml", "collections"],
+        ["serve", "--port", "ninety"],
+        ["ask", "x", "--history", "nowhere.json"],
+        ["ingest", "returns.md", "--company", "nowhere.json"],
+        ["models", "use", "no-such-model"],
+        ["models", "pull", "no-such-model"],
+    ],
+)
+def test_bad_input_is_code_2_and_a_sentence(shop, capsys, words):
+    complains(capsys, *words)
+
+
+def test_a_wrong_setting_is_named(shop, capsys):
+    (shop / "confide.toml").write_text('[server]\nport = "many"\n')
+    assert "server.port" in complains(capsys, "collections")
+
+
+def test_ingest_tells_a_verdict_a_file(shop, capsys):
+    (shop / "bad.pdf").write_bytes(b"not a pdf")
+    shown = json.loads(says(capsys, "ingest", "returns.md", "bad.pdf", "--json"))
+    assert {file["name"]: file["verdict"] for file in shown["files"]} == {"returns.md": "added", "bad.pdf": "refused"}
+    assert next(file["reason"] for file in shown["files"] if file["name"] == "bad.pdf")
+
+
+def test_ingest_of_nothing_but_refused_files_is_code_2(shop, capsys):
+    (shop / "bad.pdf").write_bytes(b"not a pdf")
+    assert run(["ingest", "bad.pdf"]) == 2
+
+
+def test_a_second_ingest_changes_nothing(filled, capsys):
+    shown = json.loads(says(capsys, "ingest", "returns.md", "--json"))
+    assert [file["verdict"] for file in shown["files"]] == ["unchanged"]
+
+
+def test_documents_are_listed_and_removed(filled, capsys):
+    assert "returns.md" in says(capsys, "documents", "list")
+    assert "Did you mean" in complains(capsys, "documents", "remove", "return.md")
+    says(capsys, "documents", "remove", "returns.md")
+    assert json.loads(says(capsys, "documents", "list", "--json")) == []
+
+
+def test_collections_are_listed(filled, capsys):
+    (info,) = json.loads(says(capsys, "collections", "--json"))
+    assert (info["name"], info["documents"], info["embedder"]) == ("shop", 1, "hashing")
+    assert "shop" in says(capsys, "collections")
+
+
+def test_a_company_is_kept_with_its_collection(filled, capsys):
+    (filled / "company.json").write_text(
+        json.dumps(
+            {
+                "name": "Ridge",
+                "name_zh": "岭",
+                "languages": ["en", "zh"],
+                "examples": {"en": ["How?"]},
+                "contact": "a@b.example",
+            }
+        )
+    )
+    says(capsys, "ingest", "returns.md", "--company", "company.json")
+    (info,) = json.loads(says(capsys, "collections", "--json"))
+    assert info["company"] == {
+        "names": {"en": "Ridge", "zh": "岭"},
+        "examples": {"en": ["How?"]},
+        "contact": "a@b.example",
+    }
+    (filled / "company.json").write_text('{"names": 1}')
+    complains(capsys, "ingest", "returns.md", "--company", "company.json")
+
+
+def test_ask_prints_one_json_object_and_nothing_else(filled, capsys):
+    answer = json.loads(says(capsys, "ask", "How many days do I have to return unused items?", "--json"))
+    assert {"outcome", "text", "citations", "hits", "engine", "model", "adapter", "receipt", "seconds"} <= set(answer)
+    assert answer["engine"] == "echo"
+    for citation in answer["citations"]:
+        assert citation["quote"] in RETURNS
+
+
+def test_ask_prints_text_then_outcome(filled, capsys):
+    assert "\n[ANSWERED]" in says(capsys, "ask", "Hello!")
+    assert "\n[NEEDS_HUMAN]" in says(capsys, "ask", "I want to talk to a human")
+
+
+def test_ask_takes_the_earlier_messages(filled, capsys):
+    history = filled / "history.json"
+    history.write_text(
+        json.dumps([{"role": "user", "text": "Can I return unused items?"}, {"role": "assistant", "text": "Yes."}])
+    )
+    answer = json.loads(says(capsys, "ask", "within how many days?", "--history", "history.json", "--json"))
+    assert "return" in answer["receipt"]["query"]
+    history.write_text('[{"role": "system", "text": "x"}]')
+    assert "neither user nor assistant" in complains(capsys, "ask", "x", "--history", "history.json")
+
+
+def test_ask_of_an_unknown_collection_proposes_the_nearest(filled, capsys):
+    assert 'Did you mean "shop"' in complains(capsys, "ask", "x y", "--collection", "shopp")
+
+
+def test_evaluate_prints_saves_and_compares(filled, capsys):
+    golden = {
+        "id": "1",
+        "question": "Within how many days can I return unused items?",
+        "answerable": True,
+        "gold": [{"document": "returns.md", "quote": "within 14 days"}],
+        "facts": [["14 days"]],
+    }
+    (filled / "g.jsonl").write_text(json.dumps(golden))
+    report = json.loads(says(capsys, "evaluate", "g.jsonl", "--json", "--save", "r.json", "--details", "d.jsonl"))
+    assert report == json.loads((filled / "r.json").read_text(encoding="utf-8"))
+    assert report["suite"] == "g"
+    assert next(m["value"] for m in report["measures"] if m["name"] == "recall@5") == 1.0
+    assert json.loads((filled / "d.jsonl").read_text(encoding="utf-8"))["id"] == "1"
+    assert "recall@5" in says(capsys, "evaluate", "g.jsonl", "--compare", "r.json")
+    (filled / "g.jsonl").write_text(
+        json.dumps({**golden, "gold": [{"document": "returns.md", "quote": "on the moon"}]})
+    )
+    (filled / "r.json").write_text(
+        json.dumps({**report, "measures": [{"name": "recall@5", "value": 1.0, "low": 0.9, "high": 1.0, "n": 9}]})
+    )
+    assert "Regression: recall@5" in complains(capsys, "evaluate", "g.jsonl", "--compare", "r.json", code=1)
+
+
+def test_evaluate_lists_the_faults_of_a_golden_file(filled, capsys):
+    (filled / "g.jsonl").write_text('{}\n{"id": 1}')
+    message = complains(capsys, "evaluate", "g.jsonl")
+    assert "line 1" in message
+    assert "line 2" in message
+
+
+def test_models_are_listed_with_size_and_licence(shop, capsys):
+    listed = json.loads(says(capsys, "models", "list", "--json"))
+    assert any(model["name"] == "smollm2-135m" for model in listed)
+    assert all(model["licence"] and model["size"] for model in listed)
+    assert sum(model["recommended"] for model in listed) == 1
+
+
+def test_pull_asks_before_it_downloads(shop, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    message = complains(capsys, "models", "pull", "qwen2.5-0.5b")
+    assert "GB" in message
+    assert "Nothing was downloaded" in message
+
+
+def test_serve_hands_its_flags_to_the_server(shop, monkeypatch):
+    served = []
+    import assistant.server
+
+    monkeypatch.setattr(assistant.server, "serve", served.append)
+    assert (
+        run(["--data-dir", str(shop / "elsewhere"), "serve", "--host", "0.0.0.0", "--port", "1234", "--no-browser"])
+        == 0
+    )
+    assert run([]) == 0
+    (flagged, plain) = served
+    assert (flagged.server.host, flagged.server.port, flagged.server.open_browser) == ("0.0.0.0", 1234, False)
+    assert flagged.data_dir == shop / "elsewhere"
+    assert (plain.server.port, plain.server.open_browser) == (7860, True)
+
+
+def test_an_interrupt_is_code_130(filled, capsys, monkeypatch):
+    def interrupted(*_args, **_more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("assistant.core.Assistant.ask", interrupted)
+    complains(capsys, "ask", "x y", code=130)
+
+
+def test_a_disk_that_refuses_is_a_sentence(filled, capsys):
+    assert "No such file" in complains(
+        capsys, "evaluate", write_golden(filled), "--save", "no/such/folder/r.json", code=1
+    )
+
+
+def write_golden(folder):
+    path = folder / "golden.jsonl"
+    path.write_text(json.dumps({"id": "1", "question": "Hello", "answerable": False}))
+    return str(path)
+
+
+def test_a_process_ends_with_the_same_codes(shop):
+    done = subprocess.run([sys.executable, ROOT / "app.py", "ask"], cwd=shop, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "QUESTION" in done.stderr
