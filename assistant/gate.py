@@ -1,0 +1,212 @@
+"""The way into Gradio: an allow-list of its paths, its session hashes bound to our sessions, rate limits.
+
+Gradio answers on many more paths than a page needs, lets the client choose the session hash that opens a
+stream, and queues whatever comes. Here everything that is not listed does not exist, a hash belongs to
+the first session that uses it, and one visitor cannot fill the queue. Pure ASGI; knows nothing of Blocks.
+
+Sources: `gradio/routes.py` and `gradio/queueing.py` of the pinned version.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+from starlette.datastructures import QueryParams
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from assistant.guard import SESSION, refuse
+from assistant.sessions import Door, Session
+
+MODEL, ADMIN, LIGHT = "model", "admin", "light"
+"""What an event of the page is: a question, an administrator's action, anything else. Its concurrency id."""
+PENDING_PER_SESSION = 2
+PENDING_PER_ADDRESS = 8
+"""How many questions a visitor, or an address, may have waiting or running at once."""
+_HASH_SECONDS = 2 * 3600
+_HASHES = 100_000
+_FILES = re.compile(r"/(assets|static|svelte)/[^?]*|/(theme\.css|favicon\.ico|robots\.txt|manifest\.json)")
+_STREAM = re.compile(r"/gradio_api/heartbeat/([A-Za-z0-9]{1,40})")
+_JSON = {"/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset"}
+_ADMIN = {"/gradio_api/upload": "POST", "/gradio_api/upload_progress": "GET"}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a pending question."""
+
+    session: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What the gate has to know of what stands behind it.
+
+    `events` maps a function's index to MODEL, ADMIN or LIGHT; `pending` lists who sent the questions that
+    wait or run; `own` are the prefixes of the parent's own routes, which look after themselves.
+    """
+
+    pages: frozenset[str]
+    events: Mapping[int, str]
+    pending: Callable[[], Iterable[Caller]]
+    own: tuple[str, ...] = ("/healthz", "/language/")
+
+
+class Gate:
+    """Lets through what the page needs, refuses the rest."""
+
+    def __init__(self, app: ASGIApp, *, house: House, door: Door, per_minute: int = 60) -> None:
+        self._app = app
+        self._house = house
+        self._door = door
+        self._owners = _Owners()
+        self._rates = _Rates(per_minute)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """404 for a path that is not listed, 403 for somebody else's, 429 for too much."""
+        if scope["type"] != "http" or scope["path"].startswith(self._house.own):
+            await self._app(scope, receive, send)
+            return
+        path, method = scope["path"].rstrip("/") or "/", scope["method"]
+        if method in {"GET", "HEAD"} and (path in self._house.pages or _FILES.fullmatch(path)):
+            await self._app(scope, receive, send)
+            return
+        session: Session | None = scope.get(SESSION)
+        if session is None:
+            refusal = refuse(403, "There is no session. Please reload the page.") if self._listed(path) else _NOWHERE
+            await refusal(scope, receive, send)
+        elif method == "POST" and path in _JSON:
+            await self._json(scope, receive, send, session)
+        elif method == "GET" and self._listed(path) and path not in _JSON:
+            allowed = self._may_listen(scope, path, session)
+            await (self._app if allowed else refuse(403, "This is not yours."))(scope, receive, send)
+        elif _ADMIN.get(path) == method and self._door.is_inside(session.id):
+            await self._app(scope, receive, send)
+        else:
+            await _NOWHERE(scope, receive, send)
+
+    def _listed(self, path: str) -> bool:
+        return path in _JSON or path == "/gradio_api/queue/data" or bool(_STREAM.fullmatch(path))
+
+    def _may_listen(self, scope: Scope, path: str, session: Session) -> bool:
+        stream = _STREAM.fullmatch(path)
+        wanted = stream[1] if stream else QueryParams(scope["query_string"]).get("session_hash", "")
+        return self._owners.claim(wanted, session.id)
+
+    async def _json(self, scope: Scope, receive: Receive, send: Send, session: Session) -> None:
+        body = await _read(receive)
+        if body is None:
+            return
+        refusal = self._refusal(scope, body, session)
+        if refusal is not None:
+            await refuse(refusal[0], refusal[1], retry_after=str(refusal[2]))(scope, receive, send)
+            return
+        replayed = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def again() -> Message:
+            return replayed.pop() if replayed else await receive()
+
+        await self._app(scope, again, send)
+
+    def _refusal(self, scope: Scope, body: bytes, session: Session) -> tuple[int, str, int] | None:
+        """(status, why, seconds to wait) of a request that may not pass."""
+        try:
+            data = json.loads(body)
+        except (ValueError, RecursionError):
+            data = None
+        if not isinstance(data, dict) or not isinstance(data.get("session_hash"), str):
+            return 400, "This is not a request of the page.", 0
+        if not self._owners.claim(data["session_hash"], session.id):
+            return 403, "This is not yours.", 0
+        if not scope["path"].rstrip("/").endswith("/join"):
+            return None
+        return self._join_refusal(data, Caller(session.id, address(scope)))
+
+    def _join_refusal(self, data: Mapping[str, Any], caller: Caller) -> tuple[int, str, int] | None:
+        index = data.get("fn_index")
+        kind = self._house.events.get(index) if isinstance(index, int) else None
+        if kind is None or (kind == ADMIN and not self._door.is_inside(caller.session)):
+            return 403, "This needs the password of the Documents page.", 0
+        wait = self._rates.wait(kind, caller)
+        if wait:
+            return 429, f"Too many questions. Please wait {wait} seconds.", wait
+        if kind == MODEL:
+            pending = list(self._house.pending())
+            mine = sum(other.session == caller.session for other in pending)
+            here = sum(other.address == caller.address for other in pending)
+            if mine >= PENDING_PER_SESSION or here >= PENDING_PER_ADDRESS:
+                return 429, "Your earlier questions are still being answered. Please wait a moment.", 5
+        return None
+
+
+class _Owners:
+    """Which session a Gradio session hash belongs to: the first that used it."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, tuple[str, float]] = {}
+
+    def claim(self, session_hash: str, session_id: str) -> bool:
+        """Whether the hash is this session's; a free one becomes its own. A live one is never given away."""
+        if not re.fullmatch(r"[A-Za-z0-9]{1,40}", session_hash):
+            return False
+        now = time.monotonic()
+        owner, seen = self._owners.pop(session_hash, (session_id, now))
+        mine = owner == session_id or now - seen > _HASH_SECONDS
+        while self._owners and now - next(iter(self._owners.values()))[1] > _HASH_SECONDS:
+            del self._owners[next(iter(self._owners))]
+        if len(self._owners) >= _HASHES:
+            return False
+        self._owners[session_hash] = (session_id if mine else owner, now if mine else seen)
+        return mine
+
+
+class _Rates:
+    """How long a caller has to wait: per session, and four times that per address."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._per_minute = per_minute
+
+    def wait(self, kind: str, caller: Caller) -> int:
+        """Seconds to wait; 0 = go on. What is not a question has four times the room."""
+        room = self._per_minute * (1 if kind == MODEL else 4)
+        bucket = "question" if kind == MODEL else "other"
+        keys = ((RateLimitItemPerMinute(room), caller.session), (RateLimitItemPerMinute(room * 4), caller.address))
+        for limit, key in keys:
+            if not self._limiter.hit(limit, bucket, key):
+                return max(1, round(self._limiter.get_window_stats(limit, bucket, key).reset_time - time.time()))
+        return 0
+
+
+def address(scope: Scope) -> str:
+    """The caller's address; an IPv6 one is cut to its /64, which one customer has for himself."""
+    host = (scope.get("client") or ("unknown", 0))[0]
+    try:
+        parsed = ipaddress.ip_address(host)
+    except ValueError:
+        return str(host)
+    return host if parsed.version == 4 else str(ipaddress.ip_network(f"{host}/64", strict=False))
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The whole body (its size is capped before); None when the client has gone."""
+    body: bytes = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return body
+
+
+_NOWHERE = refuse(404, "Not found")

@@ -1,0 +1,262 @@
+"""The web server: one FastAPI parent with the safe baseline, the pages mounted behind it.
+
+From the outside in: headers, trusted hosts, CORS, same origin, body caps, the session cookie, the gate.
+It decides nothing about answers, and holds the data folder's lock while it runs. Not a TLS end point: put
+one in front when it listens beyond this machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+
+from assistant import __version__
+from assistant.errors import StoreBusy
+from assistant.gate import Gate
+from assistant.guard import BodyCap, SafeHeaders, SameOrigin, SessionCookie
+from assistant.sessions import Door, Sessions, password_file
+
+if TYPE_CHECKING:
+    from assistant.core import Assistant
+    from assistant.settings import Settings
+    from assistant.ui.build import Panel
+
+LANGUAGE_COOKIE = "confide_language"
+_BODY = 1_000_000
+_CONNECTIONS = 1000
+_log = logging.getLogger(__name__)
+
+
+def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel] = ()) -> FastAPI:
+    """The whole web application of an assistant; `panels` are further tabs."""
+    _silence(settings.data_dir)
+    import gradio as gr
+
+    from assistant.ui.build import build_ui, look
+
+    server = settings.server
+    sessions = Sessions.open(settings.data_dir, days=server.session_days)
+    door = Door.open(settings.data_dir, server.admin_password.get_secret_value())
+    page = build_ui(assistant, settings, panels, sessions=sessions, door=door)
+    app = FastAPI(title="Confide", docs_url=None, redoc_url=None, openapi_url=None)
+    _routes(app, assistant, page.house.pages)
+    # Middleware runs from the last added to the first.
+    app.add_middleware(Gate, house=page.house, door=door, per_minute=server.requests_per_minute)
+    app.add_middleware(SessionCookie, sessions=sessions, is_page=page.house.pages.__contains__)
+    app.add_middleware(BodyCap, cap=_caps(server.max_body_mb * 1_000_000))
+    app.add_middleware(SameOrigin, origins=server.cors_origins)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(server.cors_origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["content-type", "authorization"],
+    )
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(server.allowed_hosts), www_redirect=False)
+    app.add_middleware(SafeHeaders, frame_ancestors=server.frame_ancestors)
+    gr.mount_gradio_app(
+        app,
+        page.blocks,
+        path="/",
+        app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
+        blocked_paths=[str(settings.data_dir.resolve())],
+        max_file_size=f"{server.max_body_mb}mb",
+        show_error=False,
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        **look(settings),
+    )
+    app.state.door = door
+    return app
+
+
+def serve(settings: Settings, panels: Sequence[Panel] = ()) -> None:
+    """Serves until it is stopped.
+
+    Raises:
+        StoreBusy: another server runs on this data folder.
+        ConfideError: the address is taken, or the assistant cannot be opened.
+    """
+    import uvicorn
+
+    from assistant.core import Assistant
+
+    with data_lock(settings.data_dir), _listening(settings) as listener:
+        assistant = Assistant.open(settings)
+        try:
+            url = _url(settings, listener)
+            app = create_app(assistant, settings, panels)
+            app.router.lifespan_context = _announced(app, lambda: _announce(settings, url))
+            threading.Thread(target=_warm, args=(assistant,), name="warm", daemon=True).start()
+            config = uvicorn.Config(
+                app, log_level="warning", access_log=False, server_header=False, limit_concurrency=_CONNECTIONS,
+                timeout_graceful_shutdown=5, ws="none",
+            )  # fmt: skip
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            assistant.close()
+
+
+@contextlib.contextmanager
+def data_lock(data_dir: Path) -> Iterator[None]:
+    """Holds the data folder for this process. The system lets go of it however the process ends.
+
+    Raises:
+        StoreBusy: a running server holds it.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    path = data_dir / "server.lock"
+    with path.open("a+") as file:
+        try:
+            _lock(file.fileno())
+        except OSError as error:
+            raise StoreBusy(
+                f"Another Confide server runs on the data folder {data_dir.resolve()}.",
+                hint="Stop it, or give this one another folder: --data-dir FOLDER.",
+            ) from error
+        yield
+
+
+def _lock(descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _routes(app: FastAPI, assistant: Assistant, pages: frozenset[str]) -> None:
+    """The parent's own routes: health, the choice of a language, the first page in the visitor's language."""
+
+    @app.get("/healthz")
+    def healthz() -> JSONResponse:
+        infos = assistant.store.collections(assistant.settings.tenant)
+        counts = {info.name: info.passages for info in infos}
+        return JSONResponse({"status": "ok", "version": __version__, "collections": counts})
+
+    @app.get("/language/{code}")
+    def language(code: str) -> Response:
+        chosen = code if code in {"en", "zh"} else "en"
+        there = f"/{chosen}" if f"/{chosen}" in pages else "/"
+        answer = RedirectResponse(there, 303)
+        answer.set_cookie(LANGUAGE_COOKIE, chosen, max_age=31_536_000, httponly=True, samesite="lax")
+        return answer
+
+    @app.middleware("http")
+    async def in_their_language(request: Request, forward: Callable[[Request], Any]) -> Response:
+        if request.method == "GET" and request.url.path == "/" and "/zh" in pages and _speaks_chinese(request):
+            query = f"?{request.url.query}" if request.url.query else ""
+            return RedirectResponse(f"/zh{query}", 303)
+        answer: Response = await forward(request)
+        return answer
+
+
+def _speaks_chinese(request: Request) -> bool:
+    """Whether the visitor chose Chinese, or chose nothing and their browser puts Chinese first."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE)
+    first = request.headers.get("accept-language", "").split(",")[0].strip().lower()
+    return chosen == "zh" if chosen else first.startswith("zh")
+
+
+def _caps(upload: int) -> Callable[[str], int]:
+    """The largest body of a path: uploads by the setting, everything else 1 MB."""
+    return lambda path: upload if path.rstrip("/") == "/gradio_api/upload" else _BODY
+
+
+def _silence(data_dir: Path) -> None:
+    """No telemetry, and uploads where nobody is served them: Gradio reads these when it is imported."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["GRADIO_TEMP_DIR"] = str(data_dir.resolve() / "uploads")
+
+
+def _warm(assistant: Assistant) -> None:
+    try:
+        assistant.warm()
+    except Exception:
+        _log.exception("the model could not be loaded ahead; the first question will try again")
+
+
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """The listening socket, bound before anything is loaded.
+
+    Raises:
+        StoreBusy: the address is taken.
+    """
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise StoreBusy(
+                f"The address {host}:{port} cannot be used: {error.strerror}.",
+                hint="Stop what runs there, or choose another port: serve --port 7861.",
+            ) from error
+        yield listener
+    finally:
+        listener.close()
+
+
+def _url(settings: Settings, listener: socket.socket) -> str:
+    host = settings.server.host
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{listener.getsockname()[1]}"
+
+
+def _announced(app: FastAPI, tell: Callable[[], None]) -> Any:
+    """The app's life, with `tell` called once it is ready to answer."""
+    inner = app.router.lifespan_context
+
+    @contextlib.asynccontextmanager
+    async def life(application: FastAPI) -> AsyncIterator[Any]:
+        async with inner(application) as state:
+            tell()
+            yield state
+
+    return life
+
+
+def _announce(settings: Settings, url: str) -> None:
+    """Prints where the page is, and opens it where there is a browser."""
+    server = settings.server
+    where = "the one in your settings" if server.admin_password.get_secret_value() else password_file(settings.data_dir)
+    print(f"Confide is ready: {url}", flush=True)
+    print(f"Documents page: {url}/manage - password: {where}", flush=True)
+    if server.host not in {"127.0.0.1", "localhost", "::1"} and "*" not in server.allowed_hosts:
+        print(f"It answers to {', '.join(server.allowed_hosts)} only; see server.allowed_hosts.", flush=True)
+    if server.open_browser and _has_browser():
+        threading.Timer(0.5, webbrowser.open, [url]).start()
+
+
+def _has_browser() -> bool:
+    """Whether a browser with a window can be opened here: not over ssh, not in a container."""
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    with contextlib.suppress(webbrowser.Error):
+        return not isinstance(webbrowser.get(), webbrowser.GenericBrowser)
+    return False

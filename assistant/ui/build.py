@@ -1,0 +1,148 @@
+"""All pages in one Gradio app: the chat and the Documents page, each in each language.
+
+One Blocks with routes, so that all pages share one queue and one limit on the model. A further tab is a
+`Panel` handed to `build_ui`: nothing here knows what is in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Literal
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio is imported: it reads them then
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+import gradio as gr
+
+from assistant.core import Assistant
+from assistant.gate import LIGHT, MODEL, Caller, House, address
+from assistant.guard import SESSION
+from assistant.sessions import Door, Sessions
+from assistant.settings import Settings
+from assistant.ui import chat, documents, render
+from assistant.ui.desk import Desk
+from assistant.ui.parts import html
+from assistant.ui.texts import LANGUAGES, NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A further tab. `titles` by language; `build(desk)` draws it inside the tab it is given.
+
+    `staff` tabs stand on the Documents page, behind the password, and every handler of theirs has to ask
+    `desk.door` itself. The others stand beside the chat.
+    """
+
+    titles: dict[str, str]
+    build: Callable[[Desk], None]
+    audience: Literal["staff", "visitors"] = "staff"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A built app and what the gate has to know of it."""
+
+    blocks: gr.Blocks
+    house: House
+
+
+def paths(settings: Settings) -> dict[str, tuple[str, str]]:
+    """language -> (path of the chat, path of the Documents page), the first language at the root."""
+    spoken = LANGUAGES if settings.language == "auto" else (settings.language,)
+    tails = {language: "" if number == 0 else language for number, language in enumerate(spoken)}
+    return {language: (tail, f"manage-{tail}" if tail else "manage") for language, tail in tails.items()}
+
+
+def build_ui(
+    assistant: Assistant, settings: Settings, panels: Sequence[Panel] = (), *, sessions: Sessions, door: Door
+) -> Page:
+    """The pages of an assistant."""
+    routes = paths(settings)
+    first = next(iter(routes))
+    company = Desk(assistant, sessions, door, first, "").company_name()
+    blocks = gr.Blocks(title=company or "Confide", analytics_enabled=False, fill_width=True, delete_cache=(600, 600))
+    for language, (root, manage) in routes.items():
+        here = Desk(assistant, sessions, door, language, root)
+        with _page(blocks, root, company):
+            _chat_page(blocks, here, panels, routes)
+        with _page(blocks, manage, here.say("documents_title")):
+            _manage_page(blocks, Desk(assistant, sessions, door, language, manage), panels)
+    blocks.queue(max_size=settings.server.queue_size, default_concurrency_limit=16, api_open=False)
+    pages = frozenset(f"/{path}" for pair in routes.values() for path in pair)
+    return Page(blocks, House(pages, _events(blocks), lambda: _pending(blocks)))
+
+
+def look(settings: Settings) -> dict[str, Any]:
+    """The arguments of `mount_gradio_app` that make our look: theme, style sheet, head."""
+    folder = resources.files("assistant.ui")
+    script = (folder / "page.js").read_text(encoding="utf-8")
+    languages = {f"/{path}": name for name, pair in paths(settings).items() for path in pair}
+    names = {"en": "en", "zh": "zh-CN"}
+    table = json.dumps({path: names.get(name, name) for path, name in languages.items()})
+    head = f"<script>window.confidePages = {table};</script><script>{script}</script>"
+    return {"theme": _theme(), "css": (folder / "style.css").read_text(encoding="utf-8"), "head": head}
+
+
+@contextlib.contextmanager
+def _page(blocks: gr.Blocks, path: str, name: str) -> Iterator[None]:
+    with blocks.route(name or path, f"/{path}", show_in_navbar=False) if path else blocks:
+        yield
+
+
+def _chat_page(blocks: gr.Blocks, desk: Desk, panels: Sequence[Panel], routes: dict[str, tuple[str, str]]) -> None:
+    def foot() -> None:
+        others = [name for name in routes if name != desk.language]
+        links = [f'<a class="nav" href="./language/{name}">{render.safe(NAMES[name])}</a>' for name in others]
+        manage = routes[desk.language][1]
+        links.append(f'<a class="nav" href="./{manage}">{render.safe(desk.say("documents"))}</a>')
+        html(f'<div class="links">{"".join(links)}</div>', elem_id="foot")
+
+    mine = [panel for panel in panels if panel.audience == "visitors"]
+    if not mine:
+        chat.build(desk, blocks, sidebar=foot)
+        return
+    with gr.Tabs():
+        with gr.Tab(desk.say("assistant")):
+            chat.build(desk, blocks, sidebar=foot)
+        _tabs(desk, mine)
+
+
+def _manage_page(blocks: gr.Blocks, desk: Desk, panels: Sequence[Panel]) -> None:
+    mine = [panel for panel in panels if panel.audience == "staff"]
+    documents.build(desk, blocks, panels=(lambda: _tabs(desk, mine)) if mine else None)
+
+
+def _tabs(desk: Desk, panels: Sequence[Panel]) -> None:
+    for panel in panels:
+        with gr.Tab(panel.titles.get(desk.language) or next(iter(panel.titles.values()))):
+            panel.build(desk)
+
+
+def _events(blocks: gr.Blocks) -> dict[int, str]:
+    """What each of the app's functions is, by its index."""
+    return {index: function.concurrency_id or LIGHT for index, function in blocks.fns.items()}
+
+
+def _pending(blocks: gr.Blocks) -> list[Caller]:
+    """Who sent the questions that wait or run."""
+    events = list(blocks._queue.event_ids_to_events.values())
+    scopes = [event.request.scope for event in events if event.concurrency_id == MODEL]
+    return [Caller(scope[SESSION].id, address(scope)) for scope in scopes if scope.get(SESSION)]
+
+
+def _theme() -> gr.themes.Base:
+    """Calm colours and the system's own fonts: nothing is fetched from anywhere."""
+    font = gr.themes.Font
+    system = ("system-ui", "-apple-system", "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC")
+    return gr.themes.Base(
+        primary_hue="teal",
+        neutral_hue="stone",
+        radius_size="lg",
+        font=[font(name) for name in (*system, "sans-serif")],
+        font_mono=[font(name) for name in ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")],
+    )

@@ -1,0 +1,234 @@
+"""The chat: a thread, a composer, the visitor's conversations. Gradio <-> `Desk`, nothing else.
+
+The thread is drawn as HTML by `render.py` into two Markdown components (what is stored, and the turn in
+the making), because `gr.HTML` needs eval, which our Content-Security-Policy forbids. The conversation id
+travels in a hidden field and is checked against the session's cookie by every handler.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from assistant.errors import ConfideError
+from assistant.gate import LIGHT, MODEL
+from assistant.ui import render
+from assistant.ui.desk import Desk
+from assistant.ui.parts import hidden, html, visitor
+
+EXAMPLES = 4
+MAX_QUESTION = 4000
+_log = logging.getLogger(__name__)
+Update = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class Chat:
+    """The components of the page."""
+
+    conversation: gr.Textbox
+    mode: gr.Textbox
+    history: gr.Radio
+    nothing: gr.Markdown
+    delete: gr.Button
+    banner: gr.Markdown
+    collection: gr.Dropdown
+    thread: gr.Markdown
+    live: gr.Markdown
+    examples: list[gr.Button]
+    editing: gr.Markdown
+    question: gr.Textbox
+    send: gr.Button
+    stop: gr.Button
+    retry: gr.Button
+    edit: gr.Button
+    cancel: gr.Button
+
+    def outputs(self) -> list[Any]:
+        """Every component a handler may change: the one list of outputs of this page."""
+        fixed = [value for value in vars(self).values() if not isinstance(value, list)]
+        return [*fixed, *self.examples]
+
+
+def build(desk: Desk, blocks: gr.Blocks, *, sidebar: Callable[[], None] | None = None) -> None:
+    """Draws the chat in the current Blocks and wires it. `sidebar` adds to the foot of the side bar."""
+    say = desk.say
+    with gr.Sidebar(width=288, elem_id="side", open=True):
+        html(f'<p class="brand">{render.safe(desk.company_name() or say("assistant"))}</p>', elem_id="brand")
+        new = gr.Button(say("new"), elem_id="new", variant="secondary")
+        html(f'<p class="side-title">{render.safe(say("conversations"))}</p>')
+        history = gr.Radio([], label=say("conversations"), show_label=False, container=False, elem_id="history")
+        nothing = html(f'<p class="quiet">{render.safe(say("no_conversations"))}</p>')
+        delete = gr.Button(say("delete"), elem_id="delete", size="sm", visible=False)
+        if sidebar:
+            sidebar()
+    with gr.Column(elem_id="main"):
+        chat = _main(desk, history, nothing, delete)
+    _wire(desk, chat, new, blocks)
+
+
+def _main(desk: Desk, history: gr.Radio, nothing: gr.Markdown, delete: gr.Button) -> Chat:
+    say = desk.say
+    html(f'<p class="brand">{render.safe(desk.company_name() or say("assistant"))}</p>', elem_id="brand-top")
+    banner = html("", elem_id="banner", visible=False)
+    collection = gr.Dropdown([], label=say("collection"), visible=False, elem_id="collection", filterable=False)
+    thread, live = html("", elem_id="thread"), html("", elem_id="live")
+    with gr.Row(elem_id="examples"):
+        examples = [gr.Button("", visible=False, elem_classes="example") for _ in range(EXAMPLES)]
+    with gr.Column(elem_id="composer"):
+        editing = html(f'<p class="quiet">{render.safe(say("editing"))}</p>', visible=False)
+        with gr.Row(elem_id="ask"):
+            question = gr.Textbox(
+                label=say("question"), placeholder=say("placeholder"), show_label=False, container=False, lines=1,
+                max_lines=6, max_length=MAX_QUESTION, elem_id="question", autofocus=True, scale=1,
+            )  # fmt: skip
+            send = gr.Button(say("send"), variant="primary", elem_id="send", scale=0, min_width=88)
+            stop = gr.Button(say("stop"), variant="stop", elem_id="stop", scale=0, min_width=88, visible=False)
+        with gr.Row(elem_id="actions"):
+            retry, edit, cancel = (
+                gr.Button(say(key), size="sm", visible=False, elem_id=key, scale=0, min_width=0)
+                for key in ("retry", "edit", "cancel")
+            )
+    return Chat(
+        hidden(), hidden(), history, nothing, delete, banner, collection, thread, live, examples, editing, question,
+        send, stop, retry, edit, cancel,
+    )  # fmt: skip
+
+
+def _wire(desk: Desk, chat: Chat, new: gr.Button, blocks: gr.Blocks) -> None:
+    handlers = _Handlers(desk, chat)
+    outputs, known = chat.outputs(), [chat.conversation, chat.collection]
+    light: dict[str, Any] = {"api_visibility": "private", "concurrency_id": LIGHT, "show_progress": "hidden"}
+    model: dict[str, Any] = {**light, "concurrency_id": MODEL, "concurrency_limit": desk.settings.server.concurrency}
+    asked = gr.on(
+        [chat.question.submit, chat.send.click], handlers.ask, [*known, chat.mode, chat.question], outputs, **model
+    )
+    asking = [asked, chat.retry.click(handlers.retry, known, outputs, **model)]
+    asking += [button.click(handlers.example, [*known, button], outputs, **model) for button in chat.examples]
+    chat.stop.click(handlers.show, known, outputs, cancels=asking, **light)
+    chat.edit.click(handlers.edit, known, outputs, **light)
+    chat.cancel.click(handlers.show, known, outputs, **light)
+    chat.history.input(handlers.open, [chat.history, chat.collection], outputs, cancels=asking, **light)
+    chat.delete.click(handlers.delete, known, outputs, cancels=asking, **light)
+    chat.collection.input(handlers.show, known, outputs, **light)
+    new.click(handlers.new, [chat.collection], outputs, cancels=asking, **light)
+    blocks.load(handlers.load, None, outputs, **light)
+
+
+class _Handlers:
+    """What happens on each event. Every one starts from the request's session."""
+
+    def __init__(self, desk: Desk, chat: Chat) -> None:
+        self._desk = desk
+        self._chat = chat
+
+    def load(self, request: gr.Request) -> Update:
+        session = visitor(request).session
+        wanted = dict(request.query_params).get("c", "")
+        infos = self._desk.collections()
+        choices = [(info.company.name(self._desk.language) or info.name, info.name) for info in infos]
+        if len({label for label, _ in choices}) < len(choices):
+            choices = [(info.name, info.name) for info in infos]
+        chosen = infos[0].name if infos else None
+        update = self._view(session, self._desk.own(session, wanted), chosen)
+        dropdown = gr.update(choices=choices, value=chosen, visible=len(choices) > 1)
+        return {**update, self._chat.collection: dropdown}
+
+    def show(self, conversation: str, collection: str | None, request: gr.Request) -> Update:
+        session = visitor(request).session
+        return self._view(session, self._desk.own(session, conversation), collection)
+
+    def new(self, collection: str | None, request: gr.Request) -> Update:
+        session = visitor(request).session
+        return self._view(session, self._desk.own(session, None), collection)
+
+    def open(self, conversation: str | None, collection: str | None, request: gr.Request) -> Update:
+        return self.show(conversation or "", collection, request)
+
+    def delete(self, conversation: str, collection: str | None, request: gr.Request) -> Update:
+        session = visitor(request).session
+        self._desk.delete(session, self._desk.own(session, conversation))
+        return self.new(collection, request)
+
+    def edit(self, conversation: str, collection: str | None, request: gr.Request) -> Update:
+        session = visitor(request).session
+        conversation = self._desk.own(session, conversation)
+        question = self._desk.last_question(session, conversation)
+        chat, on = self._chat, gr.update(visible=True)
+        off = gr.update(visible=False)
+        fields = {chat.question: question, chat.mode: "edit", chat.editing: on, chat.cancel: on}
+        return {**self._view(session, conversation, collection), **fields, chat.edit: off, chat.retry: off}
+
+    def ask(
+        self, conversation: str, collection: str | None, mode: str, question: str, request: gr.Request
+    ) -> Iterator[Update]:
+        session = visitor(request).session
+        conversation = self._desk.own(session, conversation)
+        if question.strip():
+            yield from self._answer(session, conversation, collection, question.strip(), again=mode == "edit")
+
+    def retry(self, conversation: str, collection: str | None, request: gr.Request) -> Iterator[Update]:
+        session = visitor(request).session
+        conversation = self._desk.own(session, conversation)
+        question = self._desk.last_question(session, conversation)
+        if question:
+            yield from self._answer(session, conversation, collection, question, again=True)
+
+    def example(
+        self, conversation: str, collection: str | None, question: str, request: gr.Request
+    ) -> Iterator[Update]:
+        yield from self.ask(conversation, collection, "", question, request)
+
+    def _answer(
+        self, session: str, conversation: str, collection: str | None, question: str, *, again: bool
+    ) -> Iterator[Update]:
+        """Streams the turn in the making, then shows the conversation as it was stored."""
+        chat = self._chat
+        try:
+            if again:
+                self._desk.forget_last_question(session, conversation)
+            with contextlib.closing(self._desk.ask(session, conversation, question, collection)) as parts:
+                yield {**self._busy(session, conversation, collection), chat.live: next(parts)}
+                for part in parts:
+                    yield {chat.live: part}
+        except ConfideError as error:
+            gr.Warning(render.safe(f"{error.message} {error.hint}"))
+        except Exception:
+            _log.exception("a question failed")
+            gr.Warning(self._desk.say("broken"))
+        yield self._view(session, conversation, collection)
+
+    def _busy(self, session: str, conversation: str, collection: str | None) -> Update:
+        """The page while an answer is being made."""
+        chat, off = self._chat, gr.update(visible=False)
+        turns = self._desk.turns(session, conversation)
+        thread = render.thread(turns, self._desk.look(collection or ""), conversation) if turns else ""
+        quiet = dict.fromkeys([chat.retry, chat.edit, chat.cancel, chat.editing, chat.send, *chat.examples], off)
+        fields = {chat.conversation: conversation, chat.thread: thread, chat.question: "", chat.mode: ""}
+        return {**quiet, **fields, chat.stop: gr.update(visible=True)}
+
+    def _view(self, session: str, conversation: str, collection: str | None) -> Update:
+        """The page at rest, showing a conversation."""
+        chat, desk = self._chat, self._desk
+        thread, titles = desk.thread(session, conversation, collection), desk.titles(session)
+        started = conversation in {known for _, known in titles}
+        examples = [] if started else desk.examples(collection, EXAMPLES)
+        texts = [*examples, *[""] * (EXAMPLES - len(examples))]
+        update = {
+            button: gr.update(value=text, visible=bool(text)) for button, text in zip(chat.examples, texts, strict=True)
+        }
+        banner = desk.banner(collection)
+        shown = {
+            chat.retry: started, chat.edit: started, chat.delete: started, chat.cancel: False, chat.editing: False,
+            chat.send: True, chat.stop: False, chat.nothing: not titles,
+        }  # fmt: skip
+        update |= {component: gr.update(visible=visible) for component, visible in shown.items()}
+        update |= {chat.conversation: conversation, chat.mode: "", chat.thread: thread, chat.live: ""}
+        update[chat.banner] = gr.update(value=banner, visible=bool(banner))
+        update[chat.history] = gr.update(choices=titles, value=conversation if started else None)
+        return update

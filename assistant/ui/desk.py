@@ -1,0 +1,156 @@
+"""What the page's handlers share: who asks, what may be shown, the walk ask as HTML.
+
+No Gradio here: handlers turn Gradio's values into calls of these methods and back. A handler never
+takes a conversation id at its word: `Desk.own` answers with one of the visitor's own, or a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Protocol
+
+from assistant.core import Assistant
+from assistant.errors import BadInput
+from assistant.sessions import Door, Sessions
+from assistant.settings import Settings
+from assistant.store import Turn
+from assistant.types import CollectionInfo, Company, Conversation, Delta, Done, Found
+from assistant.ui import render
+from assistant.ui.render import Look
+from assistant.ui.texts import Say, words
+
+HISTORY = 40
+"""The last turns that a question is understood in."""
+
+
+class Visitor(Protocol):
+    """Who a request comes from, as the server established it: never what the client says it is."""
+
+    session: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A page's way to the assistant, in one language."""
+
+    assistant: Assistant
+    sessions: Sessions
+    door: Door
+    language: str
+    path: str
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.assistant.settings
+
+    @property
+    def say(self) -> Say:
+        """The page's words in its language."""
+        return words(self.language)
+
+    def look(self, collection: str = "") -> Look:
+        """How a thread about a collection is shown."""
+        return Look(self.say, self.path, self.company(collection).contact)
+
+    # Collections
+
+    def collections(self) -> list[CollectionInfo]:
+        """The collections that can be asked, the default one first."""
+        found = self.assistant.store.collections(self.settings.tenant)
+        return sorted(found, key=lambda info: (info.name != self.settings.collection, info.name))
+
+    def collection(self, name: str | None) -> CollectionInfo | None:
+        """The collection of this name; the default one where there is none."""
+        known = self.collections()
+        return next((info for info in known if info.name == name), known[0] if known else None)
+
+    def company(self, collection: str | None) -> Company:
+        """Whose documents they are."""
+        info = self.collection(collection)
+        return info.company if info else Company()
+
+    def company_name(self, collection: str | None = None) -> str:
+        """The company's name in the page's language; "" where nobody said."""
+        return self.company(collection).name(self.language)
+
+    def examples(self, collection: str | None, n: int) -> list[str]:
+        """Example questions in the page's language."""
+        return list(self.company(collection).examples.get(self.language, ()))[:n]
+
+    def banner(self, collection: str | None) -> str:
+        """The warning of a collection, as HTML; "" where all is well."""
+        info = self.collection(collection)
+        return (
+            render.banner(info, self.assistant.searcher.embedder_languages(info.embedder), self.look()) if info else ""
+        )
+
+    # Conversations
+
+    def own(self, session: str, conversation: str | None) -> str:
+        """The conversation if it is this visitor's, else a new one of theirs."""
+        if conversation and self.sessions.owns(session, conversation):
+            return conversation
+        return self.sessions.new_conversation(session)
+
+    def turns(self, session: str, conversation: str) -> list[Turn]:
+        """The stored turns of the visitor's own conversation."""
+        return self.assistant.store.turns(conversation, session)
+
+    def titles(self, session: str) -> list[tuple[str, str]]:
+        """(title, id) of the visitor's conversations, newest first."""
+        found = self.assistant.store.conversations(self.settings.tenant, session)
+        return [(one.title or "…", one.id) for one in found]
+
+    def thread(self, session: str, conversation: str, collection: str | None) -> str:
+        """The conversation as HTML; a welcome where nothing was said yet."""
+        turns = self.turns(session, conversation)
+        if turns:
+            return render.thread(turns, self.look(collection or ""), conversation)
+        info = self.collection(collection)
+        name = self.company_name(collection)
+        return render.welcome(name or self.say("assistant"), self.look(), empty=not (info and info.passages))
+
+    def last_question(self, session: str, conversation: str) -> str:
+        """The text of the last question; "" where there is none."""
+        turns = self.turns(session, conversation)
+        return next((turn.message.text for turn in reversed(turns) if turn.message.role == "user"), "")
+
+    def forget_last_question(self, session: str, conversation: str) -> None:
+        """Drops the last question and what came after it: it is asked again, or anew."""
+        turns = self.turns(session, conversation)
+        asked = [place for place, turn in enumerate(turns) if turn.message.role == "user"]
+        if asked:
+            self.assistant.store.drop_turns_after(conversation, session, keep=asked[-1])
+
+    def delete(self, session: str, conversation: str) -> None:
+        """Deletes the visitor's own conversation."""
+        self.assistant.store.remove_conversation(conversation, session)
+
+    # The walk ask
+
+    def ask(self, session: str, conversation: str, question: str, collection: str | None) -> Generator[str]:
+        """The turn in the making as HTML, again and again; ends when the answer is stored.
+
+        Closing it stops the model.
+
+        Raises:
+            BadInput: the question is empty or too long, or there is no such collection.
+        """
+        info = self.collection(collection)
+        if info is None:
+            raise BadInput(self.say("empty_collection"))
+        messages = tuple(turn.message for turn in self.turns(session, conversation)[-HISTORY:])
+        thread = Conversation(conversation, session, messages)
+        look, said, status = self.look(info.name), "", self.say("searching")
+        yield render.live(question, said, look, status)
+        for event in self.assistant.ask(thread, question, collection=info.name):
+            if isinstance(event, Found):
+                status = self.say("reading", n=len(event.hits)) if event.hits else status
+            elif isinstance(event, Delta):
+                said, status = said + event.text, ""
+            elif isinstance(event, Done):
+                return
+            yield render.live(question, said, look, status)

@@ -1,0 +1,64 @@
+// What HTML and CSS cannot do: the page's language, live regions, following the answer, the address of a conversation.
+(() => {
+  document.documentElement.lang = window.confidePages[location.pathname.replace(/\/+$/, "") || "/"] || "en";
+  const near = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 160;
+  let follow = true;
+  let shown = null;
+  addEventListener("scroll", () => { follow = near(); }, { passive: true });
+
+  const describe = () => {
+    const live = document.getElementById("live");
+    if (live && !live.hasAttribute("aria-live")) {
+      live.setAttribute("aria-live", "polite");
+      document.getElementById("thread").setAttribute("role", "log");
+    }
+  };
+  const remember = () => {
+    const thread = document.querySelector("#thread .thread[id]");
+    const id = thread ? thread.id : "";
+    if (id === shown) return;
+    shown = id;
+    if (document.getElementById("thread")) {
+      history.replaceState(null, "", location.pathname + (id ? "?c=" + encodeURIComponent(id) : "") + (id ? location.hash : ""));
+    }
+  };
+  // On a phone the side bar lies over the chat: it starts closed, and closes after a choice.
+  const narrow = () => matchMedia("(max-width: 767px)").matches;
+  const closeSide = () => {
+    const button = document.querySelector("#side.open .toggle-button");
+    if (button && narrow()) button.click();
+    return Boolean(button);
+  };
+  let settling = false;
+  const settle = () => {
+    if (narrow() && closeSide()) setTimeout(settle, 250);  // a click before Gradio listens does nothing
+    else document.body.classList.add("settled");
+  };
+  const changed = () => {
+    describe();
+    if (!settling && document.getElementById("side")) {
+      settling = true;
+      setTimeout(settle, 50);
+    }
+    remember();
+    if (follow && document.querySelector("#live .turn, #thread .turn") && !location.hash) {
+      scrollTo({ top: document.documentElement.scrollHeight });
+    }
+  };
+  const watch = () => new MutationObserver(changed).observe(document.body, { childList: true, subtree: true, characterData: true });
+  if (document.body) watch(); else addEventListener("DOMContentLoaded", watch);
+
+  addEventListener("change", (event) => { if (event.target.closest("#history")) closeSide(); });
+  addEventListener("click", (event) => { if (event.target.closest("#new")) closeSide(); });
+
+  // A source opens where it stands; the address stays clean, so that the next answer is followed again.
+  addEventListener("click", (event) => {
+    const link = event.target.closest && event.target.closest("a.cite");
+    const target = link && document.getElementById(link.hash.slice(1));
+    if (!target) return;
+    event.preventDefault();
+    document.querySelectorAll(".source.shown").forEach((other) => other.classList.remove("shown"));
+    target.classList.add("shown");
+    target.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  });
+})();

@@ -1,0 +1,285 @@
+"""Conversations and tables as HTML in which nothing from outside is markup. Pure.
+
+Everything that a customer, a document or a model wrote goes through `safe`: each character that HTML,
+Markdown or a template could read becomes a numeric entity, so the browser shows it as text, never as
+an image, a link or a script. The page's sanitizer and the Content-Security-Policy stand behind it.
+The HTML has no line breaks of its own: to the Markdown component it is one block, passed through as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assistant.store import Turn
+from assistant.types import CollectionInfo, Document, FileVerdict, Outcome
+from assistant.ui.texts import Say
+
+EXCERPT = 150
+"""Characters of a passage that are shown on either side of its quotes."""
+_ICONS = {"ANSWERED": "✓", "CHAT": "✓", "NOT_IN_KNOWLEDGE_BASE": "∅", "NEEDS_HUMAN": "☎", "COMPONENT_FAILED": "!"}
+_PLAIN = frozenset(" ,;%") | frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+# Marks that turn the reading direction of what follows: a document could reverse our own words with them.
+_BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c")
+
+
+def safe(text: str) -> str:
+    """Text that stays text, whatever is in it.
+
+    >>> safe("<b>![x](//a)")
+    '&#60;b&#62;&#33;&#91;x&#93;&#40;&#47;&#47;a&#41;'
+    """
+    return "".join(_entity(letter) for letter in text)
+
+
+def _entity(letter: str) -> str:
+    if letter in _PLAIN or (letter > "\u00a0" and letter.isalnum()):
+        return letter
+    kind = unicodedata.category(letter)
+    if letter == "\r" or letter in _BIDI:
+        return ""
+    if letter in "\n\t" or kind not in {"Cc", "Cs", "Zl", "Zp"}:
+        return f"&#{ord(letter)};"
+    return "&#10;" if kind in {"Zl", "Zp"} else "\ufffd"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a thread is shown: its words, the page's own path (links stay on it), the company's contact."""
+
+    say: Say
+    path: str = ""
+    contact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A cited passage: its number in the answer, what is known of it, and the spans that were quoted."""
+
+    number: int
+    hit: Mapping[str, Any]
+    spans: tuple[tuple[int, int], ...]
+
+
+def thread(turns: Sequence[Turn], look: Look, conversation: str) -> str:
+    """A whole conversation. `conversation` becomes the element's id, so that a reload finds it."""
+    if not turns:
+        return ""
+    parts = [_turn(turn, look, number) for number, turn in enumerate(turns)]
+    if turns[-1].message.role == "user":
+        parts.append(_assistant(f'<p class="quiet">{safe(look.say("stopped"))}</p>', look))
+    return f'<div class="thread" id="{safe(conversation)}">{"".join(parts)}</div>'
+
+
+def live(question: str, text: str, look: Look, status: str = "") -> str:
+    """The turn in the making: the question, what has been said so far, what is being done."""
+    said = f'<div class="said">{safe(text)}<span class="caret"></span></div>' if text else ""
+    doing = f'<p class="doing">{safe(status)}</p>' if status else ""
+    return f'<div class="thread">{_user(question, look)}{_assistant(said + doing, look)}</div>'
+
+
+def welcome(company: str, look: Look, *, empty: bool) -> str:
+    """What stands where no conversation is yet."""
+    promise = look.say("empty_collection") if empty else look.say("promise", company=company)
+    return f'<div class="welcome"><h1>{safe(look.say("hello"))}</h1><p>{safe(promise)}</p></div>'
+
+
+def answer(data: Mapping[str, Any], look: Look, number: int) -> str:
+    """An answer (`Answer.to_dict`) with its chip, markers, sources and receipt."""
+    sources = _sources(data)
+    chip = _chip(data, look)
+    said = f'<div class="said">{_marked(data, sources, look, number)}</div>'
+    if data["outcome"] == Outcome.NEEDS_HUMAN and look.contact:
+        said += f'<p class="contact">{safe(look.say("contact", contact=look.contact))}</p>'
+    aside = "".join(_card(source, look, number) for source in sources)
+    if aside:
+        aside = f'<div class="sources"><h3>{safe(look.say("sources"))}</h3>{aside}</div>'
+    looked = "" if sources else _looked_at(data["hits"], look)
+    return _assistant(f"{said}{looked}{_foot(data, chip, look)}", look, aside)
+
+
+def banner(info: CollectionInfo, known: Sequence[str], look: Look) -> str:
+    """A warning where documents are in a language the embedder does not know; "" where all is well."""
+    strange = [language for language in info.languages if known and language not in known]
+    if not strange:
+        return ""
+    text = look.say("language_warning", embedder=info.embedder, languages=", ".join(strange))
+    return f'<div class="banner">{safe(text)}</div>'
+
+
+def verdicts(files: Iterable[FileVerdict], look: Look) -> str:
+    """The table of an ingest: one line a file, with the reason."""
+    rows = [
+        (file.name, f"\0{file.verdict}", str(file.passages or ""), file.reason)
+        for file in sorted(files, key=lambda file: (file.verdict != "refused", file.name))
+    ]
+    return _table(look.say("verdict_head").split("|"), rows, look)
+
+
+def documents(found: Sequence[Document], look: Look) -> str:
+    """The table of a collection's documents."""
+    if not found:
+        return f'<p class="quiet">{safe(look.say("no_documents"))}</p>'
+    rows = [(one.name, one.kind, one.language, f"{len(one.text):,}") for one in found]
+    return _table(look.say("documents_head").split("|"), rows, look)
+
+
+def facts(info: CollectionInfo, look: Look) -> str:
+    """One line about a collection."""
+    text = look.say(
+        "collection_facts",
+        documents=info.documents,
+        passages=info.passages,
+        languages=", ".join(info.languages) or "-",
+        embedder=info.embedder,
+    )
+    return f'<p class="quiet">{safe(text)}</p>'
+
+
+def notice(text: str, kind: str = "good") -> str:
+    """A line that says how something went; `kind` is good or bad."""
+    return f'<div class="notice {kind}">{safe(text)}</div>' if text else ""
+
+
+def _turn(turn: Turn, look: Look, number: int) -> str:
+    if turn.message.role == "user":
+        return _user(turn.message.text, look)
+    if turn.answer is None:
+        return _assistant(f'<div class="said">{safe(turn.message.text)}</div>', look)
+    return answer(turn.answer, look, number)
+
+
+def _user(text: str, look: Look) -> str:
+    return f'<div class="turn user"><h2>{safe(look.say("you"))}</h2><div class="bubble">{safe(text)}</div></div>'
+
+
+def _assistant(inner: str, look: Look, aside: str = "") -> str:
+    heading = f"<h2>{safe(look.say('assistant'))}</h2>"
+    return f'<div class="turn assistant">{heading}<div class="answer">{inner}</div>{aside}</div>'
+
+
+def _chip(data: Mapping[str, Any], look: Look) -> str:
+    outcome = str(data["outcome"])
+    if outcome == Outcome.ANSWERED and not data["citations"]:
+        outcome = "CHAT"
+    icon = _ICONS[outcome]
+    text = look.say(outcome)
+    failed = data["receipt"].get("failed_component")
+    if failed:
+        text += f" · {look.say('failed_component', component=failed)}"
+    return f'<span class="chip {outcome.lower()}"><span class="icon">{icon}</span>{safe(text)}</span>'
+
+
+def _foot(data: Mapping[str, Any], chip: str, look: Look) -> str:
+    """The chip and the receipt: the whole of it as JSON, one click away."""
+    receipt = json.dumps(
+        {"id": data["id"], "outcome": data["outcome"], **data["receipt"]}, ensure_ascii=False, indent=2
+    )
+    summary = f"<summary>{safe(look.say('receipt'))} · {data['receipt']['seconds']:.1f} s</summary>"
+    return f'<div class="foot">{chip}<details class="receipt">{summary}<pre>{safe(receipt)}</pre></details></div>'
+
+
+def _sources(data: Mapping[str, Any]) -> list[_Source]:
+    """The cited passages in the order of their first citation."""
+    hits = {hit["passage_id"]: hit for hit in data["hits"]}
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for citation in data["citations"]:
+        spans.setdefault(citation["passage_id"], []).append((citation["start"], citation["end"]))
+        hits.setdefault(citation["passage_id"], {**citation, "text": "", "headings": []})
+    return [_Source(number, hits[name], tuple(spans[name])) for number, name in enumerate(spans, start=1)]
+
+
+def _marked(data: Mapping[str, Any], sources: Sequence[_Source], look: Look, number: int) -> str:
+    """The answer's text with a numbered marker after each part that a source proves."""
+    text: str = data["text"]
+    numbers = {source.hit["passage_id"]: source.number for source in sources}
+    ends: dict[int, list[int]] = {}
+    for citation in data["citations"]:
+        end = min(max(citation["answer_end"], 0), len(text))
+        marks = ends.setdefault(end, [])
+        if numbers[citation["passage_id"]] not in marks:
+            marks.append(numbers[citation["passage_id"]])
+    parts, start = [], 0
+    for end in sorted(ends):
+        parts.append(safe(text[start:end]))
+        parts += [_marker(mark, look, number) for mark in ends[end]]
+        start = end
+    return "".join(parts) + safe(text[start:])
+
+
+def _marker(mark: int, look: Look, number: int) -> str:
+    title = safe(look.say("source", n=mark))
+    return f'<a class="cite" href="{look.path}#source-{number}-{mark}" title="{title}">{mark}</a>'
+
+
+def _card(source: _Source, look: Look, number: int) -> str:
+    """A source: where it stands, and the quotes highlighted in their passage."""
+    hit = source.hit
+    where = [*hit["headings"], *([look.say("page", n=hit["page"])] if hit["page"] else [])]
+    place = f'<div class="place">{safe(" › ".join(where))}</div>' if where else ""
+    head = f'<span class="number">{source.number}</span><span class="name">{safe(hit["document"])}</span>'
+    body = _passage(hit["text"] or hit.get("quote", ""), source.spans if hit["text"] else (), look)
+    return f'<div class="source" id="source-{number}-{source.number}"><h4>{head}</h4>{place}{body}</div>'
+
+
+def _passage(text: str, spans: Sequence[tuple[int, int]], look: Look) -> str:
+    """The passage around its quotes, and the whole of it behind a click where that is more."""
+    whole = _highlighted(text, spans, 0, len(text))
+    if not spans:
+        return f'<div class="passage">{whole}</div>'
+    first, last = min(start for start, _ in spans), max(end for _, end in spans)
+    left, right = _word_start(text, first - EXCERPT), _word_end(text, last + EXCERPT)
+    if left == 0 and right == len(text):
+        return f'<div class="passage">{whole}</div>'
+    excerpt = ("… " if left else "") + _highlighted(text, spans, left, right) + (" …" if right < len(text) else "")
+    summary = f"<summary>{safe(look.say('whole'))}</summary>"
+    more = f'<details class="whole">{summary}<div class="passage">{whole}</div></details>'
+    return f'<div class="passage excerpt">{excerpt}</div>{more}'
+
+
+def _word_start(text: str, at: int) -> int:
+    if at <= 20:
+        return 0
+    space = text.find(" ", at, at + 25)
+    return space + 1 if space >= 0 else at
+
+
+def _word_end(text: str, at: int) -> int:
+    if at >= len(text) - 20:
+        return len(text)
+    space = text.rfind(" ", at - 25, at)
+    return space if space >= 0 else at
+
+
+def _highlighted(text: str, spans: Sequence[tuple[int, int]], left: int, right: int) -> str:
+    parts, at = [], left
+    for start, end in sorted(spans):
+        start, end = max(start, at), min(end, right)
+        if start < end:
+            parts.append(f"{safe(text[at:start])}<mark>{safe(text[start:end])}</mark>")
+            at = end
+    return "".join(parts) + safe(text[at:right])
+
+
+def _looked_at(hits: Sequence[Mapping[str, Any]], look: Look) -> str:
+    """What was read without finding an answer: the places, behind a click."""
+    if not hits:
+        return ""
+    places = "".join(f"<li>{safe(' › '.join([hit['document'], *hit['headings']]))}</li>" for hit in hits)
+    return f'<details class="looked"><summary>{safe(look.say("looked_at"))}</summary><ul>{places}</ul></details>'
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], look: Look) -> str:
+    """A table; a cell that starts with NUL is a verdict and becomes a chip."""
+
+    def cell(text: str) -> str:
+        if not text.startswith("\0"):
+            return f"<td>{safe(text)}</td>"
+        return f'<td><span class="chip {text[1:]}">{safe(look.say(text[1:]))}</span></td>'
+
+    titles = "".join(f"<th>{safe(title)}</th>" for title in head)
+    lines = "".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in rows)
+    return f'<div class="table"><table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table></div>'

@@ -1,0 +1,134 @@
+"""The page's own words, by language. A third language is one more column.
+
+The words of the back end are in `assistant/texts.py`; the company's are quoted from its documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+LANGUAGES = ("en", "zh")
+NAMES = {"en": "English", "zh": "中文"}
+Say = Callable[..., str]
+
+TEXTS: Mapping[str, Mapping[str, str]] = {
+    "title": {"en": "{company} assistant", "zh": "{company}智能助手"},
+    "assistant": {"en": "Assistant", "zh": "智能助手"},
+    "you": {"en": "You", "zh": "您"},
+    "new": {"en": "New conversation", "zh": "新对话"},
+    "conversations": {"en": "Your conversations", "zh": "您的对话"},
+    "no_conversations": {"en": "Conversations you have will be kept here.", "zh": "您的对话会保存在这里。"},
+    "delete": {"en": "Delete this conversation", "zh": "删除此对话"},
+    "documents": {"en": "Documents", "zh": "文档管理"},
+    "to_chat": {"en": "Back to the chat", "zh": "返回对话"},
+    "collection": {"en": "Ask about", "zh": "咨询范围"},
+    "question": {"en": "Your question", "zh": "您的问题"},
+    "placeholder": {"en": "Ask a question …", "zh": "请输入您的问题……"},
+    "send": {"en": "Send", "zh": "发送"},
+    "stop": {"en": "Stop", "zh": "停止"},
+    "retry": {"en": "Ask again", "zh": "重新回答"},
+    "edit": {"en": "Edit question", "zh": "修改问题"},
+    "cancel": {"en": "Cancel", "zh": "取消"},
+    "editing": {
+        "en": "You are editing your last question; its answer will be replaced.",
+        "zh": "您正在修改上一个问题，原回答将被替换。",
+    },
+    "hello": {"en": "How can we help?", "zh": "请问有什么可以帮您？"},
+    "promise": {
+        "en": "Every answer quotes {company}'s own documents and shows where it comes from.",
+        "zh": "每个回答都引用{company}的资料原文，并注明出处。",
+    },
+    "examples": {"en": "For example", "zh": "您可以这样问"},
+    "empty_collection": {
+        "en": "There are no documents yet. Add some on the Documents page.",
+        "zh": "还没有任何文档，请先在“文档管理”页面添加。",
+    },
+    "searching": {"en": "Looking in the documents …", "zh": "正在查找资料……"},
+    "reading": {"en": "Reading {n} passages …", "zh": "正在阅读 {n} 段资料……"},
+    "stopped": {"en": "Stopped before an answer.", "zh": "已停止，尚无回答。"},
+    "ANSWERED": {"en": "Answered from the documents", "zh": "已根据资料回答"},
+    "CHAT": {"en": "Reply", "zh": "回复"},
+    "NOT_IN_KNOWLEDGE_BASE": {"en": "Not in the documents", "zh": "资料中没有"},
+    "NEEDS_HUMAN": {"en": "A person will take over", "zh": "转人工客服"},
+    "COMPONENT_FAILED": {"en": "A component failed", "zh": "部分组件出错"},
+    "failed_component": {"en": "Not working: {component}", "zh": "未能工作的组件：{component}"},
+    "contact": {"en": "You can reach a person here: {contact}", "zh": "人工客服联系方式：{contact}"},
+    "sources": {"en": "Sources", "zh": "出处"},
+    "source": {"en": "Source {n}", "zh": "出处 {n}"},
+    "page": {"en": "page {n}", "zh": "第 {n} 页"},
+    "whole": {"en": "Whole passage", "zh": "查看整段"},
+    "looked_at": {"en": "Passages that were looked at", "zh": "查看过的资料"},
+    "receipt": {"en": "Receipt", "zh": "回执"},
+    "language_warning": {
+        "en": "Some documents here are in a language that the search model ({embedder}) does not know ({languages}). Answers about them may be missing.",
+        "zh": "部分文档的语言（{languages}）不受检索模型（{embedder}）支持，相关问题可能查不到答案。",
+    },
+    "gone": {"en": "This conversation is not available.", "zh": "此对话不可用。"},
+    "broken": {"en": "Something went wrong on our side. Please try again.", "zh": "我们这边出了问题，请重试。"},
+    # The Documents page
+    "documents_title": {"en": "Documents", "zh": "文档管理"},
+    "documents_hint": {
+        "en": "What the assistant may answer from. PDF, Word, HTML, Markdown, text, CSV, Excel, or a zip of them.",
+        "zh": "智能助手回答的依据。支持 PDF、Word、HTML、Markdown、文本、CSV、Excel，或包含它们的 zip。",
+    },
+    "password": {"en": "Password", "zh": "密码"},
+    "password_hint": {
+        "en": "This page is for the shop's staff. The password is in the settings, or in the file that the server named when it started.",
+        "zh": "此页面仅供商家员工使用。密码在设置中，或在服务器启动时提示的文件里。",
+    },
+    "enter": {"en": "Sign in", "zh": "登录"},
+    "leave": {"en": "Sign out", "zh": "退出登录"},
+    "wrong_password": {
+        "en": "That is not the password, or there were too many tries. Wait a minute and try again.",
+        "zh": "密码不正确，或尝试次数过多。请稍等一分钟再试。",
+    },
+    "not_inside": {"en": "Please sign in again.", "zh": "请重新登录。"},
+    "which_collection": {"en": "Collection", "zh": "文档集"},
+    "which_collection_hint": {
+        "en": "Choose one, or type a new name: small letters, digits, - and _.",
+        "zh": "请选择，或输入新名称：小写字母、数字、- 和 _。",
+    },
+    "bad_collection": {
+        "en": "A collection's name has small letters, digits, - and _ only.",
+        "zh": "文档集名称只能包含小写字母、数字、- 和 _。",
+    },
+    "files": {"en": "Files to add", "zh": "要添加的文件"},
+    "add": {"en": "Add to the collection", "zh": "添加到文档集"},
+    "no_files": {"en": "Choose files first.", "zh": "请先选择文件。"},
+    "adding": {"en": "Reading the files", "zh": "正在读取文件"},
+    "added_summary": {
+        "en": "{documents} documents and {passages} passages are in “{collection}” now; it took {seconds} s.",
+        "zh": "“{collection}”现有 {documents} 个文档、{passages} 段资料；用时 {seconds} 秒。",
+    },
+    "verdict_head": {"en": "File|Verdict|Passages|Reason", "zh": "文件|结果|段数|说明"},
+    "added": {"en": "Added", "zh": "已添加"},
+    "replaced": {"en": "Replaced", "zh": "已替换"},
+    "unchanged": {"en": "Unchanged", "zh": "未变化"},
+    "removed": {"en": "Removed", "zh": "已删除"},
+    "refused": {"en": "Refused", "zh": "未接受"},
+    "documents_head": {
+        "en": "Document|Kind|Language|Characters",
+        "zh": "文档|类型|语言|字数",
+    },
+    "no_documents": {"en": "No documents in this collection.", "zh": "此文档集中没有文档。"},
+    "to_remove": {"en": "Documents to remove", "zh": "要删除的文档"},
+    "remove": {"en": "Remove", "zh": "删除"},
+    "removed_summary": {"en": "Removed {n} from “{collection}”.", "zh": "已从“{collection}”中删除 {n} 个文档。"},
+    "collection_facts": {
+        "en": "{documents} documents · {passages} passages · languages: {languages} · search model: {embedder}",
+        "zh": "{documents} 个文档 · {passages} 段资料 · 语言：{languages} · 检索模型：{embedder}",
+    },
+}
+
+
+def words(language: str) -> Say:
+    """The function that says a text in one language.
+
+    >>> words("en")("page", n=3)
+    'page 3'
+    """
+
+    def say(key: str, **values: object) -> str:
+        return TEXTS[key][language].format(**values)
+
+    return say
