@@ -250,12 +250,15 @@ class _Worker:
 
     def _post_mortem(self, process: subprocess.Popen[bytes], expired: bool) -> str:
         """Why the worker died, for the file that killed it."""
+        try:
+            code = process.wait(timeout=1)
+        except subprocess.TimeoutExpired:  # it lives, and talks nonsense
+            code = 0
         self._stop()
-        code = process.returncode
         if expired or code == -24:  # SIGXCPU: its CPU time is spent
             seconds = f"{self._limits.seconds_per_file:g} seconds"
             return f"Reading it took longer than {seconds} (setting ingest.seconds_per_file)."
-        if code in {3, -9, -11}:
+        if code in {3, -9}:
             return f"Reading it needs more than {self._limits.memory_mb} MB of memory (setting ingest.memory_mb)."
         return "The reader crashed on it: it is damaged, or made to do harm."
 

@@ -39,14 +39,24 @@ class Parsed:
     notes: tuple[str, ...] = ()
 
 
+# Fonts lead PDF writers to radicals in place of the characters that look the same; nobody types them.
+_RADICALS = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0x2F00, 0x2FD6)} | dict(
+    zip(
+        map(ord, "⺟⺠⻁⻄⻅⻆⻉⻋⻓⻔⻘⻙⻚⻛⻜⻝⻢⻣⻤⻥⻦⻧⻨⻩⻪⻬⻮⻰⻳"),
+        "母民虎西见角贝车长门青韦页风飞食马骨鬼鱼鸟卤麦黄黾齐齿龙龟",
+        strict=True,
+    )
+)
+
+
 def clean(text: str) -> str:
-    """The text in NFC, with \\n line ends, plain spaces and nothing invisible.
+    """The text in NFC, with \\n line ends, plain spaces, characters for radicals, and nothing invisible.
 
     >>> clean("a\\u0308\\r\\nb\\x00\\u200bc")
     'ä\\nbc'
     """
     text = _SPACES.sub(" ", _LINE_ENDS.sub("\n", text))
-    return unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
+    return unicodedata.normalize("NFC", _INVISIBLE.sub("", text).translate(_RADICALS))
 
 
 def one_line(text: str) -> str:

@@ -52,7 +52,7 @@ def decode(data: bytes) -> str:
 
     best = from_bytes(data).best()
     if best is None:
-        raise Refused("It is not text in any known encoding. Save it as UTF-8.")
+        raise Refused("It is binary, or text in an unknown encoding. Save it as UTF-8.")
     return _text(data, best.encoding)
 
 

@@ -1,0 +1,67 @@
+"""Tables of records: a row is one text that can be quoted alone."""
+
+import pytest
+
+from assistant.retrieval.formats.layout import Refused
+from assistant.retrieval.formats.tables import read
+
+
+def rows(text, *, name="a.csv", encoding="utf-8"):
+    parsed = read(text.encode(encoding), name=name, max_bytes=10**6)
+    return [parsed.text[start:end] for start, end in parsed.rows]
+
+
+def test_a_faq_row_is_its_question_and_its_answer():
+    assert rows('question,answer\nIs it free?,"Yes, within 30 days."\n') == ["Is it free?\nYes, within 30 days."]
+    assert rows("答案,问题\n可以。,可以退货吗？\n") == ["可以退货吗？\n可以。"]
+
+
+def test_a_faq_without_column_names_is_still_a_faq():
+    assert rows("Is it free?,Yes.\nIs it fast?,No.\n") == ["Is it free?\nYes.", "Is it fast?\nNo."]
+
+
+def test_a_product_row_keeps_the_columns_names_puts_its_name_first_and_joins_the_currency():
+    text = "sku,Name,price,currency,colour\nA2,Alder 2,249.00,EUR,\n"
+    assert rows(text) == ["Name: Alder 2\nsku: A2\nprice: 249.00 EUR"]
+
+
+def test_a_price_without_a_currency_stays_as_it_is():
+    assert rows("name,price,currency\nAlder,249.00,\nBeech,,EUR\n") == [
+        "name: Alder\nprice: 249.00",
+        "name: Beech\ncurrency: EUR",
+    ]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found(delimiter):
+    text = "\n".join(
+        delimiter.join(row)
+        for row in [["sku", "name", "text"], ["1", "Tent", "Light and dry"], ["2", "Boot", "Warm and soft"]]
+    )
+    assert rows(text) == ["name: Tent\nsku: 1\ntext: Light and dry", "name: Boot\nsku: 2\ntext: Warm and soft"]
+
+
+def test_commas_inside_prose_do_not_split_a_semicolon_table():
+    text = "question;answer\nHow long, and where?;30 days, in any store, with the receipt.\nWhen?;Now, or later.\n"
+    assert rows(text)[0] == "How long, and where?\n30 days, in any store, with the receipt."
+
+
+def test_a_cell_of_several_lines_stays_whole():
+    assert rows('name,text\nTent,"First line.\nSecond line."\n') == ["name: Tent\ntext: First line.\nSecond line."]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "gb18030"])
+def test_a_chinese_table_is_right_in_every_encoding_that_excel_writes(encoding):
+    text = "商品名称,价格,货币,说明\n红隼双人帐篷,289.00,欧元,这是一顶可以在三季使用的帐篷。\n"
+    assert rows(text, encoding=encoding) == [
+        "商品名称: 红隼双人帐篷\n价格: 289.00 欧元\n说明: 这是一顶可以在三季使用的帐篷。"
+    ]
+
+
+def test_rows_longer_or_shorter_than_the_header_lose_nothing():
+    assert rows("name,size\nTent\nBoot,42,extra\n") == ["name: Tent", "name: Boot\nsize: 42\nextra"]
+
+
+def test_too_many_columns_are_refused():
+    with pytest.raises(Refused, match="columns"):
+        rows("," * 600)
