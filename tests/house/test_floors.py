@@ -31,6 +31,11 @@ def test_imports_point_down_only():
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
+def test_nothing_imports_the_front_door():
+    for path in MODULES[1:]:
+        assert not any(name.split(".")[0] in ("app", "benchmarks", "tests") for name in imported_by(path)), path
+
+
 def test_only_the_ui_imports_gradio():
     allowed = (ROOT / "assistant" / "ui", ROOT / "federated" / "panel.py")
     guilty = [
@@ -44,7 +49,7 @@ def test_only_the_ui_imports_gradio():
 
 def test_the_assistant_does_not_know_the_federation():
     for path in (ROOT / "assistant").rglob("*.py"):
-        assert not any(name.split(".")[0] in ("federated", "benchmarks", "tests") for name in imported_by(path)), path
+        assert not any(name.split(".")[0] == "federated" for name in imported_by(path)), path
 
 
 @pytest.mark.parametrize(
@@ -64,7 +69,7 @@ def test_a_module_says_what_it_is_and_stays_short(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_public_things_have_docstrings_and_few_parameters(path):
+def test_public_things_have_docstrings(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.ClassDef | ast.Module):
             continue
