@@ -223,7 +223,7 @@ _CLAUSE = re.compile(
 
 
 def _polarity(sentence: str, evidence: str) -> str:
-    """As many negations as the clauses it speaks of, of the same words."""
+    """Negated when the clauses it speaks of are, and only then."""
     said = len(_NEGATION.findall(sentence))
     relevant = [part for part in _CLAUSE.split(evidence) if part and _terms(part) & _terms(sentence)]
     written = sum(len(_NEGATION.findall(part)) for part in relevant)
@@ -298,7 +298,7 @@ def _markers(text: str) -> frozenset[str]:
 
 _QUANTIFIERS = re.compile(
     r"\b(?:all|every|always|any|anything|anytime|never|both|each|everything|everyone|fully|completely|entire|whole|half|"
-    r"most|some|unlimited|at least|at most|up to|more than|less than|no more than)\b|所有|全部|任何|每|总是|一律|均|都|半",
+    r"most|some|unlimited|at least|at most|up to|more than|less than|no more than|within|after|before|until|over|under|above|below|since|from)\b|以上|以下|以内|以后|之前|之后|至少|至多|最多|超过|不足|所有|全部|任何|每|总是|一律|均|都|半",
     re.IGNORECASE,
 )
 
