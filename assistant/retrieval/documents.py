@@ -268,7 +268,7 @@ class _Worker:
             name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LANG", "TMPDIR", "TEMP") if name in os.environ
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "assistant.retrieval.parsing", "--memory-mb", str(self._limits.memory_mb)],
+            [sys.executable, "-P", "-m", "assistant.retrieval.parsing", "--memory-mb", str(self._limits.memory_mb)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

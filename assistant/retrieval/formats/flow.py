@@ -37,6 +37,7 @@ class Line:
 
     @property
     def text(self) -> str:
+        """The whole line, cells apart by a space."""
         return " ".join(" ".join(self.cells).split())
 
 
