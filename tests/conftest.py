@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ from assistant.settings import Settings
 
 if TYPE_CHECKING:
     from assistant.engines.hf import HfEngine
+
+# Test processes run side by side: each with a thread a core would spend its time waiting for the others.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 

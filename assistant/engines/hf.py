@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from assistant.engines import adapters as lora
-from assistant.engines import models
+from assistant.engines import hardware, models
 from assistant.engines.kv import Kept, KvStore, common_prefix
 from assistant.engines.streaming import Detokenizer, StopFilter, TurnLock
 from assistant.errors import AdapterUnsupported, EngineError, EngineTimeout, EngineUnavailable
@@ -39,8 +39,7 @@ class HfEngine:
     location: Literal["local", "remote"] = "local"
 
     def __init__(self, path: Path, info: ModelInfo, *, device: str, dtype: str, aliases: tuple[str, ...] = ()) -> None:
-        """Loads the model in `path`. `device` and `dtype` are torch's names (`choose_device`,
-        `choose_dtype`); `aliases` other names of this base by which an adapter may call it.
+        """Loads the model in `path`. `device` and `dtype` are torch's names (see `hardware.py`); `aliases` other names of this base by which an adapter may call it.
 
         Raises:
             EngineUnavailable: the model cannot be loaded, or cannot chat.
@@ -58,6 +57,7 @@ class HfEngine:
                 f"{info.name} has no chat template: it was not trained to answer.",
                 hint="Choose an -Instruct model: `confide models list`.",
             )
+        self._threads = hardware.choose_threads() if device == "cpu" else 0
         self._ends = _end_ids(self._net, self._tokenizer)
         self._special = sorted({str(token) for token in self._tokenizer.all_special_tokens}, key=len, reverse=True)
         self._host = lora.AdapterHost(self._net)
@@ -228,7 +228,7 @@ class HfEngine:
         """Reads `pending` into the cache and chooses the next token."""
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), hardware.threads(self._threads):
             for start in range(0, len(pending), _CHUNK):
                 if time.monotonic() >= deadline:
                     raise EngineTimeout("The model took longer than its time limit ([model] time_limit_s).")
@@ -264,39 +264,9 @@ def build(settings: Settings) -> HfEngine:
     """
     path = models.prepare(settings)
     _, info = models.resolve(settings)
-    device = choose_device(settings.model.device)
-    dtype = choose_dtype(settings.model.dtype, device)
+    device = hardware.choose_device(settings.model.device)
+    dtype = hardware.choose_dtype(settings.model.dtype, device)
     return HfEngine(path, info, device=device, dtype=dtype, aliases=models.aliases(settings))
-
-
-def choose_device(wanted: str) -> str:
-    """The device asked for, or the best one here.
-
-    Raises:
-        EngineUnavailable: the device asked for is not here.
-    """
-    import torch
-
-    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if wanted == "auto":
-        return next(device for device, present in here.items() if present)
-    if not here[wanted]:
-        raise EngineUnavailable(f"There is no {wanted} device here.", hint='Set [model] device = "auto".')
-    return wanted
-
-
-def choose_dtype(wanted: str, device: str) -> str:
-    """The number format asked for, or the one that is quickest to a whole answer."""
-    import torch
-
-    if wanted != "auto":
-        return wanted
-    if device == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-    if device == "mps":
-        return "bfloat16"
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    return "bfloat16" if amx() else "float32"
 
 
 def _load(path: Path, *, device: str, dtype: str) -> tuple[Any, Any]:
