@@ -44,9 +44,7 @@ _log = logging.getLogger(__name__)
 def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel] = ()) -> FastAPI:
     """The whole web application of an assistant; `panels` are further tabs."""
     _silence(settings.data_dir)
-    import gradio as gr
-
-    from assistant.ui.build import build_ui, look
+    from assistant.ui.build import build_ui, mount
 
     server = settings.server
     sessions = Sessions.open(settings.data_dir, days=server.session_days)
@@ -67,23 +65,7 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(server.allowed_hosts), www_redirect=False)
     app.add_middleware(SafeHeaders, frame_ancestors=server.frame_ancestors)
-    gr.mount_gradio_app(
-        app,
-        page.blocks,
-        path="/",
-        app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
-        blocked_paths=[str(settings.data_dir.resolve())],
-        max_file_size=f"{server.max_body_mb}mb",
-        show_error=False,
-        footer_links=[],
-        run_history=False,
-        enable_monitoring=False,
-        ssr_mode=False,
-        mcp_server=False,
-        pwa=False,
-        **look(settings),
-    )
-    app.state.door = door
+    mount(app, page, settings)
     return app
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Literal
+from typing import Literal
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio is imported: it reads them then
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 import gradio as gr
+from fastapi import FastAPI
 
 from assistant.core import Assistant
 from assistant.gate import LIGHT, MODEL, Caller, House, address
@@ -77,15 +79,43 @@ def build_ui(
     return Page(blocks, House(pages, _events(blocks), lambda: _pending(blocks)))
 
 
-def look(settings: Settings) -> dict[str, Any]:
-    """The arguments of `mount_gradio_app` that make our look: theme, style sheet, head."""
-    folder = resources.files("assistant.ui")
-    script = (folder / "page.js").read_text(encoding="utf-8")
-    languages = {f"/{path}": name for name, pair in paths(settings).items() for path in pair}
-    names = {"en": "en", "zh": "zh-CN"}
-    table = json.dumps({path: names.get(name, name) for path, name in languages.items()})
-    head = f"<script>window.confidePages = {table};</script><script>{script}</script>"
-    return {"theme": _theme(), "css": (folder / "style.css").read_text(encoding="utf-8"), "head": head}
+def mount(app: FastAPI, page: Page, settings: Settings) -> None:
+    """Mounts the pages at the root of `app`, with everything off that a page does not need."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="SSR mode")  # it says so whenever there are several pages
+        _mount(app, page, settings)
+
+
+def _mount(app: FastAPI, page: Page, settings: Settings) -> None:
+    gr.mount_gradio_app(
+        app,
+        page.blocks,
+        path="/",
+        app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
+        blocked_paths=[str(settings.data_dir.resolve())],
+        max_file_size=f"{settings.server.max_body_mb}mb",
+        show_error=False,
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        theme=_theme(),
+        css=_asset("style.css"),
+        head=_head(settings),
+    )
+
+
+def _head(settings: Settings) -> str:
+    """Our script, and which language each page is in."""
+    codes = {"zh": "zh-CN"}
+    pages = {f"/{path}": codes.get(name, name) for name, pair in paths(settings).items() for path in pair}
+    return f"<script>window.confidePages = {json.dumps(pages)};</script><script>{_asset('page.js')}</script>"
+
+
+def _asset(name: str) -> str:
+    return (resources.files("assistant.ui") / name).read_text(encoding="utf-8")
 
 
 @contextlib.contextmanager

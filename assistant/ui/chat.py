@@ -76,7 +76,10 @@ def _main(desk: Desk, history: gr.Radio, nothing: gr.Markdown, delete: gr.Button
     say = desk.say
     html(f'<p class="brand">{render.safe(desk.company_name() or say("assistant"))}</p>', elem_id="brand-top")
     banner = html("", elem_id="banner", visible=False)
-    collection = gr.Dropdown([], label=say("collection"), visible=False, elem_id="collection", filterable=False)
+    # A custom value is allowed because the choices Gradio remembers do not outlive the server; `Desk` checks the name.
+    collection = gr.Dropdown(
+        [], label=say("collection"), visible=False, elem_id="collection", filterable=False, allow_custom_value=True
+    )
     thread, live = html("", elem_id="thread"), html("", elem_id="live")
     with gr.Row(elem_id="examples"):
         examples = [gr.Button("", visible=False, elem_classes="example") for _ in range(EXAMPLES)]
@@ -113,7 +116,9 @@ def _wire(desk: Desk, chat: Chat, new: gr.Button, blocks: gr.Blocks) -> None:
     chat.stop.click(handlers.show, known, outputs, cancels=asking, **light)
     chat.edit.click(handlers.edit, known, outputs, **light)
     chat.cancel.click(handlers.show, known, outputs, **light)
-    chat.history.input(handlers.open, [chat.history, chat.collection], outputs, cancels=asking, **light)
+    chat.history.input(
+        handlers.open, [chat.history, chat.collection], outputs, cancels=asking, preprocess=False, **light
+    )
     chat.delete.click(handlers.delete, known, outputs, cancels=asking, **light)
     chat.collection.input(handlers.show, known, outputs, **light)
     new.click(handlers.new, [chat.collection], outputs, cancels=asking, **light)
@@ -147,8 +152,8 @@ class _Handlers:
         session = visitor(request).session
         return self._view(session, self._desk.own(session, None), collection)
 
-    def open(self, conversation: str | None, collection: str | None, request: gr.Request) -> Update:
-        return self.show(conversation or "", collection, request)
+    def open(self, conversation: object, collection: object, request: gr.Request) -> Update:
+        return self.show(str(conversation or ""), str(collection or ""), request)
 
     def delete(self, conversation: str, collection: str | None, request: gr.Request) -> Update:
         session = visitor(request).session

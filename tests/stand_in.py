@@ -156,7 +156,7 @@ def furnish(assistant: StandIn, *, name: str = "shop", languages: tuple[str, ...
         contact="help@juniper.example",
     )
     assistant.store.save_collection(CollectionInfo("default", name, languages, "minilm", 0.5, company))
-    if name == "shop":
+    if name == "shop" and not assistant.store.documents("default", name):
         assistant.store.change_documents(
             [document("returns.md", RETURNS, headings=("Returns", "Periods")), document("shipping.md", SHIPPING)]
         )

@@ -1,0 +1,557 @@
+"""The server's baseline: one law a line. Real uvicorn, a stand-in assistant."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from live import Visitor, blocks_of, functions, served
+from stand_in import StandIn, furnish
+
+from assistant import guard, server
+from assistant.errors import StoreBusy
+from assistant.sessions import COOKIE, Sessions
+from assistant.settings import ServerSettings, Settings
+
+PASSWORD = "correct horse"
+FOREIGN = "https://evil.example"
+
+
+def make(data_dir: Path, *, delay_s: float = 0.0, language: str = "auto", **options: object):
+    settings = Settings(data_dir=data_dir, language=language, server=ServerSettings(admin_password=PASSWORD, **options))
+    assistant = StandIn(settings, delay_s=delay_s)
+    furnish(assistant)
+    return assistant, server.create_app(assistant, settings)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, object, StandIn]]:
+    assistant, app = make(
+        tmp_path_factory.mktemp("data"), cors_origins=("https://shop.example",), requests_per_minute=1000,
+        allowed_hosts=("127.0.0.1", "confide.example"), max_body_mb=2,
+    )  # fmt: skip
+    with served(app) as url:
+        yield url, app, assistant
+    assistant.close()
+
+
+@pytest.fixture
+def url(house) -> str:
+    return house[0]
+
+
+@pytest.fixture
+def visitor(house) -> Visitor:
+    return Visitor(house[0], house[1])
+
+
+# Headers
+
+PATHS = ["/", "/manage", "/healthz", "/nowhere", "/gradio_api/info", "/theme.css"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_has_the_content_security_policy(url: str, path: str):
+    assert httpx.get(url + path).headers["content-security-policy"] == (
+        "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; connect-src 'self'; "
+        "frame-src 'none'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    )
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_forbids_sniffing_framing_and_foreign_referrers(url: str, path: str):
+    headers = httpx.get(url + path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "same-origin"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_frame_ancestors_come_from_the_settings(tmp_path: Path):
+    assistant, app = make(tmp_path, frame_ancestors=("https://shop.example", "https://www.shop.example"))
+    with served(app) as url:
+        headers = httpx.get(url).headers
+    assistant.close()
+    assert headers["content-security-policy"].endswith("frame-ancestors https://shop.example https://www.shop.example")
+    assert "x-frame-options" not in headers
+
+
+def test_errors_have_the_headers_too(url: str):
+    refused = httpx.get(url, headers={"host": "evil.example"})
+    assert refused.status_code == 400
+    assert "content-security-policy" in refused.headers
+
+
+def test_a_host_that_is_not_listed_is_refused(url: str):
+    assert httpx.get(url, headers={"host": "evil.example"}).status_code == 400
+    assert httpx.get(url, headers={"host": "confide.example"}).status_code == 200
+
+
+def test_a_forwarded_host_names_nothing(url: str):
+    assert "evil.example" not in httpx.get(url, headers={"x-forwarded-host": "evil.example"}).text
+
+
+# Origins
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/theme.css", "/gradio_api/queue/join"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "confide.example"])
+def test_a_foreign_origin_is_never_allowed(url: str, path: str, host: str):
+    answer = httpx.get(url + path, headers={"origin": FOREIGN, "host": host})
+    assert not [name for name in answer.headers if name.startswith("access-control-allow-origin")]
+    asked = {"origin": FOREIGN, "host": host, "access-control-request-method": "POST"}
+    assert "access-control-allow-origin" not in httpx.options(url + path, headers=asked).headers
+
+
+def test_a_listed_origin_is_allowed_without_credentials(url: str):
+    answer = httpx.get(url + "/healthz", headers={"origin": "https://shop.example", "host": "confide.example"})
+    assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_a_changing_request_from_another_site_is_refused(visitor: Visitor):
+    for origin in (FOREIGN, "null", "http://127.0.0.1.evil.example"):
+        answer = visitor.client.post("/gradio_api/queue/join", json={}, headers={"origin": origin})
+        assert answer.status_code == 403
+
+
+def test_the_page_itself_may_change_things(visitor: Visitor):
+    own = {"origin": str(visitor.client.base_url).rstrip("/")}
+    body = {"fn_index": visitor.names["load"], "data": [], "session_hash": visitor.hash}
+    assert visitor.client.post("/gradio_api/queue/join", json=body, headers=own).status_code == 200
+
+
+# The session cookie
+
+
+def test_a_page_sets_a_signed_http_only_lax_cookie(url: str):
+    line = httpx.get(url).headers["set-cookie"]
+    assert line.startswith(f"{COOKIE}=")
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(line.split("; "))
+
+
+def test_the_cookie_is_secure_behind_tls(tmp_path: Path):
+    sessions = Sessions.open(tmp_path)
+    layer = guard.SessionCookie(None, sessions, lambda path: True)
+    assert layer._line(sessions.new(), secure=True).endswith("; Secure")
+
+
+def test_nothing_but_a_page_sets_a_cookie(url: str):
+    for path in ("/healthz", "/theme.css", "/nowhere"):
+        assert COOKIE not in httpx.get(url + path).headers.get("set-cookie", "")
+
+
+def test_a_good_cookie_is_kept(visitor: Visitor):
+    assert "set-cookie" not in visitor.client.get("/").headers
+
+
+@pytest.mark.parametrize("forge", [
+    lambda good: good[:-1] + ("A" if good[-1] != "A" else "B"),
+    lambda good: "x" + good[1:],
+    lambda good: good.rsplit(".", 1)[0],
+    lambda good: Sessions(b"k" * 32).new().cookie,
+    lambda good: "",
+    lambda good: "é" * 10,
+    lambda good: good * 50,
+])  # fmt: skip
+def test_a_forged_cookie_gives_a_new_session(url: str, visitor: Visitor, forge):
+    bad = forge(visitor.client.cookies[COOKIE])
+    raw = f"{COOKIE}={bad}".encode()
+    answer = httpx.get(url, headers=[(b"cookie", raw)])
+    assert answer.headers["set-cookie"].startswith(f"{COOKIE}=")
+    body = {"fn_index": visitor.names["load"], "data": [], "session_hash": visitor.hash}
+    assert httpx.post(url + "/gradio_api/queue/join", json=body, headers=[(b"cookie", raw)]).status_code == 403
+
+
+def test_secrets_are_readable_by_their_owner_only(house):
+    keys = house[2].settings.data_dir / "keys"
+    assert stat.S_IMODE(keys.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in keys.iterdir()} == {0o600}
+
+
+# What exists
+
+
+@pytest.mark.parametrize("path", [
+    "/docs", "/redoc", "/openapi.json", "/config", "/gradio_api/info", "/gradio_api/openapi.json", "/monitoring",
+    "/monitoring/summary", "/gradio_api/runs", "/gradio_api/file=/etc/passwd", "/gradio_api/file/etc/passwd",
+    "/gradio_api/file=http://127.0.0.1:1/x", "/gradio_api/file=https://example.org/x",
+    "/gradio_api/proxy=https://example.hf.space/x", "/gradio_api/stream/a/b/c/playlist.m3u8",
+    "/gradio_api/startup-events", "/gradio_api/app_id", "/gradio_api/token", "/gradio_api/deep_link",
+    "/gradio_api/call/ask/x", "/gradio_api/vibe-code/", "/gradio_api/upload_progress?upload_id=x", "/login", "/user",
+    "/gradio_api/user", "/gradio_api/dev/reload", "/pwa_icon", "/gradio_api/custom_component/x/client/y/z",
+    "/assets/../../keys/session.key", "/static/..%2f..%2fkeys/session.key",
+])  # fmt: skip
+def test_nothing_else_of_gradio_exists(visitor: Visitor, path: str):
+    assert visitor.client.get(path).status_code in {403, 404}
+
+
+@pytest.mark.parametrize("path", [
+    "/gradio_api/run/predict", "/gradio_api/api/ask", "/gradio_api/call/ask", "/gradio_api/call/v2/ask", "/login",
+    "/gradio_api/component_server", "/gradio_api/upload", "/gradio_api/process_recording", "/gradio_api/vibe-edit",
+    "/gradio_api/stream/x", "/flag", "/gradio_api/run-history/connect",
+])  # fmt: skip
+def test_nothing_else_can_be_called(visitor: Visitor, path: str):
+    assert visitor.client.post(path, json={}).status_code in {403, 404}
+
+
+def test_what_the_page_needs_exists(url: str):
+    for path in ("/", "/zh", "/manage", "/manage-zh", "/theme.css", "/favicon.ico"):
+        assert httpx.get(url + path).status_code == 200
+
+
+def test_health_is_json_and_names_no_secret(url: str):
+    health = httpx.get(url + "/healthz").json()
+    assert health["status"] == "ok"
+    assert health["collections"] == {"shop": 2}
+    assert set(health) == {"status", "version", "collections"}
+
+
+def test_a_websocket_is_refused(url: str):
+    with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), 5) as line:
+        line.sendall(
+            b"GET /gradio_api/queue/join HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        assert b" 101 " not in line.recv(200)
+
+
+def test_gradio_is_told_to_be_quiet(house):
+    blocks = blocks_of(house[1])
+    assert not blocks.analytics_enabled
+    assert not blocks.enable_monitoring
+    assert not blocks.run_history
+    assert not blocks.show_error
+    assert not blocks.ssr_mode
+    assert not blocks.mcp_server
+    assert blocks.footer_links == []
+    assert blocks.delete_cache == (600, 600)
+    assert not blocks.api_open
+    assert blocks._queue.max_size == house[2].settings.server.queue_size
+    assert {fn.api_visibility for fn in blocks.fns.values()} == {"private"}
+    assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+
+
+def test_every_question_shares_one_limit(house):
+    blocks = blocks_of(house[1])
+    questions = [fn for fn in blocks.fns.values() if fn.name in {"ask", "retry", "example"}]
+    assert {fn.concurrency_id for fn in questions} == {"model"}
+    assert {fn.concurrency_limit for fn in questions} == {house[2].settings.server.concurrency}
+
+
+def test_an_error_inside_says_nothing_of_the_inside(visitor: Visitor):
+    said = visitor.call("ask", {"not": "text"}, [1], 7, {"x": 1})
+    assert "Traceback" not in said
+    assert "site-packages" not in said
+
+
+# Sizes (S6)
+
+
+def test_a_large_body_is_refused_before_it_is_read(visitor: Visitor):
+    answer = visitor.client.post("/gradio_api/queue/join", content=b"x" * 1_000_001)
+    assert answer.status_code == 413
+
+
+def test_a_large_body_without_a_length_is_refused(visitor: Visitor):
+    def chunks() -> Iterator[bytes]:
+        for _ in range(30):
+            yield b"x" * 100_000
+
+    answer = visitor.client.post("/gradio_api/queue/join", content=chunks())
+    assert answer.status_code == 413
+
+
+def test_an_upload_above_the_cap_is_refused(visitor: Visitor):
+    manage = Visitor(str(visitor.client.base_url), visitor.app, page="manage")
+    manage.call("enter", PASSWORD)
+
+    def chunks() -> Iterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\n'
+        for _ in range(30):
+            yield b"x" * 100_000
+        yield b"\r\n--b--\r\n"
+
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    assert manage.client.post("/gradio_api/upload", content=chunks(), headers=headers).status_code == 413
+    small = manage.client.post("/gradio_api/upload", files={"files": ("a.txt", b"hello")})
+    assert small.status_code == 200
+    served_at = small.json()[0]
+    assert manage.client.get(f"/gradio_api/file={served_at}").status_code == 404
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"null", b'{"fn_index":0}', b"[" * 100_000])
+def test_a_body_that_is_not_the_pages_is_a_bad_request(visitor: Visitor, body: bytes):
+    assert visitor.client.post("/gradio_api/queue/join", content=body).status_code == 400
+
+
+# Rates and fairness (S6)
+
+
+def test_too_many_questions_are_answered_with_429_and_retry_after(tmp_path: Path):
+    assistant, app = make(tmp_path, requests_per_minute=3)
+    with served(app) as url:
+        one, other = Visitor(url, app), Visitor(url, app)
+        for _ in range(3):
+            one.ask("How long can I return items?")
+        refused = one.join("ask", "", "shop", "", "again?")
+        assert refused.status_code == 429
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        assert "process_completed" in other.ask("How long can I return items?")
+    assistant.close()
+
+
+def test_dropping_the_cookie_does_not_help_for_ever(tmp_path: Path):
+    assistant, app = make(tmp_path, requests_per_minute=1)
+    with served(app) as url:
+        statuses = []
+        for _ in range(6):
+            fresh = Visitor(url, app)
+            answer = fresh.join("ask", "", "shop", "", "hello?")
+            statuses.append(answer.status_code)
+            if answer.status_code == 200:
+                list(fresh.messages())
+    assistant.close()
+    assert statuses == [200] * 4 + [429] * 2
+
+
+def test_one_visitor_cannot_fill_the_queue(tmp_path: Path):
+    assistant, app = make(tmp_path, delay_s=0.05, concurrency=1, requests_per_minute=1000)
+    with served(app) as url:
+        flooder, other = Visitor(url, app), Visitor(url, app)
+        statuses = [
+            flooder.join("ask", "", "shop", "", "How long can I return items?", session_hash=f"flood{n}").status_code
+            for n in range(20)
+        ]
+        assert "30 days" in other.ask("How long can I return items?")
+    assistant.close()
+    assert statuses[:2] == [200, 200]
+    assert set(statuses[2:]) == {429}
+
+
+def test_a_full_queue_is_said_with_503_and_retry_after(tmp_path: Path):
+    assistant, app = make(tmp_path, delay_s=0.1, concurrency=1, queue_size=1, requests_per_minute=1000)
+    with served(app) as url:
+        answers = [Visitor(url, app).join("ask", "", "shop", "", "How long can I return items?") for _ in range(5)]
+        full = [answer for answer in answers if answer.status_code == 503]
+        assert full
+        assert all(int(answer.headers["retry-after"]) > 0 for answer in full)
+    assistant.close()
+
+
+def test_no_more_questions_are_answered_at_once_than_allowed(tmp_path: Path):
+    assistant, app = make(tmp_path, delay_s=0.02, concurrency=2, requests_per_minute=1000)
+    with served(app) as url:
+        visitors = [Visitor(url, app) for _ in range(5)]
+        threads = [threading.Thread(target=one.ask, args=("How long can I return items?",)) for one in visitors]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assistant.close()
+    assert assistant.most_running == 2
+
+
+def test_wrong_passwords_are_throttled_and_then_the_right_one_too(tmp_path: Path):
+    assistant, app = make(tmp_path)
+    with served(app) as url:
+        visitor = Visitor(url, app, page="manage")
+        for n in range(5):
+            assert "not the password" in visitor.call("enter", f"wrong{n}")
+        assert "not the password" in visitor.call("enter", PASSWORD)
+    assistant.close()
+
+
+# Nobody else's (S5)
+
+
+@pytest.fixture
+def secretive(house) -> tuple[Visitor, str]:
+    """Somebody with a conversation, and its id."""
+    one = Visitor(house[0], house[1])
+    one.ask("How long can I return items? My secret is PLATYPUS")
+    [conversation] = house[2].store.conversations("default", _session(one, house[2]))
+    return one, conversation.id
+
+
+def test_a_guessed_session_hash_opens_no_stream(house, secretive):
+    other = Visitor(house[0], house[1], session_hash=secretive[0].hash)
+    with pytest.raises(httpx.HTTPStatusError, match="403"):
+        list(other.messages())
+    assert other.join("load").status_code == 403
+    assert other.client.get(f"/gradio_api/heartbeat/{secretive[0].hash}").status_code == 403
+    body = {"session_hash": secretive[0].hash, "fn_index": 0, "event_id": "x"}
+    assert other.client.post("/gradio_api/cancel", json=body).status_code == 403
+    assert other.client.post("/gradio_api/reset", json=body).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["show", "ask", "retry", "edit", "open", "delete"])
+def test_another_visitors_conversation_id_shows_nothing_and_changes_nothing(house, secretive, name: str):
+    one, conversation = secretive
+    before = house[2].store.turns(conversation, _session(one, house[2]))
+    other = Visitor(house[0], house[1])
+    data = {"ask": [conversation, "shop", "edit", "hello there"], "open": [None, "shop"]}
+    said = other.call(name, *data.get(name, [conversation, "shop"]))
+    assert "PLATYPUS" not in said
+    assert house[2].store.turns(conversation, _session(one, house[2])) == before
+
+
+def test_another_visitors_conversation_in_the_address_shows_nothing(house, secretive):
+    other = Visitor(house[0], house[1])
+    other.client.params = {"c": secretive[1]}
+    assert "PLATYPUS" not in other.call("load")
+
+
+def test_without_a_session_nothing_is_answered(house):
+    nobody = Visitor(house[0], house[1], open_page=False)
+    assert nobody.join("load").status_code == 403
+    assert nobody.client.get("/gradio_api/queue/data", params={"session_hash": "abc"}).status_code == 403
+
+
+def test_a_conversation_of_ones_own_comes_back(house, secretive):
+    one, conversation = secretive
+    assert "PLATYPUS" in one.call("show", conversation, "shop")
+    again = Visitor(house[0], house[1])
+    again.client.cookies = one.client.cookies
+    again.client.params = {"c": conversation}
+    assert "PLATYPUS" in again.call("load")
+
+
+def test_conversations_survive_a_restart_of_the_server(tmp_path: Path):
+    assistant, app = make(tmp_path)
+    with served(app) as url:
+        one = Visitor(url, app)
+        one.ask("How long can I return items? AARDVARK")
+    assistant.close()
+    assistant, app = make(tmp_path)
+    with served(app) as url:
+        later = Visitor(url, app)
+        later.client.cookies = one.client.cookies
+        assert "AARDVARK" in later.call("load")
+    assistant.close()
+
+
+@pytest.mark.parametrize("name", ["show", "add", "remove"])
+def test_staff_handlers_are_closed_to_visitors(house, name: str):
+    app = house[1]
+    other = Visitor(house[0], app, page="manage")
+    assert other.join(name, "shop", []).status_code == 403
+
+
+def test_the_documents_page_tells_a_stranger_nothing(house):
+    other = Visitor(house[0], house[1], page="manage")
+    assert "returns.md" not in other.call("load")
+
+
+def test_the_documents_page_opens_with_the_password_and_closes_again(house):
+    staff = Visitor(house[0], house[1], page="manage")
+    assert "returns.md" in staff.call("enter", PASSWORD)
+    assert "returns.md" in staff.call("load")
+    stranger = Visitor(house[0], house[1], page="manage", session_hash=staff.hash + "x")
+    assert "returns.md" not in stranger.call("load")
+    staff.call("leave")
+    assert "returns.md" not in staff.call("load")
+    assert staff.join("show", "shop").status_code == 403
+
+
+# Languages
+
+
+def test_the_first_page_is_in_the_browsers_language(url: str):
+    chinese = httpx.get(url + "/?c=x", headers={"accept-language": "zh-CN,zh;q=0.9,en;q=0.8"})
+    assert (chinese.status_code, chinese.headers["location"]) == (303, "/zh?c=x")
+    assert httpx.get(url, headers={"accept-language": "de,zh;q=0.5"}).status_code == 200
+
+
+def test_a_chosen_language_wins_over_the_browsers(url: str):
+    with httpx.Client(base_url=url, headers={"accept-language": "zh"}) as client:
+        assert client.get("/language/en").headers["location"] == "/"
+        assert client.get("/").status_code == 200
+        assert client.get("/language/zh").headers["location"] == "/zh"
+        assert client.get("/").headers["location"] == "/zh"
+        assert client.get("/language/evil.example").headers["location"] == "/"
+        assert client.get("/language/https:%2f%2fevil.example").headers.get("location", "/") == "/"
+
+
+def test_a_set_language_is_the_only_one(tmp_path: Path):
+    assistant, app = make(tmp_path, language="zh")
+    with served(app) as url:
+        page = httpx.get(url)
+        assert "新对话" in page.text
+        assert httpx.get(url + "/zh").status_code == 404
+    assistant.close()
+
+
+# The data folder's lock (R26)
+
+HOLD = "import sys, time; from pathlib import Path; from assistant.server import data_lock\n" \
+       "with data_lock(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"  # fmt: skip
+
+
+def test_a_second_server_on_the_same_data_folder_is_refused(tmp_path: Path):
+    first = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(StoreBusy, match="Another Confide server runs"), server.data_lock(tmp_path):
+            pass
+    finally:
+        first.kill()
+        first.wait()
+    with server.data_lock(tmp_path):
+        pass  # a killed server leaves nothing behind
+
+
+def test_serve_refuses_before_it_loads_anything(tmp_path: Path):
+    with server.data_lock(tmp_path), pytest.raises(StoreBusy):
+        server.serve(Settings(data_dir=tmp_path))
+
+
+def test_an_address_in_use_is_said_clearly(tmp_path: Path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        settings = Settings(data_dir=tmp_path, server=ServerSettings(port=taken.getsockname()[1]))
+        with pytest.raises(StoreBusy, match="cannot be used"):
+            server.serve(settings)
+
+
+# Stopping
+
+
+def test_leaving_the_page_stops_the_model(tmp_path: Path):
+    assistant, app = make(tmp_path, delay_s=0.3)
+    with served(app) as url:
+        visitor = Visitor(url, app)
+        visitor.join("ask", "", "shop", "", "How long can I return items?")
+        for message in visitor.messages():
+            if message["msg"] == "process_generating":
+                break
+        deadline = time.monotonic() + 15
+        while not assistant.closed and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assistant.close()
+    assert assistant.closed == 1
+
+
+def _session(visitor: Visitor, assistant: StandIn) -> str:
+    sessions = Sessions.open(assistant.settings.data_dir)
+    session = sessions.read(visitor.client.cookies[COOKIE])
+    assert session is not None
+    return session.id
+
+
+def test_function_names_are_what_these_tests_think(house):
+    assert {"load", "ask", "show", "retry", "edit", "open", "delete", "new"} <= set(functions(house[1]))
+    assert json.dumps(sorted(functions(house[1], "manage"))) == '["add", "enter", "leave", "load", "remove", "show"]'
