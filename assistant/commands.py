@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 import typer
+import typer.core
 
 from assistant import console
 from assistant.errors import BadInput, ConfideError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from assistant.store import Store
     from assistant.types import Answer, Company, Conversation
 
+typer.core.HAS_RICH = False  # plain help, the same in a terminal, in a pipe and in the docs
 INTERRUPTED = 130
 
 CollectionOption = Annotated[

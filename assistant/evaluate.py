@@ -2,7 +2,7 @@
 
 It judges the assistant in force, whatever its model, documents and settings are. Every measure is
 computed from the answer and the store by plain rules; no model judges. What the measures mean is in
-`docs/answers-with-proof.md`.
+`docs/benchmarks.md`.
 """
 
 from __future__ import annotations

@@ -70,12 +70,10 @@ def test_a_module_says_what_it_is_and_stays_short(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_public_things_have_docstrings(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.ClassDef | ast.Module):
-            continue
-        for child in node.body:
-            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not child.name.startswith(
-                "_"
-            ):
-                inside_private = isinstance(node, ast.ClassDef) and node.name.startswith("_")
-                assert ast.get_docstring(child) or inside_private, f"{child.name} has no docstring"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    public = [node for node in tree.body if getattr(node, "name", "_").startswith("_") is False]
+    inner = [child for node in public if isinstance(node, ast.ClassDef) for child in node.body]
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    for node in [*public, *inner]:
+        if isinstance(node, definitions) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{node.name} has no docstring"
