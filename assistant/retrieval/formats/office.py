@@ -6,6 +6,7 @@ import datetime as dt
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,21 @@ MAX_RATIO = 200
 MAX_MEMBERS = 10_000
 _DAMAGED = "It is damaged or cut short, and cannot be opened. Save it again and retry."
 
+# What zipfile, zlib, lxml (XMLSyntaxError is a SyntaxError) and the readers raise on damaged members.
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    SyntaxError,
+    KeyError,
+    IndexError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OSError,
+    EOFError,
+)
+
 
 def check_archive(data: bytes) -> list[str]:
     """The names of the members of an office file.
@@ -31,7 +47,7 @@ def check_archive(data: bytes) -> list[str]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+    except _BROKEN as error:
         raise Refused(_DAMAGED) from error
     if any(member.flag_bits & 1 for member in members):
         raise Refused("It is encrypted. Save it without a password.")
@@ -59,8 +75,8 @@ def read_docx(data: bytes, *, name: str, max_bytes: int) -> Parsed:
             else:
                 _add_paragraph(draft, block, items)
         draft.block("\n".join(items))
-    except (zipfile.BadZipFile, KeyError, ValueError, SyntaxError, AttributeError, OSError) as error:
-        raise Refused(_DAMAGED) from error  # lxml's XMLSyntaxError is a SyntaxError
+    except _BROKEN as error:
+        raise Refused(_DAMAGED) from error
     return draft.finish("docx")
 
 
@@ -124,7 +140,7 @@ def read_xlsx(data: bytes, *, name: str, max_bytes: int) -> Parsed:
             if len(sheets) > 1:
                 draft.heading(1, sheet.title)
             add_records(draft, _chain(first, rows))
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError, TypeError, OSError) as error:
+    except (InvalidFileException, *_BROKEN) as error:
         raise Refused(_DAMAGED) from error
     return draft.finish("xlsx")
 

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from pypdf import Configuration, PageObject, PdfReader
 
 MAX_STREAM = 24 * 2**20
+# What pypdf raises on damaged objects beside its own errors.
+_BROKEN = (
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    NotImplementedError,
+    OSError,
+)
 
 
 def read(data: bytes, *, name: str, max_bytes: int) -> Parsed:
@@ -74,7 +85,7 @@ def _open(data: bytes) -> PdfReader:
         raise
     except DependencyError as error:
         raise Refused("It is encrypted in a way that cannot be read here. Save it without a password.") from error
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OSError) as error:
+    except (PyPdfError, *_BROKEN) as error:
         raise Refused("It is damaged or cut short, and cannot be opened. Save it again and retry.") from error
     return reader
 
@@ -91,16 +102,7 @@ def _pages(reader: PdfReader, draft: Draft, max_bytes: int) -> Iterator[list[Lin
             lines = _lines(page, number)
         except (LimitReachedError, MemoryError):
             raise
-        except (
-            PyPdfError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            IndexError,
-            RecursionError,
-            ArithmeticError,
-        ):
+        except (PyPdfError, *_BROKEN):
             broken.append(number + 1)
         size += sum(len(line.text) for line in lines)
         if size > max_bytes:

@@ -38,6 +38,7 @@ def decode(data: bytes) -> str:
                 return _text(data[len(mark) :] if encoding == "utf-8" else data, encoding)
             except UnicodeDecodeError as error:
                 raise Refused(f"It begins as {encoding.upper()} text but goes on otherwise: it is damaged.") from error
+    _refuse_damaged(data)
     encodings = ["utf-8"]
     if wide := _utf16(data):
         encodings.insert(0, wide)
@@ -54,6 +55,18 @@ def decode(data: bytes) -> str:
     if best is None:
         raise Refused("It is binary, or text in an unknown encoding. Save it as UTF-8.")
     return _text(data, best.encoding)
+
+
+def _refuse_damaged(data: bytes) -> None:
+    """Refuses UTF-8 with some broken bytes: guessed as another encoding, its letters would turn to others."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        text = data.decode("utf-8", "replace")
+        bad = text.count("\ufffd")
+        if sum(not char.isascii() for char in text) - bad > 10 * bad:
+            line = data[: error.start].count(b"\n") + 1
+            raise Refused(f"It is UTF-8 text with damaged characters, the first in line {line}. Mend it.") from error
 
 
 def _text(data: bytes, encoding: str) -> str:

@@ -51,6 +51,14 @@ def test_a_broken_byte_order_mark_and_binary_data_are_refused():
         decode(bytes(range(32)) * 100)
 
 
+def test_utf8_with_a_broken_byte_is_refused_with_its_line_and_never_guessed():
+    data = f"Erste Zeile.\n{SAMPLES['zh']}".encode()
+    with pytest.raises(Refused, match="line 2"):
+        decode(data[:-1])
+    with pytest.raises(Refused, match="line 2"):
+        decode(data[:30] + data[31:])
+
+
 def test_stray_nuls_and_controls_in_a_text_are_dropped():
     assert read(b"Returns\x00 are\x07 free.", name="a.txt", max_bytes=1000).text == "Returns are free."
 
