@@ -22,7 +22,8 @@ def _cli() -> str:
 
     parts = [
         "# The command line\n",
-        "`python app.py SUBCOMMAND`, or `confide SUBCOMMAND` where the project is installed (`pip install --no-deps -e .`).",
+        "`python app.py SUBCOMMAND`, or `confide SUBCOMMAND` where the project is installed:",
+        "`pip install --no-deps -e .`.",
         "Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.",
         "Options before the subcommand hold for all of them. This page is generated: `make docs`.\n",
     ]
@@ -47,9 +48,9 @@ def _settings() -> str:
     lines = [
         "# Settings",
         "",
-        "The command line's flags win over the environment, the environment over `confide.toml`, that over the defaults.",
-        "`server.port` is `[server]` `port = 8000` in `confide.toml` and `CONFIDE_SERVER__PORT=8000` in the environment.",
-        "Another file: `--settings FILE` or `CONFIDE_SETTINGS`. The values in force: `python app.py doctor --settings`.",
+        "Flags of the command line win over the environment, that over `confide.toml`, that over the defaults.",
+        "`server.port` is `[server]` `port = 8000` in `confide.toml`, `CONFIDE_SERVER__PORT=8000` in the environment.",
+        "Another file: `--settings FILE` or `CONFIDE_SETTINGS`. What is in force: `python app.py doctor --settings`.",
         "An unknown setting or variable is refused, never ignored. This page is generated: `make docs`.",
         "",
         "| setting | default | what it is |",
