@@ -39,7 +39,10 @@ class HfEngine:
     location: Literal["local", "remote"] = "local"
 
     def __init__(self, path: Path, info: ModelInfo, *, device: str, dtype: str, aliases: tuple[str, ...] = ()) -> None:
-        """Loads the model in `path`. `device` and `dtype` are torch's names (see `hardware.py`); `aliases` other names of this base by which an adapter may call it.
+        """Loads the model in `path`.
+
+        `device` and `dtype` are torch's names (see `hardware.py`); `aliases` are other names by
+        which an adapter may call this base.
 
         Raises:
             EngineUnavailable: the model cannot be loaded, or cannot chat.

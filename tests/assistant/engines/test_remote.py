@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from assistant.engines.echo import EchoEngine
+from assistant.engines.remote import RemoteEngine, build
+from assistant.errors import EngineTimeout, EngineUnavailable, SettingsError
+from assistant.settings import RemoteSettings, Settings
+from assistant.testing import ASK, SHORT, EngineContract, FakeServer, ask
+
+
+@pytest.fixture(scope="module")
+def server():
+    with FakeServer(models=("echo", "echo-tuned")) as running:
+        yield running
+
+
+def engine_of(server: FakeServer, model: str = "echo", **remote) -> RemoteEngine:
+    return RemoteEngine(RemoteSettings(url=server.url, model=model, **remote))
+
+
+class TestContract(EngineContract):
+    @pytest.fixture
+    def engine(self, server: FakeServer) -> RemoteEngine:
+        return engine_of(server)
+
+
+def test_remote_says_what_the_engine_behind_it_says(server: FakeServer):
+    assert ask(engine_of(server)) == ask(EchoEngine())
+
+
+def test_adapter_is_asked_for_as_a_model(server: FakeServer):
+    assert ask(engine_of(server), adapter="echo-tuned")
+    assert server.seen[-1][1]["model"] == "echo-tuned"
+
+
+def test_more_stops_than_the_protocol_takes_are_cut_here(server: FakeServer):
+    stops = ("1", "2", "3", "4", "days")
+    assert ask(engine_of(server), stop=stops) == "Name the "
+    assert len(server.seen[-1][1]["stop"]) == 4
+
+
+def test_request_does_not_describe_this_machine(server: FakeServer):
+    ask(engine_of(server))
+    assert not [name for name in server.seen[-1][0] if name.startswith(("x-stainless", "openai-"))]
+
+
+def test_closing_the_stream_stops_the_server(server: FakeServer):
+    before, server.delay_s = server.stopped, 0.05
+    try:
+        stream = engine_of(server).stream(ASK, SHORT)
+        next(stream)
+        stream.close()
+        until = time.monotonic() + 20
+        while server.stopped == before and time.monotonic() < until:
+            time.sleep(0.02)
+    finally:
+        server.delay_s = 0.0
+    assert server.stopped > before
+
+
+@pytest.mark.parametrize("model", ["hangs", "stalls"])
+def test_silent_server_is_a_timeout(server: FakeServer, model: str):
+    with pytest.raises(EngineTimeout):
+        ask(engine_of(server, model), time_limit_s=0.3)
+
+
+@pytest.mark.parametrize("model", ["breaks", "broken", "busy", "errs"])
+def test_failing_server_is_unavailable(server: FakeServer, model: str):
+    with pytest.raises(EngineUnavailable):
+        ask(engine_of(server, model))
+
+
+def test_slow_server_is_cut_at_the_limit(server: FakeServer):
+    server.delay_s = 0.2
+    try:
+        with pytest.raises(EngineTimeout):
+            ask(engine_of(server), time_limit_s=0.5)
+    finally:
+        server.delay_s = 0.0
+
+
+def test_unknown_model_names_those_of_the_server(server: FakeServer):
+    with pytest.raises(EngineUnavailable, match=r"no model 'ecko'; it has .*echo"):
+        ask(engine_of(server, "ecko"))
+
+
+def test_url_without_v1_says_so(server: FakeServer):
+    engine = RemoteEngine(RemoteSettings(url=server.url.removesuffix("/v1"), model="echo"))
+    with pytest.raises(EngineUnavailable, match="/v1"):
+        ask(engine)
+
+
+def test_no_server_says_what_to_check():
+    engine = RemoteEngine(RemoteSettings(url="http://127.0.0.1:9/v1", model="echo"))
+    with pytest.raises(EngineUnavailable, match=r"\[remote\] url"):
+        ask(engine)
+
+
+def test_key_is_sent_and_a_wrong_one_names_the_setting():
+    with FakeServer(key="right") as server:
+        assert ask(engine_of(server, api_key="right"))
+        with pytest.raises(EngineUnavailable, match=r"\[remote\] api_key"):
+            ask(engine_of(server, api_key="wrong"))
+
+
+def test_missing_settings_are_all_named():
+    with pytest.raises(SettingsError, match=r"\[remote\] url and \[remote\] model"):
+        build(Settings())
