@@ -34,11 +34,11 @@ OTHER = (
     Message("system", "You are a helper in a shop."),
     Message("user", "Which colours does a rainbow have, please?"),
 )
-SHORT = GenerateOptions(max_new_tokens=12, time_limit_s=120.0)
+SHORT = GenerateOptions(max_new_tokens=8, time_limit_s=120.0)
 
 
 def ask(engine: Engine, messages: tuple[Message, ...] = ASK, **options: Any) -> str:
-    """The whole answer, by default of at most 12 tokens and greedy."""
+    """The whole answer, by default of at most 8 tokens and greedy."""
     fields = {name: getattr(SHORT, name) for name in GenerateOptions.__dataclass_fields__}
     return "".join(engine.stream(messages, GenerateOptions(**{**fields, **options})))
 

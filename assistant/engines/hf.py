@@ -197,7 +197,9 @@ class HfEngine:
             self._check_open()
             self._host.activate(options.adapter)
             kept = self._resume(self._kv.take(key) if key else None, ids)
-        except (RuntimeError, MemoryError) as error:
+        except EngineError:
+            raise
+        except Exception as error:
             raise self._failed(error) from error
         try:
             pending = ids[len(kept.ids) :]
@@ -207,7 +209,9 @@ class HfEngine:
                     return
                 yield token
                 pending = [token]
-        except (RuntimeError, MemoryError) as error:
+        except EngineError:
+            raise
+        except Exception as error:
             key = None  # the cache may hold half a step
             raise self._failed(error) from error
         finally:
