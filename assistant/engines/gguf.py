@@ -96,12 +96,9 @@ def _write_model(gguf: Path, work: Path, report: Callable[[str, int], None]) -> 
 
     logging.disable_progress_bar()
 
-    with _parsed_once():
+    with _parsed_once(), _readable(gguf):
         report("Reading the file", 5)
-        try:
-            config = AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name, local_files_only=True)
-        except (ValueError, KeyError, NotImplementedError) as error:
-            raise BadInput(f"{gguf.name} cannot be converted: {error}") from error
+        config = AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name, local_files_only=True)
         config.dtype = torch.bfloat16
         with torch.device("meta"):
             skeleton = AutoModelForCausalLM.from_config(config)
@@ -148,6 +145,18 @@ def _write_tokenizer(gguf: Path, work: Path) -> None:
     again = AutoTokenizer.from_pretrained(work, local_files_only=True)
     if again(_PROBE)["input_ids"] != plain(_PROBE)["input_ids"] or again.decode(again(_PROBE)["input_ids"]) != _PROBE:
         raise BadInput(f"The tokenizer of {gguf.name} cannot be saved without changing it.")
+
+
+@contextlib.contextmanager
+def _readable(gguf: Path) -> Iterator[None]:
+    """Within it, whatever the parsers raise over a damaged or unknown file is BadInput."""
+    try:
+        yield
+    except Exception as error:
+        raise BadInput(
+            f"{gguf.name} is damaged, or of a kind that cannot be converted: {error}",
+            hint="Fetch it again, or use the model's safetensors.",
+        ) from error
 
 
 @contextlib.contextmanager
