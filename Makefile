@@ -18,13 +18,13 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 # A stamp carries the checksum of what it vouches for in its name and is written last: whatever was
 # interrupted, changed or broken since has no stamp and is made again.
 key = $(shell cat /dev/null $(1) 2>/dev/null | cksum | cut -d' ' -f1)
-ALIVE := $(shell $(PY) -c 'import pip' 2>/dev/null && echo alive || echo dead)
+# Present while pip runs: a venv that still has it was interrupted half-way and is not to be trusted.
+BUSY := $(VENV)/.installing
+ALIVE := $(shell test ! -e $(BUSY) && $(PY) -c 'import pip' 2>/dev/null && echo alive || echo dead)
 PACKAGES := $(VENV)/.packages-$(call key,requirements.txt constraints.txt requirements-models.txt)-$(ALIVE)
 DEV := $(VENV)/.dev-$(call key,requirements-dev.txt requirements.txt constraints.txt)-$(ALIVE)
 MODELS := $(DATA)/.models-$(call key,requirements-models.txt)
 DEMO := $(DATA)/.demo-$(call key,`find $(SHOP)/documents $(SHOP)/company.json -type f 2>/dev/null | LC_ALL=C sort`)
-# Present while pip runs: a venv that still has it was interrupted half-way and is not to be trusted.
-BUSY := $(VENV)/.installing
 PIP := $(PY) -m pip install --disable-pip-version-check $(if $(CI),-q)
 XDIST ?= -n 2 --dist loadfile
 
