@@ -128,7 +128,7 @@ def _hub() -> Any:
 @contextmanager
 def _clear_errors(hub_id: str) -> Iterator[None]:
     """The client's many errors as ours."""
-    import httpx
+    import httpx2
     from huggingface_hub import errors
 
     try:
@@ -144,7 +144,7 @@ def _clear_errors(hub_id: str) -> Iterator[None]:
         raise ModelNotReady(
             f"The hub has no public model {hub_id}.", hint="`confide models list` lists some."
         ) from error
-    except (httpx.HTTPError, errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
+    except (httpx2.HTTPError, errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
         raise ModelNotReady(
             f"{hub_id} cannot be fetched: {type(error).__name__}.",
             hint="Check the connection and the proxy. On a machine without network, copy the model's folder to it "

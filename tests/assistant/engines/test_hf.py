@@ -158,7 +158,8 @@ def test_out_of_memory_frees_the_caches_and_says_what_to_do(exact: HfEngine, mon
     assert len(exact._kv) == 0
 
 
-def test_closed_engine_is_unavailable(settings: Settings):
+def test_closed_engine_is_unavailable_and_none_of_its_life_needs_a_network(settings: Settings, monkeypatch):
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a connection was opened"))
     engine = hf.build(settings)
     engine.close()
     engine.close()
