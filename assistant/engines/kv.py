@@ -1,7 +1,8 @@
 """The keys and values kept between the turns of a conversation.
 
 A cache belongs to one conversation and one adapter: the same tokens under another adapter have
-other keys and values, so nothing is ever shared across either.
+other keys and values, so nothing is ever shared across either. In float32 a kept cache gives the
+text of a fresh one; in bfloat16 the two differ in the last bit, so that a near-tie may fall otherwise.
 """
 
 from __future__ import annotations
