@@ -77,9 +77,7 @@ def _main(desk: Desk, history: gr.Radio, nothing: gr.Markdown, delete: gr.Button
     html(f'<p class="brand">{render.safe(desk.company_name() or say("assistant"))}</p>', elem_id="brand-top")
     banner = html("", elem_id="banner", visible=False)
     # A custom value is allowed because the choices Gradio remembers do not outlive the server; `Desk` checks the name.
-    collection = gr.Dropdown(
-        [], label=say("collection"), visible=False, elem_id="collection", filterable=False, allow_custom_value=True
-    )
+    collection = gr.Dropdown([], label=say("collection"), visible=False, elem_id="collection", allow_custom_value=True)
     thread, live = html("", elem_id="thread"), html("", elem_id="live")
     with gr.Row(elem_id="examples"):
         examples = [gr.Button("", visible=False, elem_classes="example") for _ in range(EXAMPLES)]
@@ -113,7 +111,8 @@ def _wire(desk: Desk, chat: Chat, new: gr.Button, blocks: gr.Blocks) -> None:
     )
     asking = [asked, chat.retry.click(handlers.retry, known, outputs, **model)]
     asking += [button.click(handlers.example, [*known, button], outputs, **model) for button in chat.examples]
-    chat.stop.click(handlers.show, known, outputs, cancels=asking, **light)
+    stopped = chat.stop.click(None, None, None, cancels=asking, **light)
+    stopped.then(handlers.show, known, outputs, **light)  # after it: what the answer came to is stored by then
     chat.edit.click(handlers.edit, known, outputs, **light)
     chat.cancel.click(handlers.show, known, outputs, **light)
     chat.history.input(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ class Manage:
 
     login: gr.Column
     inside: gr.Column
+    leave: gr.Button
     password: gr.Textbox
     refused: gr.Markdown
     collection: gr.Dropdown
@@ -55,7 +57,7 @@ def build(desk: Desk, blocks: gr.Blocks, *, panels: Callable[[], None] | None = 
     with gr.Column(elem_id="manage"):
         with gr.Row(elem_id="manage-head"):
             html(f"<h1>{render.safe(say('documents_title'))}</h1>")
-            leave = gr.Button(say("leave"), size="sm", scale=0, elem_id="leave")
+            leave = gr.Button(say("leave"), size="sm", scale=0, elem_id="leave", visible=False)
             chat = desk.path.replace("manage", "").strip("-")
             html(f'<a class="nav" href="./{chat}">{render.safe(say("to_chat"))}</a>', elem_id="to-chat")
         with gr.Column(elem_id="login") as login:
@@ -72,7 +74,7 @@ def build(desk: Desk, blocks: gr.Blocks, *, panels: Callable[[], None] | None = 
             else:
                 parts = _inside(desk)
     collection, facts, files, add, notice, verdicts, table, chosen, remove = parts
-    page = Manage(login, inside, password, refused, collection, facts, files, notice, verdicts, table, chosen)
+    page = Manage(login, inside, leave, password, refused, collection, facts, files, notice, verdicts, table, chosen)
     handlers = _Handlers(desk, page)
     outputs = page.outputs()
     light: dict[str, Any] = {"api_visibility": "private", "concurrency_id": LIGHT, "show_progress": "hidden"}
@@ -80,7 +82,7 @@ def build(desk: Desk, blocks: gr.Blocks, *, panels: Callable[[], None] | None = 
     blocks.load(handlers.load, None, outputs, **light)
     gr.on([password.submit, enter.click], handlers.enter, [password], outputs, **light)
     leave.click(handlers.leave, None, outputs, **light)
-    collection.change(handlers.show, [collection], outputs, **admin, show_progress="hidden")
+    collection.input(handlers.show, [collection], outputs, **admin, show_progress="hidden")
     add.click(handlers.add, [collection, files], outputs, **admin, show_progress_on=[verdicts])
     remove.click(handlers.remove, [collection, chosen], outputs, **admin, show_progress_on=[table])
 
@@ -93,16 +95,29 @@ def _inside(desk: Desk) -> tuple[Any, ...]:
         [], label=say("which_collection"), info=say("which_collection_hint"), allow_custom_value=True, elem_id="which"
     )
     facts = html("", elem_id="facts")
-    with gr.Group(elem_id="upload"):
+    with gr.Column(elem_id="upload"):
         files = gr.File(label=say("files"), file_count="multiple", type="filepath", elem_id="files", height=150)
         add = gr.Button(say("add"), variant="primary", elem_id="add")
     notice = html("", elem_id="notice", visible=False)
     verdicts = html("", elem_id="verdicts", visible=False)
-    table = html("", elem_id="documents")
     with gr.Row(elem_id="removal", equal_height=True):
         chosen = gr.Dropdown([], label=say("to_remove"), multiselect=True, elem_id="chosen", scale=1)
         remove = gr.Button(say("remove"), variant="stop", scale=0, elem_id="remove")
+    table = html("", elem_id="documents")
     return collection, facts, files, add, notice, verdicts, table, chosen, remove
+
+
+def _forget_uploads(paths: list[Path]) -> None:
+    """Deletes what was uploaded: Gradio keeps it twice, and leaves an empty file beside."""
+    names = {path.name for path in paths}
+    for folder in {path.parent.parent for path in paths}:
+        for copy in folder.glob("*/*"):
+            if copy.name in names:
+                copy.unlink(missing_ok=True)
+        for leftover in folder.glob("tmp*"):
+            status = leftover.stat()
+            if not status.st_size and time.time() - status.st_mtime > 60:  # younger: perhaps being written
+                leftover.unlink(missing_ok=True)
 
 
 class _Handlers:
@@ -144,8 +159,7 @@ class _Handlers:
                 return self._view(request, collection, notice=render.notice(wrong, "bad"))
             return self._ingest(request, name, paths, progress)
         finally:
-            for path in paths:
-                path.unlink(missing_ok=True)
+            _forget_uploads(paths)
 
     def remove(self, collection: str | None, chosen: list[str] | None, request: gr.Request) -> Update:
         if not self._is_inside(request) or not chosen or not collection:
@@ -191,25 +205,35 @@ class _Handlers:
 
     def _view(self, request: gr.Request, collection: str | None, *, notice: str = "", verdicts: str = "") -> Update:
         """The page for this session: the login alone, or everything."""
-        page, desk = self._page, self._desk
         if not self._is_inside(request):
-            secret = dict.fromkeys([page.facts, page.table, page.verdicts, page.notice, page.password], "")
-            return {
-                **secret, page.login: gr.update(visible=True), page.inside: gr.update(visible=False),
-                page.refused: gr.update(visible=False), page.files: None, page.collection: gr.update(choices=[]),
-                page.chosen: gr.update(choices=[], value=[]),
-            }  # fmt: skip
+            return self._closed()
+        page, desk = self._page, self._desk
         infos = desk.collections()
         name = collection or (infos[0].name if infos else desk.settings.collection)
         info = next((info for info in infos if info.name == name), None)
         found = desk.assistant.store.documents(desk.settings.tenant, name) if info else []
-        facts = (render.facts(info, desk.look()) + desk.banner(name)) if info else ""
         return {
-            page.login: gr.update(visible=False), page.inside: gr.update(visible=True), page.password: "",
-            page.refused: gr.update(visible=False), page.facts: facts, page.files: None,
+            **self._doors(inside=True),
+            page.facts: (render.facts(info, desk.look()) + desk.banner(name)) if info else "",
             page.collection: gr.update(choices=[info.name for info in infos], value=name),
             page.table: render.documents(found, desk.look()),
             page.chosen: gr.update(choices=[document.name for document in found], value=[]),
             page.notice: gr.update(value=notice, visible=bool(notice)),
             page.verdicts: gr.update(value=verdicts, visible=bool(verdicts)),
+        }
+
+    def _closed(self) -> Update:
+        page = self._page
+        emptied = dict.fromkeys([page.facts, page.table, page.verdicts, page.notice], "")
+        lists = {page.collection: gr.update(choices=[], value=None), page.chosen: gr.update(choices=[], value=[])}
+        return {**self._doors(inside=False), **emptied, **lists}
+
+    def _doors(self, *, inside: bool) -> Update:
+        """What is visible inside and outside; fields are emptied either way."""
+        page, shown = self._page, gr.update(visible=inside)
+        hidden = gr.update(visible=False)
+        login = gr.update(visible=not inside)
+        return {
+            page.login: login, page.inside: shown, page.leave: shown, page.refused: hidden, page.password: "",
+            page.files: None,
         }  # fmt: skip

@@ -51,6 +51,14 @@
   addEventListener("change", (event) => { if (event.target.closest("#history")) closeSide(); });
   addEventListener("click", (event) => { if (event.target.closest("#new")) closeSide(); });
 
+  // Gradio's sanitizer sends every link to a new tab; ours stay in this one.
+  addEventListener("click", (event) => {
+    const link = event.target.closest && event.target.closest("a.nav");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    location.assign(link.href);
+  });
+
   // A source opens where it stands; the address stays clean, so that the next answer is followed again.
   addEventListener("click", (event) => {
     const link = event.target.closest && event.target.closest("a.cite");
