@@ -43,9 +43,9 @@ DEPTH = 300
 
 DENSE_WEIGHT = {"minilm": 0.4, "use-multilingual": 0.4, "bilingual": 0.4, "hashing": 0.2}
 """Share of the dense score in the fused one; the rest is BM25's. nDCG@10 dense / BM25 / fused at these shares:
-SciFact with minilm 0.704 / 0.678 / 0.741; XQuAD with use-multilingual en 0.928 / 0.966 / 0.977, zh 0.912 / 0.963 /
-0.971, zh to en 0.859 / 0.133 / 0.866. Fusing ranks (RRF) was worse everywhere, and ruinous across languages
-(0.303): it cannot tell a lexical list that found nothing. So auto fuses; `off` searches vectors alone.
+SciFact with minilm 0.705 / 0.678 / 0.739; XQuAD with use-multilingual en 0.924 / 0.966 / 0.977, zh 0.912 / 0.963 /
+0.972, zh to en 0.857 / 0.126 / 0.863. Fusing ranks (RRF) was worse everywhere, and ruinous across languages (0.303): it
+cannot tell a lexical list that found nothing. So auto fuses; `off` searches vectors alone.
 """
 _OTHER_WEIGHT = 0.4
 
