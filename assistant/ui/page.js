@@ -1,10 +1,20 @@
 // What HTML and CSS cannot do: the page's language, live regions, following the answer, the address of a conversation.
 (() => {
   document.documentElement.lang = window.confidePages[location.pathname.replace(/\/+$/, "") || "/"] || "en";
-  const near = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 160;
-  let follow = true;
   let shown = null;
-  addEventListener("scroll", () => { follow = near(); }, { passive: true });
+
+  // The last question stays at the top while its answer grows below it, until the reader scrolls.
+  let asked = 0;
+  let follow = true;
+  for (const kind of ["wheel", "touchmove"]) addEventListener(kind, () => { follow = false; }, { passive: true });
+  const keep = () => {
+    const questions = document.querySelectorAll("#main .turn.user");
+    if (questions.length !== asked) follow = true;
+    asked = questions.length;
+    if (!follow || !asked) return;
+    const top = questions[asked - 1].getBoundingClientRect().top + scrollY - (narrow() ? 70 : 24);
+    scrollTo({ top: Math.min(top, document.documentElement.scrollHeight - innerHeight) });
+  };
 
   const describe = () => {
     const live = document.getElementById("live");
@@ -19,7 +29,7 @@
     if (id === shown) return;
     shown = id;
     if (document.getElementById("thread")) {
-      history.replaceState(null, "", location.pathname + (id ? "?c=" + encodeURIComponent(id) : "") + (id ? location.hash : ""));
+      history.replaceState(null, "", location.pathname + (id ? "?c=" + encodeURIComponent(id) : ""));
     }
   };
   // On a phone the side bar lies over the chat: it starts closed, and closes after a choice.
@@ -41,9 +51,7 @@
       setTimeout(settle, 50);
     }
     remember();
-    if (follow && document.querySelector("#live .turn, #thread .turn") && !location.hash) {
-      scrollTo({ top: document.documentElement.scrollHeight });
-    }
+    keep();
   };
   const watch = () => new MutationObserver(changed).observe(document.body, { childList: true, subtree: true, characterData: true });
   if (document.body) watch(); else addEventListener("DOMContentLoaded", watch);
@@ -59,12 +67,13 @@
     location.assign(link.href);
   });
 
-  // A source opens where it stands; the address stays clean, so that the next answer is followed again.
+  // A source opens where it stands; the address stays clean, and this view stays where the reader put it.
   addEventListener("click", (event) => {
     const link = event.target.closest && event.target.closest("a.cite");
     const target = link && document.getElementById(link.hash.slice(1));
     if (!target) return;
     event.preventDefault();
+    follow = false;
     document.querySelectorAll(".source.shown").forEach((other) => other.classList.remove("shown"));
     target.classList.add("shown");
     target.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });

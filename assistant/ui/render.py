@@ -9,6 +9,7 @@ The HTML has no line breaks of its own: to the Markdown component it is one bloc
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -113,18 +114,18 @@ def banner(info: CollectionInfo, known: Sequence[str], look: Look) -> str:
 def verdicts(files: Iterable[FileVerdict], look: Look) -> str:
     """The table of an ingest: one line a file, with the reason."""
     rows = [
-        (file.name, f"\0{file.verdict}", str(file.passages or ""), file.reason)
+        (safe(file.name), _verdict(file.verdict, look), str(file.passages or ""), safe(file.reason))
         for file in sorted(files, key=lambda file: (file.verdict != "refused", file.name))
     ]
-    return _table(look.say("verdict_head").split("|"), rows, look)
+    return _table(look.say("verdict_head").split("|"), rows)
 
 
 def documents(found: Sequence[Document], look: Look) -> str:
     """The table of a collection's documents."""
     if not found:
         return f'<p class="quiet">{safe(look.say("no_documents"))}</p>'
-    rows = [(one.name, one.kind, one.language, f"{len(one.text):,}") for one in found]
-    return _table(look.say("documents_head").split("|"), rows, look)
+    rows = [(safe(one.name), safe(one.kind), safe(one.language), f"{len(one.text):,}") for one in found]
+    return _table(look.say("documents_head").split("|"), rows)
 
 
 def facts(info: CollectionInfo, look: Look) -> str:
@@ -259,9 +260,14 @@ def _highlighted(text: str, spans: Sequence[tuple[int, int]], left: int, right: 
     for start, end in sorted(spans):
         start, end = max(start, at), min(end, right)
         if start < end:
-            parts.append(f"{safe(text[at:start])}<mark>{safe(text[start:end])}</mark>")
+            parts += [safe(text[at:start]), *map(_mark, re.split(r"(\n\s*)", text[start:end]))]
             at = end
     return "".join(parts) + safe(text[at:right])
+
+
+def _mark(piece: str) -> str:
+    """A line of a quote, highlighted; the line breaks between are not."""
+    return f"<mark>{safe(piece)}</mark>" if piece.strip() else safe(piece)
 
 
 def _looked_at(hits: Sequence[Mapping[str, Any]], look: Look) -> str:
@@ -272,14 +278,12 @@ def _looked_at(hits: Sequence[Mapping[str, Any]], look: Look) -> str:
     return f'<details class="looked"><summary>{safe(look.say("looked_at"))}</summary><ul>{places}</ul></details>'
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], look: Look) -> str:
-    """A table; a cell that starts with NUL is a verdict and becomes a chip."""
+def _verdict(verdict: str, look: Look) -> str:
+    return f'<span class="chip {verdict}">{safe(look.say(verdict))}</span>'
 
-    def cell(text: str) -> str:
-        if not text.startswith("\0"):
-            return f"<td>{safe(text)}</td>"
-        return f'<td><span class="chip {text[1:]}">{safe(look.say(text[1:]))}</span></td>'
 
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are HTML already."""
     titles = "".join(f"<th>{safe(title)}</th>" for title in head)
-    lines = "".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in rows)
+    lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return f'<div class="table"><table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table></div>'
