@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from assistant import composer, language, prompts, registry, smalltalk, texts
@@ -70,7 +70,7 @@ class _Draft:
     outcome: Outcome = Outcome.ANSWERED
     support: float = 0.0
     shape: str = "none"
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     failed: str | None = None
     adapter: str | None = None
 
@@ -356,7 +356,7 @@ def _evidence(draft: _Draft) -> list[Passage]:
     return list({passage.id: passage for passage in (*quoted, *found)}.values())
 
 
-def watched(engine: Engine, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
+def watched(engine: Engine, messages: Sequence[Message], options: GenerateOptions) -> Generator[str]:
     """The engine's stream, with its time limit kept even by an engine that hangs.
 
     The engine runs in its own thread; one that does not come back is left behind.
@@ -370,11 +370,10 @@ def watched(engine: Engine, messages: Sequence[Message], options: GenerateOption
     def run() -> None:
         end: BaseException | None = None
         try:
-            with contextlib.closing(engine.stream(messages, options)) as stream:  # type: ignore[type-var]
-                for piece in stream:
-                    if stopped.is_set():
-                        return
-                    pieces.put(piece)
+            for piece in engine.stream(messages, options):
+                if stopped.is_set():
+                    return  # the generator is closed with its last reference
+                pieces.put(piece)
         except BaseException as error:
             end = error
         pieces.put(end)

@@ -29,6 +29,7 @@ _ABBREVIATION = re.compile(
 _BREAK = re.compile(
     r"[。！？；](?:[”’」』）\"')\]])*|[.!?]+(?:[\"'”’)\]])*(?=\s|$)|\n[ \t]*\n|\n(?=[ \t]*(?:[-*•·|#]|\d+[.)、]))|\n"
 )
+_FIELD = re.compile(r"[^\s:：][^:：\n]{0,40}[:：] ?\S")
 _STOPWORDS = frozenset(
     """a an the is are was were be been being am do does did doing done have has had having i me my mine we us our
     you your yours he him his she her it its they them their this that these those who whom whose which what when where why how
@@ -90,6 +91,23 @@ def sentences(text: str) -> list[tuple[int, int]]:
         _add(spans, text, start, found.end())
         start = found.end()
     _add(spans, text, start, len(text))
+    return spans
+
+
+def fields(text: str) -> list[tuple[int, int]]:
+    """The spans of the lines of a record ("name: Alder 2", "price: 249.00 EUR"); [] where the text is prose.
+
+    >>> [("name: Alder 2\\nprice: 249.00 EUR\\nstock: 4")[a:b] for a, b in fields("name: Alder 2\\nprice: 249.00 EUR\\nstock: 4")]
+    ['name: Alder 2', 'price: 249.00 EUR', 'stock: 4']
+    """
+    lines = text.split("\n")
+    if len(lines) < 3 or sum(bool(_FIELD.match(line)) for line in lines) < 0.7 * len(lines):
+        return []
+    spans, start = [], 0
+    for line in lines:
+        if line.strip():
+            spans.append((start, start + len(line)))
+        start += len(line) + 1
     return spans
 
 

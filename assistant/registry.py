@@ -24,6 +24,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "embedders": {
         "minilm": "assistant.retrieval.embedders:minilm",
         "use-multilingual": "assistant.retrieval.embedders:use_multilingual",
+        "bilingual": "assistant.retrieval.embedders:bilingual",
         "hashing": "assistant.retrieval.embedders:hashing",
     },
 }

@@ -81,6 +81,11 @@ REGISTRY: dict[str, Benchmark] = {
         6,
         "DSTC11 track 5, dev half: which knowledge a dialogue asks for; the organisers' f1 is 0.837",
     ),
+    "calibrate": Benchmark(
+        "benchmarks.calibrate:run",
+        3,
+        "fits the reader and the refusal thresholds on the calibration companies; writes calibration.json",
+    ),
     "citations-fuzz": Benchmark(
         "benchmarks.citations_fuzz:run",
         5,

@@ -31,12 +31,12 @@ import numpy as np
 import numpy.typing as npt
 
 from assistant.errors import IndexMismatch
-from assistant.language import content_words, sentences
+from assistant.language import content_words, fields, sentences
 from assistant.retrieval.embedders import Embedder, Vectors
 from assistant.retrieval.vectors import Progress, VectorTable
 from assistant.types import Passage
 
-FORMAT = 1
+FORMAT = 2
 WHOLE = 0.5
 """Weight of a passage's own vector beside its best sentence: of 0, 0.3, 0.5, 0.7, 1 the best on XQuAD."""
 K1, B = 1.2, 0.75
@@ -130,11 +130,22 @@ class Index:
         number or a name at most, and then weighs little.
         """
         lexical = self._lexical(query_terms)
-        most = sum(self.idf(term) for term in query_terms)
+        most = self._reachable(query_terms)
         if lexical is None or not most:
             return np.zeros(len(rows))
         shares: Scores = lexical[rows].astype(np.float64) / most
         return shares
+
+    def _reachable(self, query_terms: Sequence[str]) -> float:
+        """The weight of all terms, but of a Chinese question's pairs mostly those that occur at all.
+
+        Pairs that straddle two words match nothing and would shrink every share; a question in a
+        language the passages are not in still weighs at least 0.4 of its terms.
+        """
+        weights = [self.idf(term) for term in query_terms]
+        known = set() if self._bm25 is None else self._bm25.vocab_dict
+        likely = [weight for weight, term in zip(weights, query_terms, strict=True) if term.isascii() or term in known]
+        return max(sum(likely), 0.4 * sum(weights))
 
     def idf(self, term: str) -> float:
         """Lucene's inverse document frequency of a term over the passages; highest for an unknown one."""
@@ -258,9 +269,9 @@ def drop(root: Path) -> None:
 
 
 def _unit_texts(passage: Passage) -> list[str]:
-    """The whole passage under its heading path, then each sentence where there are several."""
+    """The whole passage under its heading path, then each sentence of prose where there are several."""
     whole = "\n".join(filter(None, [" > ".join(passage.headings), passage.text]))
-    spans = sentences(passage.text)
+    spans = [] if fields(passage.text) else sentences(passage.text)  # a field alone ("stock: 4") is everybody's
     return [whole, *(passage.text[start:end] for start, end in spans)] if len(spans) > 1 else [whole]
 
 

@@ -11,11 +11,9 @@ a refusal. The coefficients are data (`calibration.json`); nothing here is tuned
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ import numpy.typing as npt
 
 from assistant import language
 from assistant.citations import Span, facts
+from assistant.retrieval.calibration import calibration
 from assistant.retrieval.embedders import Embedder
 from assistant.types import Hit, Passage
 
@@ -33,7 +32,8 @@ CACHE_SIZE = 20_000
 
 UNIT_FEATURES = ("cos", "cos_key", "cos_both", "words", "words_both", "facts", "rank", "length", "type")
 SUPPORT_FEATURES = (
-    "best", "margin", "cos", "cos_key", "cos_both", "words", "words_both", "words_all", "rare", "unknown", "facts", "length",
+    "best", "margin", "cos", "cos_key", "cos_both", "words", "words_both", "words_all", "rare", "unknown", "facts",
+    "length", "type", "record", "record_words", "zh", "zh_words",
 )  # fmt: skip
 
 
@@ -82,14 +82,11 @@ class Reader:
             return Reading((), (), 0.0)
         asked = self.analyse(question)
         rows = self.unit_features(asked, units)
-        scores = _logistic(rows, self._model["unit"])
+        scores = logistic(rows, self._model["unit"])
         order = np.argsort(-scores, kind="stable")
         features = self.support_features(asked, units, rows, scores)
-        kind = "support_" + ("zh" if language.detect(question) in {"zh", "ja"} else "en")
-        support = float(_logistic(features[None, :], self._model[kind])[0])
-        return Reading(
-            tuple(units[index] for index in order), tuple(float(scores[index]) for index in order), support
-        )
+        support = float(logistic(features[None, :], self._model["support"])[0])
+        return Reading(tuple(units[index] for index in order), tuple(float(scores[index]) for index in order), support)
 
     def analyse(self, question: str) -> Question:
         """The question's distinct content words, their weights and its vector."""
@@ -123,13 +120,18 @@ class Reader:
     def support_features(self, asked: Question, units: Sequence[Unit], rows: Array, scores: Array) -> Array:
         """(len(SUPPORT_FEATURES),) float32 of the best unit and of all units together."""
         best = int(np.argmax(scores))
-        others = [score for unit, score in zip(units, scores, strict=True) if unit.span.passage.id != units[best].span.passage.id]
+        others = [
+            score
+            for unit, score in zip(units, scores, strict=True)
+            if unit.span.passage.id != units[best].span.passage.id
+        ]
         passage = units[best].span.passage
         said = frozenset(language.content_words(" ".join((*passage.headings, passage.text))))
         everything = frozenset(
             itertools.chain.from_iterable(language.content_words(unit.key + " " + unit.span.text) for unit in units)
         )
         column = dict(zip(UNIT_FEATURES, rows[best], strict=True))
+        record, chinese = units[best].record, language.detect(asked.text) in {"zh", "ja"}
         rarest = max(asked.weights, default=0.0)
         rare = [term in said for term, weight in zip(asked.terms, asked.weights, strict=True) if weight >= 0.8 * rarest]
         return np.asarray(
@@ -143,9 +145,16 @@ class Reader:
                 _covered(asked, said),
                 _covered(asked, everything),
                 float(np.mean(rare)) if rare else 1.0,
-                float(np.mean([self._idf(term) > 0.97 * self._idf("\x00") for term in asked.terms])) if asked.terms else 1.0,
+                float(np.mean([self._idf(term) > 0.97 * self._idf("\x00") for term in asked.terms]))
+                if asked.terms
+                else 1.0,
                 column["facts"],
                 min(len(asked.terms), 12) / 12,
+                column["type"],
+                float(record),
+                record * column["words_both"],
+                float(chinese),
+                chinese * column["words_both"],
             ),
             dtype=np.float32,
         )
@@ -164,19 +173,14 @@ class Reader:
                 self._vectors[text] = vector
 
 
-_FIELD = re.compile(r"^[^\s:：][^:：\n]{0,40}[:：] ?\S")
-
-
 def split_units(passage: Passage, rank: int) -> list[Unit]:
     """The passage's sentences under their key. A FAQ's question and a heading are keys, not answers."""
     cuts = language.sentences(passage.text)
     path = " ".join(passage.headings[-2:])
     first_line = passage.text.split("\n", 1)[0]
-    lines = passage.text.split("\n")
-    if len(lines) > 2 and sum(bool(_FIELD.match(line)) for line in lines) >= 0.7 * len(lines):
-        starts = list(itertools.accumulate((len(line) + 1 for line in lines), initial=0))
-        spans = [Span(passage, start, start + len(line)) for start, line in zip(starts, lines, strict=False) if line.strip()]
-        return [Unit(span, lines[0] if span.start else path, rank, record=True) for span in spans]
+    records = [Span(passage, start, end) for start, end in language.fields(passage.text)]
+    if records:
+        return [Unit(span, records[0].text if span.start else path, rank, record=True) for span in records]
     if first_line.rstrip().endswith(("?", "？")) and len(cuts) > 1:
         rest = [(start, end) for start, end in cuts if start > len(first_line)]
         return [Unit(Span(passage, start, end), first_line, rank) for start, end in rest]
@@ -186,14 +190,8 @@ def split_units(passage: Passage, rank: int) -> list[Unit]:
     return [Unit(span, path, rank) for span in body]
 
 
-def calibration(embedder: str) -> dict[str, Any]:
-    """The fitted coefficients for an embedder, the ones of the nearest kind where there are none."""
-    table: dict[str, Any] = json.loads(resources.files("assistant.retrieval").joinpath("calibration.json").read_text())
-    found: dict[str, Any] = table["embedders"].get(embedder) or table["embedders"][table["default"]]
-    return found
-
-
-def _logistic(rows: Array, model: dict[str, Any]) -> Array:
+def logistic(rows: Array, model: dict[str, Any]) -> Array:
+    """(n,) float32 probabilities of (n, d) feature rows under a model of `calibration.json`."""
     weights = np.asarray(model["weights"], dtype=np.float32)
     logits = rows @ weights + np.float32(model["bias"])
     return np.asarray(1.0 / (1.0 + np.exp(-logits)), dtype=np.float32)

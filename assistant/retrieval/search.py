@@ -7,7 +7,6 @@ passage answers the question: that is `reader.py`.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import threading
@@ -20,6 +19,7 @@ import numpy as np
 from assistant.errors import BadInput, IndexMismatch, UnknownName
 from assistant.registry import did_you_mean
 from assistant.retrieval import index as indexes
+from assistant.retrieval.calibration import calibration
 from assistant.retrieval.embedders import (
     LANGUAGES,
     Embedder,
@@ -36,12 +36,11 @@ from assistant.store import Store
 from assistant.types import CollectionInfo, FoundBy, Hit
 
 _LOG = logging.getLogger(__name__)
-_CALIBRATION = Path(__file__).with_name("calibration.json")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 DEPTH = 300
 """Vectors looked at per question, before exact scores."""
 
-DENSE_WEIGHT = {"minilm": 0.4, "use-multilingual": 0.4, "bilingual": 0.4, "hashing": 0.2}
+DENSE_WEIGHT = {"minilm": 0.4, "use-multilingual": 0.4, "bilingual": 0.5, "hashing": 0.2}
 """Share of the dense score in the fused one; the rest is BM25's. nDCG@10 dense / BM25 / fused at these shares:
 SciFact with minilm 0.705 / 0.678 / 0.739; XQuAD with use-multilingual en 0.924 / 0.966 / 0.977, zh 0.912 / 0.963 /
 0.972, zh to en 0.857 / 0.126 / 0.863. Fusing ranks (RRF) was worse everywhere, and ruinous across languages (0.303): it
@@ -223,9 +222,9 @@ class Searcher:
 
 
 def default_threshold(embedder_name: str) -> float:
-    """The least support that counts as an answer, as calibrated for the embedder (0.5 where it was not)."""
-    calibrated: dict[str, float] = json.loads(_CALIBRATION.read_text(encoding="utf-8"))
-    return calibrated.get(embedder_name, 0.5)
+    """The least support that counts as an answer, as calibrated for the embedder (or the nearest kind of it)."""
+    threshold: float = calibration(embedder_name)["threshold"]
+    return threshold
 
 
 def _embedder_name(info: CollectionInfo) -> str:

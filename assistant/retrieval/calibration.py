@@ -1,0 +1,26 @@
+"""The coefficients of the reader and the thresholds of refusal, by embedder: data, fitted elsewhere.
+
+`python -m benchmarks calibrate` makes `calibration.json` from the calibration companies, which
+are not the exam. An embedder without a row gets the default's.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib import resources
+from typing import Any
+
+
+@functools.cache
+def _table() -> dict[str, Any]:
+    text = resources.files("assistant.retrieval").joinpath("calibration.json").read_text(encoding="utf-8")
+    table: dict[str, Any] = json.loads(text)
+    return table
+
+
+def calibration(embedder: str) -> dict[str, Any]:
+    """`{"threshold": float, "unit": model, "support": model}`; a model is `{"weights": [...], "bias": float}`."""
+    table = _table()
+    found: dict[str, Any] = table["embedders"].get(embedder) or table["embedders"][table["default"]]
+    return found
