@@ -52,9 +52,13 @@ class Sessions:
     @classmethod
     def open(cls, data_dir: Path, *, days: int = 30) -> Sessions:
         """The sessions of a data folder; its key is made at first use, readable by its owner only."""
-        key = bytes.fromhex(_secret(data_dir / "keys" / "session.key", secrets.token_hex(_KEY_BYTES)))
+        path = data_dir / "keys" / "session.key"
+        try:
+            key = bytes.fromhex(_secret(path, secrets.token_hex(_KEY_BYTES)))
+        except ValueError:
+            key = b""
         if len(key) < _KEY_BYTES:
-            raise StoreError("The session key is damaged.", hint=f"Delete {data_dir / 'keys' / 'session.key'}.")
+            raise StoreError("The session key is damaged.", hint=f"Delete {path}; visitors then start anew.")
         return cls(key, days=days)
 
     def new(self) -> Session:
@@ -83,13 +87,14 @@ class Sessions:
     def owns(self, session_id: str, conversation_id: str) -> bool:
         """Whether the id was made for this session."""
         nonce = conversation_id[2:].partition("-")[0]
-        return secrets.compare_digest(self._marked(session_id, nonce).encode(), conversation_id.encode())
+        made = self._marked(session_id, nonce)
+        return secrets.compare_digest(made.encode(errors="replace"), conversation_id.encode(errors="replace"))
 
     def _signed(self, session_id: str) -> Session:
         return Session(session_id, self._signer.sign(session_id).decode())
 
     def _marked(self, session_id: str, nonce: str) -> str:
-        mark = hmac.new(self._key, f"conversation/{session_id}/{nonce}".encode(), "sha256").hexdigest()
+        mark = hmac.new(self._key, f"conversation/{session_id}/{nonce}".encode(errors="replace"), "sha256").hexdigest()
         return f"c_{nonce}-{mark[:_MARK]}"
 
 
@@ -115,7 +120,7 @@ class Door:
         """
         in_time = all(self._limiter.hit(limit, "login", address) for limit in self._limits)
         in_time = in_time and self._limiter.hit(RateLimitItemPerHour(300), "login")
-        right = hmac.compare_digest(password.encode(), self._password)
+        right = hmac.compare_digest(password.encode(errors="replace"), self._password)
         if not (right and in_time):
             return False
         now = time.monotonic()

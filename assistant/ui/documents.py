@@ -107,10 +107,10 @@ def _inside(desk: Desk) -> tuple[Any, ...]:
     return collection, facts, files, add, notice, verdicts, table, chosen, remove
 
 
-def _forget_uploads(paths: list[Path]) -> None:
+def _forget_uploads(paths: list[Path], uploads: Path) -> None:
     """Deletes what was uploaded: Gradio keeps it twice, and leaves an empty file beside."""
     names = {path.name for path in paths}
-    for folder in {path.parent.parent for path in paths}:
+    for folder in {uploads, *(path.parent.parent for path in paths)}:
         for copy in folder.glob("*/*"):
             if copy.name in names:
                 copy.unlink(missing_ok=True)
@@ -159,7 +159,7 @@ class _Handlers:
                 return self._view(request, collection, notice=render.notice(wrong, "bad"))
             return self._ingest(request, name, paths, progress)
         finally:
-            _forget_uploads(paths)
+            _forget_uploads(paths, self._desk.settings.data_dir / "uploads")
 
     def remove(self, collection: str | None, chosen: list[str] | None, request: gr.Request) -> Update:
         if not self._is_inside(request) or not chosen or not collection:

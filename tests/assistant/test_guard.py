@@ -1,0 +1,74 @@
+"""The layers by themselves; `test_server.py` has them around a real server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistant import guard
+
+
+def run(layer: Any, chunks: list[bytes], headers: list[tuple[bytes, bytes]] | None = None) -> tuple[int, int]:
+    """(status, bytes that reached the application) of one POST in chunks."""
+    sent: list[dict[str, Any]] = []
+    queue = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+    queue.append({"type": "http.request", "body": b"", "more_body": False})
+
+    async def receive() -> dict[str, Any]:
+        return queue.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/", "method": "POST", "headers": headers or []}
+    asyncio.run(layer(scope, receive, send))
+    starts = [message["status"] for message in sent if message["type"] == "http.response.start"]
+    assert len(starts) == 1
+    return starts[0], reached[0]
+
+
+reached = [0]
+
+
+async def reads_everything(scope: Any, receive: Any, send: Any) -> None:
+    reached[0] = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RuntimeError("the client has gone")
+        reached[0] += len(message["body"])
+        if not message["more_body"]:
+            break
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@given(st.lists(st.binary(max_size=40), max_size=12))
+def test_exactly_the_bodies_above_the_cap_are_refused(chunks: list[bytes]):
+    size = sum(map(len, chunks))
+    status, seen = run(guard.BodyCap(reads_everything, lambda path: 100), chunks)
+    assert status == (200 if size <= 100 else 413)
+    assert seen <= 100
+
+
+@pytest.mark.parametrize("length", [b"101", b"-1", b"1e3", b"abc", b"\xb2"])
+def test_a_wrong_or_too_large_length_is_refused_unread(length: bytes):
+    reached[0] = 0
+    assert run(guard.BodyCap(reads_everything, lambda path: 100), [b"x"], [(b"content-length", length)]) == (413, 0)
+
+
+def test_an_error_of_the_application_is_not_swallowed():
+    async def breaks(scope: Any, receive: Any, send: Any) -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError):
+        run(guard.BodyCap(breaks, lambda path: 100), [b"x"])
+
+
+def test_the_policy_names_the_frames_it_is_given():
+    assert guard.policy(()).endswith("frame-ancestors 'none'")
+    assert guard.policy(("https://a.example",)).endswith("frame-ancestors https://a.example")
