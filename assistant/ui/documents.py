@@ -128,7 +128,9 @@ class _Handlers:
         self._page = page
 
     def load(self, request: gr.Request) -> Update:
-        return self._view(request, None)
+        update = self._view(request, None)
+        del update[self._page.password]  # it may have been typed already
+        return update
 
     def enter(self, password: str, request: gr.Request) -> Update:
         caller = visitor(request)
