@@ -6,6 +6,7 @@ Nothing here invents text: a piece is either a byte-exact quote or a sentence th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,13 +15,13 @@ from assistant.citations import Span
 from assistant.retrieval.reader import Reading, Unit
 from assistant.types import Citation, Passage
 
-MAX_QUOTES = 3
+MAX_QUOTES = 4
 """The most places an answer quotes: a customer reads two or three sentences."""
 MAX_QUOTE_CHARS = 600
 """The most text it quotes, in characters of English (a Chinese character counts as three)."""
-RELATIVE = 0.5
+RELATIVE = 0.3
 """A further sentence is quoted when it is at least so likely to answer, relative to the best."""
-SAME_PASSAGE_RELATIVE = 0.25
+SAME_PASSAGE_RELATIVE = 0.1
 """The same for a sentence of the passage that leads: its conditions often stand beside it."""
 
 
@@ -45,7 +46,7 @@ def quotes(reading: Reading) -> list[Piece]:
         )
         if units[0].record:
             units = _with_name(units)
-        for number, span in enumerate(_joined(units)):
+        for number, span in enumerate(map(_without_verdict, _joined(units))):
             separator = "" if not pieces else ("\n\n" if number == 0 else "\n" if units[0].record else " ")
             pieces.append(Piece(span.text, (span,), separator))
     return pieces
@@ -79,6 +80,19 @@ def _with_name(units: list[Unit]) -> list[Unit]:
     passage = units[0].span.passage
     name = Span(passage, 0, len(passage.text.split("\n", 1)[0]))
     return units if units[0].span.start == 0 else [Unit(name, "", units[0].rank, record=True), *units]
+
+
+_VERDICT = re.compile(
+    r"(?:yes|no|yep|nope|sure|of course|certainly"
+    r"|是的|是|不是|可以|不可以|能|不能|会|不会|有|没有|对|不|当然(?:可以)?)(?:\s*[,，.。!！;；:：]\s*|\s+[–—-]\s+)",
+    re.IGNORECASE,
+)
+
+
+def _without_verdict(span: Span) -> Span:
+    """The span without a leading yes or no: that answers the FAQ's question, which is seldom quite the customer's."""
+    found = _VERDICT.match(span.text)
+    return Span(span.passage, span.start + found.end(), span.end) if found and found.end() < len(span.text) else span
 
 
 def _joined(units: Sequence[Unit]) -> Iterator[Span]:

@@ -48,6 +48,8 @@ from assistant.types import (
 MAX_QUESTION_CHARS = 4000
 _log = logging.getLogger(__name__)
 _SMALL_TALK = {
+    smalltalk.Intent.PERSON: "handover",
+    smalltalk.Intent.PRIVATE: "private",
     smalltalk.Intent.GREETING: "greeting",
     smalltalk.Intent.THANKS: "thanks",
     smalltalk.Intent.GOODBYE: "goodbye",
@@ -184,9 +186,10 @@ class Assistant:
         # 1. Chatter and the wish for a person never reach the documents.
         intent = smalltalk.intent(draft.question)
         if intent is not smalltalk.Intent.QUESTION:
-            draft.outcome = Outcome.NEEDS_HUMAN if intent is smalltalk.Intent.PERSON else Outcome.ANSWERED
+            person = intent in {smalltalk.Intent.PERSON, smalltalk.Intent.PRIVATE}
+            draft.outcome = Outcome.NEEDS_HUMAN if person else Outcome.ANSWERED
             yield Found(())
-            yield draft.say(_SMALL_TALK.get(intent, "handover"))
+            yield draft.say(_SMALL_TALK[intent])
             return
         # 2. Passages, for a query that needs no conversation.
         draft.query = prompts.standalone(conversation.messages)

@@ -16,6 +16,10 @@ _TEXTS: dict[str, dict[str, str]] = {
         "en": "I am passing you on to a colleague at {company}. They will see this conversation.",
         "zh": "我正在为您转接{company}的人工客服，同事会看到这段对话。",
     },
+    "private": {
+        "en": "I cannot see orders, accounts or payments. I am passing you on to a colleague at {company} who can look this up; please have your order or customer number at hand.",
+        "zh": "我无法查看订单、账户或付款信息。我正在为您转接{company}的同事查询，请准备好您的订单号或客户编号。",
+    },
     "greeting": {
         "en": "Hello! I answer questions from {company}'s own documents and show where each answer comes from. What would you like to know?",
         "zh": "您好！我根据{company}的资料回答问题，并标明每个答案的出处。请问您想了解什么？",

@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from assistant import prompts
+from assistant import prompts, smalltalk
 from assistant.ingest import ingest
 from assistant.retrieval import reader
 from assistant.retrieval.reader import Array, Question, Reader, Unit
 from assistant.retrieval.search import Searcher
 from assistant.settings import load_settings
 from assistant.store import Store
-from assistant.types import Measure, Message, Report
+from assistant.types import Hit, Measure, Message, Passage, Report
 from benchmarks.common import provenance
 
 COMPANIES = Path(__file__).parent / "calibration"
@@ -35,7 +35,11 @@ FALSE_REFUSALS = 0.10
 
 @dataclass(slots=True)
 class Case:
-    """A question with what the reader saw for it."""
+    """A question with what the reader saw for it.
+
+    `asks` is False where the message never reaches the documents (the wish for a person, a customer's
+    own order): neither fitted nor judged on.
+    """
 
     answerable: bool
     asked: Question
@@ -44,6 +48,7 @@ class Case:
     labels: np.ndarray
     found: bool
     reader: Reader
+    asks: bool
 
 
 def run() -> Report:
@@ -65,7 +70,8 @@ def run() -> Report:
 
 def blank() -> dict[str, Any]:
     """A table with which the reader can be built before it is fitted."""
-    none = {"threshold": 0.5, "unit": {"weights": [], "bias": 0.0}, "support": {"weights": [], "bias": 0.0}}
+    empty = {"weights": [], "bias": 0.0}
+    none = {"threshold": 0.5, "unit": empty, "field": empty, "support": empty}
     return {"default": "use-multilingual", "embedders": {"use-multilingual": none}}
 
 
@@ -86,35 +92,39 @@ def collect(embedder: str, company: str) -> list[Case]:
             turns = [Message(turn["role"], turn["text"]) for turn in row["history"]]
             query = prompts.standalone([*turns, Message("user", row["question"])])
             variants = () if query == row["question"] else (row["question"],)
-            hits = searcher.search(tenant, company, query, 5, variants=variants)
-            units = [unit for rank, hit in enumerate(hits) for unit in reader.split_units(hit.passage, rank)]
-            asked = read.analyse(query)
-            labels = np.array([_is_gold(unit, row["gold"]) for unit in units], dtype=bool)
-            found = any(_holds(unit, gold) for unit in units for gold in row["gold"])
-            features = read.unit_features(asked, units)
-            cases.append(Case(row["answerable"], asked, units, features, labels, found, read))
+            cases.append(_case(row, query, searcher.search(tenant, company, query, 5, variants=variants), read))
         store.close()
     return cases
 
 
+def _case(row: dict[str, Any], query: str, hits: Sequence[Hit], read: Reader) -> Case:
+    units = [unit for rank, hit in enumerate(hits) for unit in reader.split_units(hit.passage, rank)]
+    asked = read.analyse(query)
+    labels = np.array([_is_gold(unit, row) for unit in units], dtype=bool)
+    found = any(_holds(hit.passage, gold) for hit in hits for gold in row["gold"])
+    asks = smalltalk.intent(row["question"]) is smalltalk.Intent.QUESTION
+    return Case(row["answerable"], asked, units, read.unit_features(asked, units), labels, found, read, asks)
+
+
 def fit(cases: Sequence[Case]) -> dict[str, Any]:
     """The two logistic models."""
-    from sklearn.linear_model import LogisticRegression
-
-    known = [case for case in cases if case.answerable and case.units]
+    cases = [case for case in cases if case.asks and case.units]
+    known = [case for case in cases if case.answerable]
     rows, labels = np.concatenate([c.features for c in known]), np.concatenate([c.labels for c in known])
-    unit = _model(LogisticRegression(C=1.0, max_iter=5000).fit(rows, labels))
-    features = np.stack([_support_features(case, unit) for case in cases if case.units])
-    answerable = np.array([case.answerable for case in cases if case.units])
-    support = _model(LogisticRegression(C=0.5, max_iter=5000).fit(features, answerable))
-    return {"unit": unit, "support": support}
+    record = np.array([unit.record for case in known for unit in case.units], dtype=bool)
+    model = {"unit": _model(rows[~record], labels[~record])}
+    model["field"] = model["unit"]
+    if labels[record].any():
+        model["field"] = _model(rows[record], labels[record])
+    features = np.stack([_support_features(case, model) for case in cases])
+    return {**model, "support": _model(features, np.array([case.answerable for case in cases]), strength=0.3)}
 
 
 def judge(cases: Sequence[Case], model: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """(support, answerable) of cases that the model was not fitted on."""
-    features = np.stack([_support_features(case, model["unit"]) for case in cases if case.units])
-    support = reader.logistic(features, model["support"])
-    return support, np.array([case.answerable for case in cases if case.units])
+    real = [case for case in cases if case.asks and case.units]
+    features = np.stack([_support_features(case, model) for case in real])
+    return reader.logistic(features, model["support"]), np.array([case.answerable for case in real])
 
 
 def summary(
@@ -133,25 +143,40 @@ def summary(
     ]
 
 
-def _model(fitted: Any) -> dict[str, Any]:
-    return {"weights": [round(float(w), 4) for w in fitted.coef_[0]], "bias": round(float(fitted.intercept_[0]), 4)}
+def _model(rows: np.ndarray, labels: np.ndarray, *, strength: float = 1.0) -> dict[str, Any]:
+    """Logistic regression on standardised features, written for the features as they are."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(rows)
+    fitted = LogisticRegression(C=strength, max_iter=5000).fit(scaler.transform(rows), labels)
+    weights = fitted.coef_[0] / scaler.scale_
+    bias = float(fitted.intercept_[0] - weights @ scaler.mean_)
+    return {"weights": [round(float(weight), 4) for weight in weights], "bias": round(bias, 4)}
 
 
-def _support_features(case: Case, unit: dict[str, Any]) -> Array:
-    scores = reader.logistic(case.features, unit)
+def _support_features(case: Case, model: dict[str, Any]) -> Array:
+    scores = reader.unit_scores(case.features, case.units, model)
     return case.reader.support_features(case.asked, case.units, case.features, scores)
 
 
-def _is_gold(unit: Unit, golds: Sequence[dict[str, str]]) -> bool:
+def _is_gold(unit: Unit, row: dict[str, Any]) -> bool:
+    """A sentence of the gold quote; of a record that holds it, the fields with a fact of the answer."""
     text = _squeeze(unit.span.text)
-    return any(
-        gold["document"] == unit.span.passage.document and (text in _squeeze(gold["quote"]) or _squeeze(gold["quote"]) in text)
-        for gold in golds
-    )
+    for gold in row["gold"]:
+        if gold["document"] != unit.span.passage.document:
+            continue
+        quote = _squeeze(gold["quote"])
+        if unit.record:
+            facts = [_squeeze(spelling) for fact in row["facts"] for spelling in fact]
+            if quote in _squeeze(unit.span.passage.text) and any(fact in text for fact in facts):
+                return True
+        elif text in quote or quote in text:
+            return True
+    return False
 
 
-def _holds(unit: Unit, gold: dict[str, str]) -> bool:
-    passage = unit.span.passage
+def _holds(passage: Passage, gold: dict[str, str]) -> bool:
     return gold["document"] == passage.document and _squeeze(gold["quote"]) in _squeeze(passage.text)
 
 

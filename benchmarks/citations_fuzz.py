@@ -137,7 +137,9 @@ def _negated(sentence: str, rng: random.Random) -> str:
 
 
 def _unconditional(sentence: str, rng: random.Random) -> str:
-    cut = re.split(r",? (?:only )?(?:if|unless|provided|except|as long as|when)\b|，?(?:如果|除非|但|仅限|前提)", sentence)[0]
+    cut = re.split(
+        r",? (?:only )?(?:if|unless|provided|except|as long as|when)\b|，?(?:如果|除非|但|仅限|前提)", sentence
+    )[0]
     return cut.rstrip(" ,，") + "." if len(cut) < len(sentence) - 8 and len(cut) > 12 else ""
 
 

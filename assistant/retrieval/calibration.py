@@ -20,7 +20,10 @@ def _table() -> dict[str, Any]:
 
 
 def calibration(embedder: str) -> dict[str, Any]:
-    """`{"threshold": float, "unit": model, "support": model}`; a model is `{"weights": [...], "bias": float}`."""
+    """The fitted numbers: `threshold`, and the models `unit`, `field` and `support`.
+
+    A model is `{"weights": [...], "bias": float}`, in the order of the reader's feature names.
+    """
     table = _table()
     found: dict[str, Any] = table["embedders"].get(embedder) or table["embedders"][table["default"]]
     return found

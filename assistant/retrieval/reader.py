@@ -82,7 +82,7 @@ class Reader:
             return Reading((), (), 0.0)
         asked = self.analyse(question)
         rows = self.unit_features(asked, units)
-        scores = logistic(rows, self._model["unit"])
+        scores = unit_scores(rows, units, self._model)
         order = np.argsort(-scores, kind="stable")
         features = self.support_features(asked, units, rows, scores)
         support = float(logistic(features[None, :], self._model["support"])[0])
@@ -112,7 +112,7 @@ class Reader:
                     len(wanted & facts(joined)) / len(wanted) if wanted else 1.0,
                     1.0 / (1 + unit.rank),
                     min(len(text), 300) / 300,
-                    _type_match(asked.text, text),
+                    _field_match(asked.text, text) if unit.record else _type_match(asked.text, text),
                 )
             )
         return np.asarray(rows, dtype=np.float32)
@@ -167,7 +167,7 @@ class Reader:
         """Embeds what the cache does not have in one batch: a batch costs a fraction of single calls."""
         if len(self._vectors) > CACHE_SIZE:
             self._vectors = {}
-        missing = list(dict.fromkeys(text for text in texts if text and text not in self._vectors))
+        missing = list(dict.fromkeys(text for text in texts if text not in self._vectors))
         if missing:
             for text, vector in zip(missing, self._embedder.encode(missing), strict=True):
                 self._vectors[text] = vector
@@ -188,6 +188,12 @@ def split_units(passage: Passage, rank: int) -> list[Unit]:
     spans = [Span(passage, start, end) for start, end in cuts]
     body = [span for span in spans if span.text.strip("# ").casefold() not in headings] or spans
     return [Unit(span, path, rank) for span in body]
+
+
+def unit_scores(rows: Array, units: Sequence[Unit], model: dict[str, Any]) -> Array:
+    """(n,) float32: prose by the model "unit", fields of a record by the model "field"."""
+    record = np.array([unit.record for unit in units], dtype=bool)
+    return np.where(record, logistic(rows, model["field"]), logistic(rows, model["unit"])).astype(np.float32)
 
 
 def logistic(rows: Array, model: dict[str, Any]) -> Array:
@@ -220,6 +226,35 @@ _TYPES = (
      re.compile(r"\d|stock|库存", re.I)),
     (re.compile(r"\bmade of\b|\bmaterial\b|\bfabric\b|材质|材料|面料", re.I), re.compile(r"material|材质|面料", re.I)),
 )  # fmt: skip
+
+
+# Fields of a record by what is asked of a product
+_FIELDS = tuple(
+    (re.compile(asked, re.I), re.compile(label, re.I))
+    for asked, label in (
+        (r"\bhow much\b(?! does (?:it|the|this|that)?.{0,30}weigh)|\bpric|\bcosts?\b|\bexpensive\b|\bcheap|多少钱|价格|价钱|售价|几钱|贵", r"price|价格|售价"),
+        (r"\bstock\b|\bavailab|\bleft\b|\bsold out\b|\bstill (?:have|sell)\b|\bdo you have\b|\bhave (?:any|it)\b|库存|有货|现货|缺货|卖完|还有|能买", r"stock|availab|库存"),
+        (r"\bweigh|\bheavy\b|\bheavier\b|\blight(?:er)?\b|\bgrams?\b|\bkg\b|多重|重量|几斤|公斤|多少克|轻", r"weight|重量"),
+        (r"\bmade (?:of|from|out of)\b|\bmaterials?\b|\bfabric\b|\bleather\b|\bcotton\b|\bdown\b|材质|材料|什么做|面料|皮", r"material|材质|面料"),
+        (r"\bcolou?rs?\b|颜色|色", r"colou?r|颜色"),
+        (r"\bsizes?\b|\bbig\b|\blarge\b|\bdimensions?\b|\blong\b|\bwide\b|\bfit\b|尺码|尺寸|多大|码|大小", r"size|尺寸|尺码"),
+        (r"\bwater|\brain|\bwet\b|\bdry\b|防水|下雨|防雨", r"water|防水"),
+        (r"\bcapacity\b|\blit(?:re|er)s?\b|\bvolume\b|\bhow many (?:people|persons)\b|\bsleeps?\b|\bhold\b|容量|几人|多少人|几个人|升|装", r"capacity|容量"),
+        (r"\bseasons?\b|\bwinter\b|\bsummer\b|\bcold\b|\btemperature\b|季|冬|夏|温度|冷", r"season|季"),
+        (r"\bbrand\b|\bwho makes\b|\bmaker\b|\bmanufacturer\b|品牌|牌子|什么牌", r"brand|品牌"),
+        (r"\bdishwasher\b|洗碗机", r"dishwasher|洗碗机"),
+    )
+)  # fmt: skip
+
+
+def _field_match(question: str, text: str) -> float:
+    """1 where the field is the one asked for, -1 where another one is, 0 where the question names none."""
+    label = re.split("[:：]", text, maxsplit=1)[0]
+    asked = [pattern for question_pattern, pattern in _FIELDS if question_pattern.search(question)]
+    named = set(language.content_words(label.replace("_", " "))) & set(language.content_words(question))
+    if named or any(pattern.search(label) for pattern in asked):
+        return 1.0
+    return -1.0 if asked else 0.0
 
 
 def _type_match(question: str, text: str) -> float:

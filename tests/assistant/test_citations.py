@@ -71,7 +71,13 @@ def test_a_chinese_sentence_of_the_passage_is_supported(sentence):
 
 @pytest.mark.parametrize(
     "sentence",
-    ["未使用的商品可在签收后60天内退货。", "礼品卡能兑换现金。", "我们退还运费。", "可以，我们退还运费。", "您才退还运费，只有商品存在质量问题时。"],
+    [
+        "未使用的商品可在签收后60天内退货。",
+        "礼品卡能兑换现金。",
+        "我们退还运费。",
+        "可以，我们退还运费。",
+        "您才退还运费，只有商品存在质量问题时。",
+    ],
 )
 def test_a_chinese_sentence_that_changes_the_passage_is_refused(sentence):
     assert citations.support(sentence, [passage(CHINESE)]).span is None

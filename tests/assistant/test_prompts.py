@@ -10,7 +10,12 @@ from assistant.types import Message
 
 def build(turns, passages, budget):
     return prompts.build(
-        turns, passages, company="Ridge", answer_language="en", budget=budget, count_tokens=lambda text: len(text.split())
+        turns,
+        passages,
+        company="Ridge",
+        answer_language="en",
+        budget=budget,
+        count_tokens=lambda text: len(text.split()),
     )
 
 
@@ -60,7 +65,11 @@ def test_a_question_that_leans_on_the_conversation_takes_it_along(earlier, quest
 
 
 def test_a_question_that_stands_alone_stays_alone():
-    turns = [Message("user", "How much is the Alder tent?"), Message("assistant", "."), Message("user", "Which payment methods do you accept in stores?")]
+    turns = [
+        Message("user", "How much is the Alder tent?"),
+        Message("assistant", "."),
+        Message("user", "Which payment methods do you accept in stores?"),
+    ]
     assert prompts.standalone(turns) == "Which payment methods do you accept in stores?"
 
 

@@ -1,0 +1,92 @@
+"""The reader: units are exact, keys are not answers, support is a probability."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistant.retrieval import reader
+from assistant.retrieval.calibration import calibration
+from assistant.retrieval.embedders import HashingEmbedder
+from assistant.retrieval.reader import Reader, split_units
+from assistant.types import Hit, Passage
+
+
+def hit(text: str, key: str = "p1", headings: tuple[str, ...] = ()) -> Hit:
+    return Hit(Passage(key, "d", "f.md", "t", "shop", text, 0, len(text), "x", headings=headings), 1.0, "fused")
+
+
+@pytest.fixture(scope="module")
+def hashing() -> Reader:
+    return Reader(HashingEmbedder(), lambda term: 1.0)
+
+
+@given(st.text("ab .?!\n:：。", max_size=200))
+def test_units_are_spans_of_their_passage_and_none_is_empty(text):
+    passage = hit(text).passage
+    for unit in split_units(passage, 0):
+        assert unit.span.text == text[unit.span.start : unit.span.end]
+        assert unit.span.text.strip()
+
+
+def test_a_faqs_question_is_a_key_not_an_answer():
+    units = split_units(hit("Can I pay later?\nYou can pay within 14 days. Not abroad.").passage, 0)
+    assert [unit.span.text for unit in units] == ["You can pay within 14 days.", "Not abroad."]
+    assert {unit.key for unit in units} == {"Can I pay later?"}
+
+
+def test_a_records_fields_are_units_under_its_first_line():
+    units = split_units(hit("name: Alder 2\nprice: 249.00 EUR\nstock: 4").passage, 0)
+    assert all(unit.record for unit in units)
+    assert units[1].key == "name: Alder 2"
+
+
+@pytest.mark.parametrize(
+    ("question", "field"),
+    [
+        ("How much is the Alder 2?", "price: 249.00 EUR"),
+        ("Do you have the Alder 2 in stock?", "stock: 4"),
+        ("how heavy is the alder 2", "weight_g: 2100"),
+        ("Alder 2 是什么材质的？", "material: nylon"),
+        ("what colour is the Alder 2", "colour: red"),
+    ],
+)
+def test_the_field_that_is_asked_for_comes_first(hashing, question, field):
+    row = "name: Alder 2\nprice: 249.00 EUR\ncolour: red\nweight_g: 2100\nmaterial: nylon\nstock: 4"
+    reading = hashing.read(question, [hit(row)])
+    best = [unit.span.text for unit in reading.units if not unit.span.text.startswith("name")]
+    assert best[0] == field
+
+
+def test_the_sentence_that_answers_comes_first(hashing):
+    text = "Our shop opened in 1990. Boots can be resoled for 60 EUR. We like trees."
+    assert hashing.read("How much does it cost to resole boots?", [hit(text)]).units[0].span.start == text.index(
+        "Boots"
+    )
+
+
+@given(st.text(max_size=80), st.lists(st.text(max_size=120), max_size=4))
+def test_support_is_a_probability_and_scores_fall(question, texts):
+    reading = Reader(HashingEmbedder(), lambda term: 1.0).read(
+        question, [hit(text, str(n)) for n, text in enumerate(texts)]
+    )
+    assert 0.0 <= reading.support <= 1.0
+    assert list(reading.scores) == sorted(reading.scores, reverse=True)
+    assert len(reading.units) == len(reading.scores)
+
+
+def test_nothing_found_has_no_support(hashing):
+    assert hashing.read("anything", []).support == 0.0
+
+
+@pytest.mark.parametrize("embedder", ["minilm", "use-multilingual", "bilingual", "hashing", "somebody/else"])
+def test_every_embedder_has_a_calibration_of_the_readers_features(embedder):
+    table = calibration(embedder)
+    assert 0.0 < table["threshold"] < 1.0
+    for name, features in (
+        ("unit", reader.UNIT_FEATURES),
+        ("field", reader.UNIT_FEATURES),
+        ("support", reader.SUPPORT_FEATURES),
+    ):
+        assert len(table[name]["weights"]) == len(features)
+        assert np.isfinite([*table[name]["weights"], table[name]["bias"]]).all()

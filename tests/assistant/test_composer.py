@@ -1,0 +1,74 @@
+"""What an answer is made of: exact quotes and sentences that passed the check, nothing else."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistant import composer
+from assistant.citations import Span
+from assistant.retrieval.reader import Reading, split_units
+from assistant.types import Passage
+
+
+def passage(text: str, key: str = "p1", headings: tuple[str, ...] = ()) -> Passage:
+    return Passage(key, "d1", "policy.md", "t", "shop", text, 0, len(text), "x", headings=headings)
+
+
+def reading(*passages: Passage, scores: tuple[float, ...] = ()) -> Reading:
+    units = tuple(unit for rank, each in enumerate(passages) for unit in split_units(each, rank))
+    return Reading(units, scores or tuple(0.9 - 0.01 * n for n in range(len(units))), 0.9)
+
+
+@given(st.lists(st.text("abc. !?\n-:。", min_size=1, max_size=120), min_size=1, max_size=4))
+def test_every_quote_is_exact_and_stands_in_the_text(texts):
+    found = reading(*(passage(text, f"p{n}") for n, text in enumerate(texts)))
+    text, cited = composer.render(composer.quotes(found))
+    by_id = {f"p{n}": body for n, body in enumerate(texts)}
+    for citation in cited:
+        assert by_id[citation.passage_id][citation.start : citation.end] == citation.quote
+        assert text[citation.answer_start : citation.answer_end] == citation.quote
+
+
+def test_a_records_field_stands_under_its_name():
+    row = passage("name: Alder 2\nprice: 249.00 EUR\nstock: 4\ncolour: red")
+    units = split_units(row, 0)
+    found = Reading((units[1], *units), (0.9, *(0.01 for _ in units)), 0.9)
+    text, _ = composer.render(composer.quotes(found))
+    assert text == "name: Alder 2\nprice: 249.00 EUR"
+
+
+def test_a_leading_yes_of_the_faq_is_not_the_answers():
+    faq = passage("Can I return gift cards?\nYes, gift cards can be returned within 14 days.")
+    text, cited = composer.render(composer.quotes(reading(faq)))
+    assert text == "gift cards can be returned within 14 days."
+    assert faq.text[cited[0].start : cited[0].end] == text
+
+
+def test_a_translation_of_a_quote_is_not_repeated_word_for_word():
+    one = passage("Returns are free within 30 days.", "p1")
+    two = passage("Returns are free within 30 days.", "p2")
+    assert len(composer.quotes(reading(one, two))) == 1
+
+
+@given(st.text("ab .!?\n。，1", max_size=200), st.lists(st.integers(1, 9), max_size=40))
+def test_cutting_a_stream_loses_nothing(text, sizes):
+    cutter, done, start = composer.Sentences(), [], 0
+    for size in sizes:
+        done += cutter.feed(text[start : start + size])
+        start += size
+    done += cutter.feed(text[start:])
+    done += cutter.rest()
+    assert "".join("".join(done).split()) == "".join(text.split())
+
+
+def test_a_checked_sentence_is_cited_an_unsupported_one_is_dropped_and_a_repeated_one_is_silent():
+    source = passage("We refund the price within 7 days. Shoes can be exchanged in every store.")
+    first = composer.checked("Shoes can be exchanged in every store.", [source], [])
+    assert isinstance(first, composer.Piece)
+    assert isinstance(composer.checked("Shoes can be burnt in every store.", [source], []), composer.Dropped)
+    said = [composer.Piece("", (), ""), composer.Piece(first.text, first.spans)]
+    assert composer.checked("Shoes can be exchanged in every store.", [source], said) is None
+
+
+def test_a_span_knows_its_text():
+    source = passage("abc def")
+    assert Span(source, 4, 7).text == "def"

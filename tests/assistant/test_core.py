@@ -1,0 +1,243 @@
+"""The walk ask: Found, Deltas, one Done; whatever breaks, the customer gets an honest answer."""
+
+import threading
+import time
+
+import pytest
+
+from assistant.core import Assistant, watched
+from assistant.engines.echo import EchoEngine
+from assistant.errors import BadInput, EngineTimeout, EngineUnavailable, UnknownName
+from assistant.ingest import ingest
+from assistant.retrieval.search import Searcher
+from assistant.settings import Settings, load_settings
+from assistant.store import Store
+from assistant.types import Conversation, Delta, Done, Found, GenerateOptions, Message, Outcome
+
+POLICY = """# Returns
+
+Unused items can be returned within 30 days of delivery. Delivery costs are refunded only when the item was faulty.
+
+# Repairs
+
+Broken tent poles are repaired for 15 EUR in every store. Zips are repaired only if the product is clean.
+"""
+
+
+class Broken(EchoEngine):
+    """Fails as it is told."""
+
+    def __init__(self, error=None, hang_s=0.0):
+        super().__init__()
+        self.error, self.hang_s, self.closed = error, hang_s, threading.Event()
+
+    def stream(self, messages, options):
+        try:
+            yield "Broken tent"
+            time.sleep(self.hang_s)
+            if self.error:
+                raise self.error
+            for _ in range(1000):
+                yield " poles"
+        finally:
+            self.closed.set()
+
+
+@pytest.fixture
+def make(tmp_path):
+    made = []
+
+    def build(engine=None, shape="quote-first", threshold=0.05, **model):
+        (tmp_path / "policy.md").write_text(POLICY)
+        settings = load_settings(
+            data_dir=tmp_path / "data",
+            collection="shop",
+            model={"engine": "echo", "shape": shape, **model},
+            retrieval={"embedder": "hashing", "threshold": threshold},
+        )
+        store = Store.open(settings.data_dir)
+        searcher = Searcher(store, settings)
+        ingest([tmp_path / "policy.md"], store=store, settings=settings, index=searcher, collection="shop")
+        made.append(
+            Assistant(settings=settings, store=store, searcher=searcher, engine=engine or EchoEngine(script=["."]))
+        )
+        return made[-1]
+
+    yield build
+    for assistant in made:
+        assistant.close()
+
+
+def run(assistant, question, conversation=None, **kwargs):
+    events = list(assistant.ask(conversation or Conversation(""), question, **kwargs))
+    assert isinstance(events[0], Found)
+    assert isinstance(events[-1], Done)
+    assert all(isinstance(event, Delta) for event in events[1:-1])
+    answer = events[-1].answer
+    assert "".join(event.text for event in events[1:-1]) == answer.text
+    return answer
+
+
+def exact(assistant, answer):
+    for citation in answer.citations:
+        stored = assistant.store.passage("default", citation.passage_id)
+        assert stored is not None
+        assert stored.text[citation.start : citation.end] == citation.quote
+        assert answer.text[citation.answer_start : citation.answer_end]
+    return True
+
+
+def test_a_question_is_answered_with_the_quote_that_answers(make):
+    assistant = make()
+    answer = run(assistant, "How much does it cost to have broken tent poles repaired?")
+    assert answer.outcome is Outcome.ANSWERED
+    assert "Broken tent poles are repaired for 15 EUR in every store." in answer.text
+    assert exact(assistant, answer)
+    assert answer.receipt.index_manifest
+    assert answer.to_dict()["citations"][0]["document"] == "policy.md"
+
+
+def test_a_supported_sentence_of_the_model_follows_and_an_unsupported_one_never_appears(make):
+    engine = EchoEngine(
+        script=["Broken tent poles are repaired for 15 EUR in every store. Broken tent poles are repaired for free."]
+    )
+    answer = run(make(engine, shape="free"), "What does repairing tent poles cost?")
+    assert answer.text == "Broken tent poles are repaired for 15 EUR in every store."
+    assert any("no support" in note for note in answer.receipt.notes)
+
+
+def test_when_no_sentence_of_the_model_is_supported_the_best_passage_is_quoted(make):
+    answer = run(make(EchoEngine(script=["Everything is free!"]), shape="free"), "What does repairing tent poles cost?")
+    assert "free" not in answer.text
+    assert answer.citations
+
+
+def test_what_the_documents_do_not_say_is_refused(make):
+    answer = run(make(threshold=1.0), "Who won the football match yesterday?")
+    assert answer.outcome is Outcome.NOT_IN_KNOWLEDGE_BASE
+    assert not answer.citations
+
+
+@pytest.mark.parametrize(
+    ("question", "outcome"),
+    [
+        ("I want to talk to a person", Outcome.NEEDS_HUMAN),
+        ("转人工", Outcome.NEEDS_HUMAN),
+        ("Where is my parcel 4411?", Outcome.NEEDS_HUMAN),
+        ("Hello!", Outcome.ANSWERED),
+        ("谢谢", Outcome.ANSWERED),
+    ],
+)
+def test_chatter_and_the_wish_for_a_person_do_not_hit_the_refusal(make, question, outcome):
+    assert run(make(threshold=1.0), question).outcome is outcome
+
+
+@pytest.mark.parametrize("error", [EngineUnavailable("out of memory"), MemoryError(), RuntimeError("boom")])
+@pytest.mark.parametrize("shape", ["quote-first", "free"])
+def test_an_engine_that_breaks_leaves_the_quotes_and_says_so(make, error, shape):
+    assistant = make(Broken(error), shape=shape)
+    answer = run(assistant, "What does repairing tent poles cost?")
+    assert answer.outcome is Outcome.COMPONENT_FAILED
+    assert answer.receipt.failed_component == "engine"
+    assert "15 EUR" in answer.text
+    assert answer.citations
+    assert exact(assistant, answer)
+
+
+def test_an_engine_that_hangs_is_left_behind(make):
+    answer = run(make(Broken(hang_s=30), time_limit_s=0.2), "What does repairing tent poles cost?")
+    assert answer.outcome is Outcome.COMPONENT_FAILED
+    assert "15 EUR" in answer.text
+
+
+def test_an_engine_that_cannot_be_loaded_leaves_the_quotes(make):
+    assistant = make()
+    assistant._engine = None
+    assistant.settings = assistant.settings.model_copy(
+        update={"model": assistant.settings.model.model_copy(update={"engine": "hf", "name": "no-such-model"})}
+    )
+    answer = run(assistant, "What does repairing tent poles cost?")
+    assert answer.outcome is Outcome.COMPONENT_FAILED
+    assert "15 EUR" in answer.text
+
+
+def test_a_search_that_breaks_says_so_and_offers_a_person(make, monkeypatch):
+    assistant = make()
+    monkeypatch.setattr(assistant.searcher, "search", lambda *args, **kwargs: 1 / 0)
+    answer = run(assistant, "What does repairing tent poles cost?")
+    assert answer.outcome is Outcome.COMPONENT_FAILED
+    assert answer.receipt.failed_component == "retrieval"
+
+
+def test_a_model_that_does_not_know_the_language_is_not_asked(make):
+    engine = EchoEngine(script=["未使用的商品可以退货。"])
+    engine.model = type(engine.model)("echo", "", 4096, ("en",))
+    answer = run(make(engine, threshold=0.0), "帐篷杆维修多少钱？")
+    assert answer.receipt.shape == "quotes"
+    assert any("does not write zh" in note for note in answer.receipt.notes)
+
+
+def test_a_customers_conversation_is_kept_once_and_only_for_its_customer(make):
+    assistant = make()
+    conversation = Conversation("c1", customer="anna")
+    run(assistant, "What does repairing tent poles cost?", conversation, client_id="m1")
+    turns = assistant.store.turns("c1", "anna")
+    assert [turn.message.role for turn in turns] == ["user", "assistant"]
+    assert turns[1].answer["outcome"] == "ANSWERED"
+    assert assistant.store.turns("c1", "bert") == []
+    run(assistant, "What does repairing tent poles cost?", conversation, client_id="m1")
+    assert [turn.client_id for turn in assistant.store.turns("c1", "anna")].count("m1") == 1
+
+
+def test_nothing_is_kept_without_a_customer(make):
+    assistant = make()
+    run(assistant, "What does repairing tent poles cost?")
+    assert assistant.store.conversations("default", "") == []
+
+
+def test_stopping_keeps_what_was_seen_and_stops_the_engine(make):
+    engine = Broken()
+    assistant = make(engine)
+    walk = assistant.ask(Conversation("c1", customer="anna"), "What does repairing tent poles cost?")
+    seen = [next(walk) for _ in range(2)]
+    walk.close()
+    turns = assistant.store.turns("c1", "anna")
+    assert turns[-1].message.text == seen[1].text
+    assert any("stopped" in note for note in turns[-1].answer["receipt"]["notes"])
+
+
+def test_a_follow_up_is_searched_with_its_question_before(make):
+    conversation = Conversation(
+        "", messages=(Message("user", "Do you repair tent poles?"), Message("assistant", "Yes."))
+    )
+    answer = run(make(), "And what does it cost?", conversation)
+    assert answer.receipt.query == "Do you repair tent poles? And what does it cost?"
+    assert "15 EUR" in answer.text
+
+
+@pytest.mark.parametrize("question", ["", "  \n", "x" * 4001])
+def test_a_bad_question_is_bad_input(make, question):
+    with pytest.raises(BadInput):
+        list(make().ask(Conversation(""), question))
+
+
+def test_an_unknown_collection_proposes_the_nearest(make):
+    with pytest.raises(UnknownName, match="shop"):
+        list(make().ask(Conversation(""), "hi", collection="shp"))
+
+
+def test_the_watch_keeps_the_limit_and_closes_the_engine():
+    engine = Broken(hang_s=0.0)
+    stream = watched(engine, [], GenerateOptions(time_limit_s=5))
+    assert next(stream) == "Broken tent"
+    stream.close()
+    assert engine.closed.wait(5)
+    with pytest.raises(EngineTimeout):
+        list(watched(Broken(hang_s=10), [], GenerateOptions(time_limit_s=0.1)))
+
+
+def test_settings_decide_the_engine():
+    from assistant.core import engine_name
+
+    assert engine_name(Settings()) == "hf"
+    assert engine_name(load_settings(remote={"url": "http://127.0.0.1:1/v1"})) == "remote"
