@@ -19,10 +19,12 @@ MAX_QUOTES = 4
 """The most places an answer quotes: a customer reads two or three sentences."""
 MAX_QUOTE_CHARS = 600
 """The most text it quotes, in characters of English (a Chinese character counts as three)."""
-RELATIVE = 0.3
+RELATIVE = 0.2
 """A further sentence is quoted when it is at least so likely to answer, relative to the best."""
-SAME_PASSAGE_RELATIVE = 0.1
+SAME_PASSAGE_RELATIVE = 0.05
 """The same for a sentence of the passage that leads: its conditions often stand beside it."""
+SAME_RECORD_RELATIVE = 0.01
+"""The same for a field of the record that leads: a few more fields cost a glance, a missing one the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,10 @@ def _choose(reading: Reading) -> list[Unit]:
     chosen: list[Unit] = []
     room = MAX_QUOTE_CHARS
     for unit, score in zip(reading.units, reading.scores, strict=True):
-        same = unit.span.passage.id == leading
-        if score < best * (SAME_PASSAGE_RELATIVE if same else RELATIVE) or len(chosen) == MAX_QUOTES:
+        if len(chosen) == MAX_QUOTES:
+            break
+        same = SAME_RECORD_RELATIVE if unit.record else SAME_PASSAGE_RELATIVE
+        if score < best * (same if unit.span.passage.id == leading else RELATIVE):
             continue
         cost = sum(3 if ord(letter) > 0x2E80 else 1 for letter in unit.span.text)
         if chosen and (cost > room or _repeats(unit, chosen)):

@@ -65,7 +65,7 @@ class RetrievalSettings(BaseModel):
     model_config = _FROZEN
 
     embedder: str = "auto"
-    """minilm, use-multilingual, a sentence-transformers name or path, or auto: by the collection's language."""
+    """minilm, use-multilingual, bilingual (both), a sentence-transformers name or path, or auto: by language."""
     top_k: int = Field(default=5, ge=1, le=50)
     """How many passages an answer may draw on."""
     passage_chars: int = Field(default=700, ge=100, le=8000)

@@ -55,6 +55,10 @@ def test_a_sentence_that_stays_with_its_passage_is_supported(sentence):
         "Write to help@evil.example within 30 days.",
         "You can return unused items within 30 days, see https://evil.example.",
         "No.",
+        "Do we pay for the return label if the order was above 50 EUR?",
+        "Gift cards cannot be exchanged for cash worldwide.",
+        "Gift cards cannot be exchanged for \u202ecash.",
+        "Unused items can be returned for free within 30 days of delivery.",
         "The weather is nice today.",
     ],
 )
@@ -62,6 +66,43 @@ def test_a_sentence_that_changes_its_passage_is_refused_with_a_reason(sentence):
     verdict = citations.support(sentence, [passage(RETURNS)])
     assert verdict.span is None
     assert verdict.reason
+
+
+RECORD = "name: Alder 2\nprice: 249.00 EUR\nwaterproof: no\nstock: 4"
+
+
+@pytest.mark.parametrize("sentence", ["The Alder 2 has a price of 249.00 EUR.", "price: 249 EUR"])
+def test_a_field_of_a_record_is_supported(sentence):
+    assert citations.support(sentence, [passage(RECORD)]).span is not None
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The Alder 2 is waterproof.",
+        "The Alder 2 has a price of 249.00 EUR and is waterproof.",
+        "The Alder 3 has a price of 249.00 EUR.",
+    ],
+)
+def test_a_field_of_a_record_cannot_be_turned_round(sentence):
+    assert citations.support(sentence, [passage(RECORD)]).span is None
+
+
+@pytest.mark.parametrize(
+    ("sentence", "text"),
+    [
+        ("You can not order as a guest.", "You can order as a guest. We do not need an account."),
+        (
+            "If you ask, we do so within 30 days.",
+            "If you ask, we do so within 30 days, provided no order is still open.",
+        ),
+        ("Dogs are not welcome in all stores except Strasbourg.", "Dogs are welcome in all stores except Strasbourg."),
+        ("No, a balance is not paid out.", "No, a balance is paid out."),
+        ("Up to 15 days, up to 25 from March not.", "Up to 15 days, up to 25 from March. There is no express."),
+    ],
+)
+def test_what_the_fuzzer_once_found_stays_refused(sentence, text):
+    assert citations.support(sentence, [passage(text)]).span is None
 
 
 @pytest.mark.parametrize("sentence", ["未使用的商品可在签收后30天内退货。", "礼品卡不能兑换现金。"])

@@ -31,7 +31,7 @@ def test_every_quote_is_exact_and_stands_in_the_text(texts):
 def test_a_records_field_stands_under_its_name():
     row = passage("name: Alder 2\nprice: 249.00 EUR\nstock: 4\ncolour: red")
     units = split_units(row, 0)
-    found = Reading((units[1], *units), (0.9, *(0.01 for _ in units)), 0.9)
+    found = Reading((units[1], *units), (0.9, *(0.001 for _ in units)), 0.9)
     text, _ = composer.render(composer.quotes(found))
     assert text == "name: Alder 2\nprice: 249.00 EUR"
 
