@@ -112,26 +112,16 @@ def _joined(units: Sequence[Unit]) -> Iterator[Span]:
     yield current
 
 
-class Sentences:
-    """A stream of text cut into whole sentences: `feed` returns those that have ended."""
-
-    def __init__(self) -> None:
-        self._buffer = ""
-
-    def feed(self, text: str) -> list[str]:
-        """The sentences that this piece completed."""
-        self._buffer += text
-        spans = language.sentences(self._buffer)
-        if len(spans) < 2:
-            return []
-        done = [self._buffer[start:end] for start, end in spans[:-1]]
-        self._buffer = self._buffer[spans[-1][0] :]
-        return done
-
-    def rest(self) -> list[str]:
-        """What is left when the stream has ended."""
-        left, self._buffer = self._buffer, ""
-        return [left[start:end] for start, end in language.sentences(left)]
+def sentences_of(stream: Iterable[str]) -> Iterator[str]:
+    """A stream of text as whole sentences, each as soon as the next one has begun."""
+    buffer = ""
+    for text in stream:
+        buffer += text
+        spans = language.sentences(buffer)
+        if len(spans) > 1:
+            yield from (buffer[start:end] for start, end in spans[:-1])
+            buffer = buffer[spans[-1][0] :]
+    yield from (buffer[start:end] for start, end in language.sentences(buffer))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import functools
+import itertools
 import logging
 import queue
 import threading
@@ -46,6 +47,8 @@ from assistant.types import (
 )
 
 MAX_QUESTION_CHARS = 4000
+CONNECTING_SENTENCES = 2
+"""After the quotes the model is read for so many sentences: more would only keep the customer waiting."""
 _log = logging.getLogger(__name__)
 _SMALL_TALK = {
     smalltalk.Intent.PERSON: "handover",
@@ -273,23 +276,17 @@ class Assistant:
             adapter=draft.adapter,
             conversation=conversation.id or None,
         )
-        cutter, written, dropped = composer.Sentences(), "", 0
+        most = CONNECTING_SENTENCES if draft.shape == "quote-first" else None
+        written: list[str] = []
         with contextlib.closing(watched(engine, prompt.messages, options)) as stream:
-            for text in stream:
-                written += text
-                for sentence in cutter.feed(text):
-                    piece = composer.checked(sentence, passages, draft.pieces)
-                    dropped += isinstance(piece, Dropped)
-                    if isinstance(piece, Piece):
-                        yield draft.add(piece)
-        for sentence in cutter.rest():
-            piece = composer.checked(sentence, passages, draft.pieces)
-            dropped += isinstance(piece, Dropped)
-            if isinstance(piece, Piece):
-                yield draft.add(piece)
-        draft.usage = Usage(prompt.tokens, engine.count_tokens(written))
-        if dropped:
-            draft.notes.append(f"{dropped} of the model's sentences had no support and were dropped")
+            for sentence in itertools.islice(composer.sentences_of(stream), most):
+                written.append(sentence)
+                piece = composer.checked(sentence, passages, draft.pieces)
+                if isinstance(piece, Piece):
+                    yield draft.add(piece)
+                elif isinstance(piece, Dropped):
+                    draft.notes.append(f"dropped a sentence of the model: {piece.reason}")
+        draft.usage = Usage(prompt.tokens, engine.count_tokens(" ".join(written)))
 
     def _answer(self, answer_id: str, draft: _Draft) -> Answer:
         text, cited = composer.render(draft.pieces)

@@ -98,6 +98,13 @@ def test_a_field_of_a_record_cannot_be_turned_round(sentence):
         ),
         ("Dogs are not welcome in all stores except Strasbourg.", "Dogs are welcome in all stores except Strasbourg."),
         ("No, a balance is not paid out.", "No, a balance is paid out."),
+        ("Stoves have 10 years.", "Tents have 10 years, stoves have 4 years."),
+        ("Orders can be cancelled after dispatch.", "After that, wait. Orders can be cancelled before dispatch."),
+        (
+            "If the model is not no longer made, you get another.",
+            "If the model is no longer made, you get another. We do not pay.",
+        ),
+        ("更换的商品享有剩余的保修期。", "更换的商品享有剩余的保修期，但至少12个月。"),
         ("Up to 15 days, up to 25 from March not.", "Up to 15 days, up to 25 from March. There is no express."),
     ],
 )
