@@ -67,14 +67,18 @@ def support(sentence: str, passages: Sequence[Passage]) -> Verdict:
     nearest = Verdict(None, "nothing in the passages says this")
     nearest_coverage = 0.0
     for passage in passages:
+        contradicted: set[int] = set()
         for span in evidence_spans(passage):
             covered = coverage(sentence, span.text)
-            if covered < nearest_coverage or covered < 0.5:
+            if covered < 0.5 or contradicted & {span.start, span.end}:
                 continue
             problem = objection(sentence, span.text)
             if not problem:
                 return Verdict(span)
-            nearest, nearest_coverage = Verdict(None, problem), covered
+            if covered == 1.0:  # it speaks of just this and says it differently: a neighbour must not lend its words
+                contradicted |= {span.start, span.end}
+            if covered >= nearest_coverage:
+                nearest, nearest_coverage = Verdict(None, problem), covered
     return nearest
 
 
@@ -319,7 +323,7 @@ def _opposites(sentence: str, evidence: str) -> str:
 _CONDITION = re.compile(
     r"\b(?:only|unless|except|provided|providing|as long as|so long as|other than|apart from|excluding|if|when|whenever|"
     r"where|once|until|subject to|in case|on condition|depending|otherwise|with the exception|between|during|"
-    r"but|while|even)\b|但|而|仅|只有|只限|只|除非|除了|除|如果|如|若|假如|一旦|凡|必须|须|前提|条件|情况下|否则|以外",
+    r"but|while|even|with|without|using|via)\b|但|而|仅|只有|只限|只|除非|除了|除|如果|如|若|假如|一旦|凡|必须|须|前提|条件|情况下|否则|以外",
     re.IGNORECASE,
 )
 

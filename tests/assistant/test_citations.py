@@ -98,6 +98,10 @@ def test_a_field_of_a_record_cannot_be_turned_round(sentence):
         ),
         ("Dogs are not welcome in all stores except Strasbourg.", "Dogs are welcome in all stores except Strasbourg."),
         ("No, a balance is not paid out.", "No, a balance is paid out."),
+        (
+            "Boots are not taken back in Freiburg, with no voucher.",
+            "Boots are taken back in Freiburg, with no voucher. Mats are not taken back.",
+        ),
         ("Stoves have 10 years.", "Tents have 10 years, stoves have 4 years."),
         ("Orders can be cancelled after dispatch.", "After that, wait. Orders can be cancelled before dispatch."),
         (
