@@ -19,6 +19,8 @@ MAX_QUOTES = 4
 """The most places an answer quotes: a customer reads two or three sentences."""
 MAX_QUOTE_CHARS = 600
 """The most text it quotes, in characters of English (a Chinese character counts as three)."""
+MAX_SENTENCE_CHARS = 300
+"""A longer sentence of the model is an echo of its prompt."""
 RELATIVE = 0.2
 """A further sentence is quoted when it is at least so likely to answer, relative to the best."""
 SAME_PASSAGE_RELATIVE = 0.05
@@ -137,6 +139,8 @@ def checked(sentence: str, passages: Sequence[Passage], said: Sequence[Piece]) -
     sentence = sentence.strip().lstrip("-*•# ").strip()
     if not language.content_words(sentence):
         return None
+    if len(sentence) > MAX_SENTENCE_CHARS:
+        return Dropped(sentence, "it is too long for a sentence")
     verdict = citations.support(sentence, passages)
     if verdict.span is None:
         return Dropped(sentence, verdict.reason)

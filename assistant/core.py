@@ -350,10 +350,9 @@ def engine_name(settings: Settings) -> str:
 
 
 def _evidence(draft: _Draft) -> list[Passage]:
-    """The passages the model reads: those quoted first, then the rest as they were found."""
+    """What the model reads: the passages quoted, which it only connects; where none is quoted, all that were found."""
     quoted = [span.passage for piece in draft.pieces for span in piece.spans]
-    found = [hit.passage for hit in draft.hits]
-    return list({passage.id: passage for passage in (*quoted, *found)}.values())
+    return list({passage.id: passage for passage in quoted or [hit.passage for hit in draft.hits]}.values())
 
 
 def watched(engine: Engine, messages: Sequence[Message], options: GenerateOptions) -> Generator[str]:
