@@ -51,7 +51,11 @@ def quotes(reading: Reading) -> list[Piece]:
         if units[0].record:
             units = _with_name(units)
         for number, span in enumerate(map(_without_verdict, _joined(units))):
-            separator = "" if not pieces else ("\n\n" if number == 0 else "\n" if units[0].record else " ")
+            separator = (
+                ""
+                if not pieces
+                else ("\n\n" if number == 0 else "\n" if units[0].record or span.text.startswith("- ") else " ")
+            )
             pieces.append(Piece(span.text, (span,), separator))
     return pieces
 

@@ -38,6 +38,12 @@ def test_a_records_field_stands_under_its_name():
     assert text == "name: Alder 2\nprice: 249.00 EUR"
 
 
+def test_list_items_that_are_apart_keep_their_lines():
+    found = reading(passage("- Packs: 10 years.\n- Tents: 3 years.\n- Boots: 2 years."))
+    apart = Reading((found.units[0], found.units[2]), (0.9, 0.8), 0.9)
+    assert composer.render(composer.quotes(apart))[0] == "- Packs: 10 years.\n- Boots: 2 years."
+
+
 def test_a_leading_yes_of_the_faq_is_not_the_answers():
     faq = passage("Can I return gift cards?\nYes, gift cards can be returned within 14 days.")
     text, cited = composer.render(composer.quotes(reading(faq)))
