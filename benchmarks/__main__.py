@@ -55,7 +55,7 @@ class Benchmark:
 REGISTRY: dict[str, Benchmark] = {
     "shop": Benchmark(
         "benchmarks.shop:run",
-        15,
+        5,
         "the demo shop's 120 questions through the whole walk ask, on the default model",
         {
             "recall@5": (">=", 0.95),
@@ -68,7 +68,7 @@ REGISTRY: dict[str, Benchmark] = {
         },
     ),
     "scifact": Benchmark(
-        "benchmarks.retrieval:scifact", 8, "BEIR SciFact: English retrieval", {"ndcg@10": (">=", 0.70)}
+        "benchmarks.retrieval:scifact", 15, "BEIR SciFact: English retrieval", {"ndcg@10": (">=", 0.70)}
     ),
     "xquad": Benchmark(
         "benchmarks.retrieval:xquad",
