@@ -102,6 +102,8 @@ def test_a_field_of_a_record_cannot_be_turned_round(sentence):
             "Boots are not taken back in Freiburg, with no voucher.",
             "Boots are taken back in Freiburg, with no voucher. Mats are not taken back.",
         ),
+        ("Back length 48 to 48.", "Back length 43 to 48."),
+        ("余额低于5欧元的例外，不可以在门店兑现。", "不可以。余额低于5欧元的例外，可以在门店兑现。"),
         ("Stoves have 10 years.", "Tents have 10 years, stoves have 4 years."),
         ("Orders can be cancelled after dispatch.", "After that, wait. Orders can be cancelled before dispatch."),
         (
