@@ -11,8 +11,11 @@ import enum
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from privacy.types import PrivacySpend
+
 Role = Literal["system", "user", "assistant"]
 FoundBy = Literal["dense", "bm25", "fused", "rerank"]
+Task = Literal["chat", "classify", "tag"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,3 +342,62 @@ class Report:
             if measure.name == name:
                 return measure.value
         raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One training sequence as token ids, and whose it is.
+
+    `mask` has one entry per id: 1 = this position is trained on. For `chat` those are the tokens
+    to predict; for `tag` they are the first pieces of the words, and `labels` has one class a
+    position (0 where the mask is 0); for `classify` `labels` is the one class of the sequence.
+    `owner` is the customer it came from ("" = nobody's): the unit of customer-level privacy,
+    of splits without leaks and of erasure. `weight` scales the sequence's loss.
+    """
+
+    ids: tuple[int, ...]
+    mask: tuple[int, ...]
+    labels: tuple[int, ...] = ()
+    owner: str = ""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter in its folder and everything its card says.
+
+    `path` holds `adapter_model.safetensors`, `adapter_config.json` and `card.json`. `sha256` is of
+    the weights' file, `base_sha256` of the base model's weights, `template_sha256` of the chat
+    template it was trained with ("" where there is none), `data_sha256` of the training file, all
+    in hex. `labels` are the classes or tags in the order of the head. `before` and `after` are the
+    same suite without and with it. `parent` is the `name@version` it was trained on from, or None.
+    `privacy` is what its training spent; one nonprivate entry makes epsilon infinite.
+    """
+
+    name: str
+    version: int
+    path: str
+    task: Task
+    base: str
+    base_sha256: str
+    sha256: str
+    rank: int
+    alpha: float
+    targets: tuple[str, ...]
+    method: str = "lora"
+    template_sha256: str = ""
+    labels: tuple[str, ...] = ()
+    examples: int = 0
+    owners: int = 0
+    data_sha256: str = ""
+    before: Report | None = None
+    after: Report | None = None
+    parent: str | None = None
+    privacy: tuple[PrivacySpend, ...] = ()
+    created: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """`name@version`, what receipts and commands call it."""
+        return f"{self.name}@{self.version}"
