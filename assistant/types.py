@@ -11,6 +11,7 @@ import enum
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from assistant.goods import Advice
 from privacy.types import PrivacySpend
 
 Role = Literal["system", "user", "assistant"]
@@ -184,7 +185,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The end of the walk ask. `text` is exactly what was streamed."""
+    """The end of the walk ask. `text` is exactly what was streamed; `advice` holds the cards shown with it."""
 
     id: str
     outcome: Outcome
@@ -192,6 +193,7 @@ class Answer:
     citations: tuple[Citation, ...]
     hits: tuple[Hit, ...]
     receipt: Receipt
+    advice: Advice | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of `ask --json` and of the API."""
@@ -218,6 +220,7 @@ class Answer:
             "adapter": self.receipt.adapter,
             "receipt": receipt,
             "seconds": self.receipt.seconds,
+            "advice": self.advice.to_dict() if self.advice else None,
         }
 
 
