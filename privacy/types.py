@@ -6,20 +6,24 @@ by `accounting.py`.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Unit = Literal["example", "customer", "partner"]
 
 
 @dataclass(frozen=True, slots=True)
 class PrivacySpend:
-    """One mechanism's use of a data set.
+    """One mechanism's use of a data set. Neighbours differ by one unit added or removed.
 
     `mechanism` is "dpsgd" (the Poisson-subsampled Gaussian), "gaussian", "laplace", or
     "nonprivate" (an ordinary training run: epsilon is infinite from here on). `noise_multiplier`
-    is sigma over `clip_norm`; `sample_rate` the probability of a unit in one step; `steps` how
-    many steps were charged; `dataset` the name of the data set in the holder's ledger.
+    is sigma (laplace: the scale) over `clip_norm`; `sample_rate` the probability of a unit in one
+    step; `steps` how many steps were charged; `dataset` the name of the data set in the holder's
+    ledger. `per_customer` is the most units one customer has in the data set (None = not known):
+    with it a spend per example also bounds what a customer loses.
     """
 
     mechanism: str
@@ -29,11 +33,23 @@ class PrivacySpend:
     clip_norm: float
     unit: Unit
     dataset: str
+    per_customer: int | None = None
 
     @classmethod
     def nonprivate(cls, dataset: str, *, unit: Unit = "example") -> PrivacySpend:
         """An ordinary training run over the data set."""
-        return cls("nonprivate", 0.0, 1.0, 1, float("inf"), unit, dataset)
+        return cls("nonprivate", 0.0, 1.0, 1, math.inf, unit, dataset)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; an infinite clip norm is null. `from_dict` is its inverse."""
+        fields = dataclasses.asdict(self)
+        return {**fields, "clip_norm": self.clip_norm if math.isfinite(self.clip_norm) else None}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> PrivacySpend:
+        """The spend that `to_dict` wrote."""
+        clip_norm = data["clip_norm"]
+        return cls(**{**data, "clip_norm": math.inf if clip_norm is None else clip_norm})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +69,33 @@ class PrivacyReport:
     spent: float
     remaining: float
     after_plan: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Affordable:
+    """What a data set can afford at one epsilon.
+
+    `signal_to_noise` is the norm of one step's summed gradient over the norm of its noise in the best
+    case, that all examples pull the same way: under about 0.01 a run learns next to nothing.
+    """
+
+    epsilon: float
+    noise_multiplier: float
+    steps: int
+    sample_rate: float
+    signal_to_noise: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What `verify` found. `problems` is empty where the book is whole; `head` names its last entry."""
+
+    entries: int
+    head: str
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the book is whole."""
+        return not self.problems
