@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from assistant import citations, language
+from assistant import citations, claims, language
 from assistant.citations import Span
 from assistant.retrieval.reader import Reading, Unit
 from assistant.types import Citation, Passage
@@ -82,7 +82,7 @@ def _choose(reading: Reading) -> list[Unit]:
 
 def _repeats(unit: Unit, chosen: Iterable[Unit]) -> bool:
     """Whether a quote says what another one says already: a FAQ and the policy it sums up."""
-    return any(citations.coverage(unit.span.text, other.span.text) > 0.8 for other in chosen)
+    return any(claims.coverage(unit.span.text, other.span.text) > 0.8 for other in chosen)
 
 
 def _with_name(units: list[Unit]) -> list[Unit]:
@@ -148,7 +148,7 @@ def checked(sentence: str, passages: Sequence[Passage], said: Sequence[Piece]) -
     verdict = citations.support(sentence, passages)
     if verdict.span is None:
         return Dropped(sentence, verdict.reason)
-    if any(citations.coverage(sentence, piece.text) > 0.8 for piece in said):
+    if any(claims.coverage(sentence, piece.text) > 0.8 for piece in said):
         return None
     return Piece(sentence, (verdict.span,), "\n\n" if said else "")
 

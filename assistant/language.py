@@ -111,6 +111,20 @@ def fields(text: str) -> list[tuple[int, int]]:
     return spans
 
 
+def cells(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """The spans of the cells of a row ("Size: S | Chest: 83 cm") in `text[start:end]`; [] where it is none.
+
+    >>> [("Size: S | Chest: 83 cm")[a:b] for a, b in cells("Size: S | Chest: 83 cm", 0, 22)]
+    ['Size: S', 'Chest: 83 cm']
+    """
+    spans: list[tuple[int, int]] = []
+    for piece in text[start:end].split(" | "):
+        _add(spans, text, start, start + len(piece))
+        start += len(piece) + 3
+    labelled = sum(bool(_FIELD.match(text[left:right])) for left, right in spans)
+    return spans if len(spans) > 1 and labelled >= 0.7 * len(spans) else []
+
+
 def _ends_sentence(text: str, found: re.Match[str]) -> bool:
     """Whether a line break ends a sentence: not where a wrapped line goes on in lower case."""
     if found.group().count("\n") > 1:

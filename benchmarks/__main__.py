@@ -1,7 +1,7 @@
 """`python -m benchmarks list` and `python -m benchmarks NAME [--json] [--save FILE]`.
 
-One contract for every number of the project: a benchmark is a function that takes nothing and
-returns a `Report`. A new one is a line of REGISTRY.
+One contract for every number of the project: a benchmark is a function that takes nothing (or a seed, where
+each run is to be another one: `--seed` repeats it) and returns a `Report`. A new one is a line of REGISTRY.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import secrets
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,18 +23,26 @@ from assistant.types import Report
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """`target`: "module:function"; `minutes` on two cores; `goals`: measure -> (">=", "<=" or "=", number)."""
+    """`target`: "module:function"; `minutes` on two cores; `goals`: measure -> (">=", "<=" or "=", number).
+
+    `seeded`: the function takes a seed, and a new one is drawn for each run.
+    """
 
     target: str
     minutes: float
     what: str
     goals: dict[str, tuple[str, float]] = field(default_factory=dict)
+    seeded: bool = False
 
-    def run(self) -> Report:
+    def run(self, seed: int | None = None) -> Report:
         """Measures. Imports what it needs only now."""
         module, _, function = self.target.partition(":")
-        measure: Callable[[], Report] = getattr(importlib.import_module(module), function)
-        return measure()
+        measure: Callable[..., Report] = getattr(importlib.import_module(module), function)
+        if not self.seeded:
+            return measure()
+        seed = secrets.randbelow(2**32) if seed is None else seed
+        console.tell(f"seed {seed}")
+        return measure(seed)
 
     def goal(self, measure: str) -> str:
         """The goal as it is shown, "" where there is none."""
@@ -91,6 +100,7 @@ REGISTRY: dict[str, Benchmark] = {
         5,
         "10,000 model outputs, hostile ones among them, against the citation check",
         {"violations": ("=", 0)},
+        seeded=True,
     ),
 }
 
@@ -102,11 +112,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout, nothing else")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the report there too, as JSON")
     parser.add_argument("--strict", action="store_true", help="exit code 1 when a goal is missed")
+    parser.add_argument("--seed", type=int, help="repeat a run of a benchmark that draws a seed")
     asked = parser.parse_args(arguments)
     try:
         if asked.name == "list":
             return _list(asked.json)
-        return _measure(asked.name, as_json=asked.json, save=asked.save, strict=asked.strict)
+        return _measure(asked.name, as_json=asked.json, save=asked.save, strict=asked.strict, seed=asked.seed)
     except ConfideError as error:
         console.tell(f"{error.message} {error.hint}".strip())
         return error.exit_code
@@ -124,12 +135,12 @@ def _list(as_json: bool) -> int:
     return 0
 
 
-def _measure(name: str, *, as_json: bool, save: Path | None, strict: bool) -> int:
+def _measure(name: str, *, as_json: bool, save: Path | None, strict: bool, seed: int | None) -> int:
     if name not in REGISTRY:
         raise BadInput(f"There is no benchmark {name!r}.", hint=did_you_mean(name, REGISTRY))
     benchmark = REGISTRY[name]
     console.tell(f"{name}: {benchmark.what}; about {benchmark.minutes:g} minutes on two cores")
-    report = benchmark.run()
+    report = benchmark.run(seed)
     if save:
         save.parent.mkdir(parents=True, exist_ok=True)
         save.write_text(json.dumps(report.to_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from assistant import language
-from assistant.citations import Span, facts
+from assistant.citations import Span
+from assistant.facts import facts
 from assistant.retrieval.calibration import calibration
 from assistant.retrieval.embedders import Embedder
 from assistant.types import Hit, Passage
