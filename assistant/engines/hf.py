@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from assistant import template
 from assistant.engines import adapters as lora
 from assistant.engines import hardware, models
 from assistant.engines.kv import Kept, KvStore, common_prefix
@@ -62,7 +63,7 @@ class HfEngine:
             )
         self._threads = hardware.choose_threads() if device == "cpu" else 0
         self._ends = _end_ids(self._net, self._tokenizer)
-        self._special = sorted({str(token) for token in self._tokenizer.all_special_tokens}, key=len, reverse=True)
+        self._controls = template.control_strings(self._tokenizer)
         self._host = lora.AdapterHost(self._net)
         self._kv = KvStore()
         self._turn = TurnLock()
@@ -70,7 +71,7 @@ class HfEngine:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text by the model's own tokenizer. Safe to call from several threads."""
-        return len(self._encode(self._plain(text)))
+        return len(template.encode(self._tokenizer, template.plain(text, self._controls)))
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
         """The answer, piece by piece; whole characters only, never a part of a stop string."""
@@ -147,33 +148,14 @@ class HfEngine:
 
     # Text to ids
 
-    def _plain(self, text: str) -> str:
-        """Text that cannot end its own turn: the tokenizer's control strings are broken up."""
-        for token in self._special:
-            if token in text:
-                text = text.replace(token, f"{token[:1]} {token[1:]}")
-        return text
-
-    def _encode(self, text: str) -> list[int]:
-        # The backend itself: the wrapper sets truncation on each call, which threads must not share.
-        encoded = self._tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
-        return list(encoded.ids)
-
     def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
-        """The chat template applied; where it knows no system role, that text opens the first turn."""
+        """The prompt as training makes it too."""
         import jinja2
 
-        turns = [{"role": message.role, "content": self._plain(message.text)} for message in messages]
         try:
-            return self._encode(self._render(turns))
+            return template.prompt_ids(self._tokenizer, messages)
         except jinja2.TemplateError as error:
-            if len(turns) < 2 or turns[0]["role"] != "system":
-                raise _unavailable(error, f"The chat template of {self.model.name} failed") from error
-            merged = {"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}
-            return self._encode(self._render([merged, *turns[2:]]))
-
-    def _render(self, turns: list[dict[str, str]]) -> str:
-        return str(self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
+            raise _unavailable(error, f"The chat template of {self.model.name} failed") from error
 
     # Ids to text
 

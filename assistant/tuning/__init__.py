@@ -1,0 +1,1 @@
+"""Training: data, tasks, adapters and the one loop."""
