@@ -4,7 +4,8 @@ ConfideError
 ├── BadInput                 the caller's to mend; exit code 2
 │   ├── SettingsError        a setting is wrong or does not exist
 │   ├── UnknownName          no such engine, embedder, collection ...; says "did you mean"
-│   └── DocumentRefused      a file that cannot be read, and why
+│   ├── DocumentRefused      a file that cannot be read, and why
+│   └── AdapterRefused       an adapter's folder that is unsafe, damaged, or made for another model
 ├── EngineError              the language model failed; the answer falls back to quotes
 │   ├── EngineTimeout
 │   ├── EngineUnavailable
@@ -45,6 +46,10 @@ class UnknownName(BadInput):
 
 class DocumentRefused(BadInput):
     """A file cannot be read as a document."""
+
+
+class AdapterRefused(BadInput):
+    """An adapter's folder is unsafe, damaged or made for another model; what answered before still does."""
 
 
 class EngineError(ConfideError):

@@ -142,6 +142,23 @@ class Store:
         """Gives the connections back."""
         self._engine.dispose()
 
+    def tables(self, metadata: sa.MetaData) -> orm.sessionmaker[orm.Session]:
+        """Creates a sibling module's tables where they are missing; the way into them."""
+        metadata.create_all(self._engine)
+        return self._sessions
+
+    def answers(self, tenant: str, collection: str, since: dt.datetime) -> list[tuple[str, dict[str, Any]]]:
+        """(conversation, JSON object of the answer) of every answer from `since` (UTC) on, oldest first."""
+        with self._sessions() as session:
+            rows = session.execute(
+                sa.select(_Turn.conversation_id, _Turn.answer)
+                .join(_Conversation, _Turn.conversation_id == _Conversation.id)
+                .where(_Conversation.tenant == tenant, _Conversation.collection == collection)
+                .where(_Turn.at >= since, _Turn.answer.is_not(None))
+                .order_by(_Turn.number)
+            )
+            return [(conversation, json.loads(answer)) for conversation, answer in rows if answer]
+
     # Collections
 
     def collections(self, tenant: str) -> list[CollectionInfo]:
