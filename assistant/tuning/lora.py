@@ -1,0 +1,197 @@
+"""LoRA adapters put on a network, written to a folder and read back.
+
+PEFT does the work; here are the defaults and the variants. Every variant is saved as an ordinary
+LoRA folder (safetensors and JSON), so the engine that serves it needs to know one kind only. It is
+not the card, and not the judge of a stranger's adapter.
+
+Sources: LoRA (arXiv:2106.09685), rsLoRA (arXiv:2312.03732), DoRA (arXiv:2402.09353), AdaLoRA
+(arXiv:2303.10512), frozen A: FFA-LoRA (arXiv:2403.12313), QLoRA (arXiv:2305.14314).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from assistant.errors import BadInput
+from assistant.tuning.networks import Classifier, core
+
+Method = Literal["lora", "rslora", "dora", "adalora", "frozen-a"]
+WEIGHTS, CONFIG, HEAD = "adapter_model.safetensors", "adapter_config.json", "head.json"
+_LAYER = re.compile(r"\.(\d+)\.")
+
+
+@dataclass(frozen=True, slots=True)
+class LoraPlan:
+    """The shape of an adapter.
+
+    `alpha` 0 = twice the rank. `targets` are names of linear layers, () = all but the output
+    head. `layers` are the numbers of the adapted layers, () = all. `seed` decides A's start.
+    """
+
+    method: Method = "lora"
+    rank: int = 16
+    alpha: float = 0.0
+    targets: tuple[str, ...] = ()
+    layers: tuple[int, ...] = ()
+    dropout: float = 0.0
+    steps: int = 0
+    seed: int = 0
+
+    @property
+    def scale(self) -> float:
+        """The alpha in force."""
+        return self.alpha or 2.0 * self.rank
+
+
+def attach(model: Any, plan: LoraPlan) -> Any:
+    """The model with a fresh adapter that changes nothing yet; all else is frozen.
+
+    A causal model comes back wrapped by PEFT; a `Classifier` is changed in place (its head is
+    trained too) and returned. Put the model on its device first.
+
+    Raises:
+        BadInput: the plan fits no layer of this model.
+    """
+    import torch
+    from peft import get_peft_model
+
+    with torch.random.fork_rng():
+        torch.manual_seed(plan.seed)
+        net = core(model)
+        config = _config(net, plan)
+        wrapped = get_peft_model(net, config)
+    if plan.method == "frozen-a":
+        for name, parameter in wrapped.named_parameters():
+            if "lora_A" in name:
+                parameter.requires_grad_(False)
+    if isinstance(model, Classifier):
+        model.net = wrapped
+        model.head.requires_grad_(True)
+        return model
+    return wrapped
+
+
+def top_layers(model: Any, share: float = 1 / 3) -> tuple[int, ...]:
+    """Numbers of the upper layers, at least one."""
+    total = int(core(model).config.num_hidden_layers)
+    return tuple(range(total - max(1, round(total * share)), total))
+
+
+def trainable(model: Any) -> dict[str, Any]:
+    """name -> parameter of all that is trained, in a fixed order."""
+    return {name: value for name, value in sorted(model.named_parameters()) if value.requires_grad}
+
+
+def save(model: Any, folder: Path) -> None:
+    """Writes the adapter: weights, config, and for a `Classifier` its head with the labels."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    classifier = model if isinstance(model, Classifier) else None
+    wrapped = _peft(model)
+    weights, config = _state(wrapped)
+    if classifier is not None:
+        weights |= {f"head.{name}": value for name, value in classifier.head.state_dict().items()}
+        about = {"labels": list(classifier.labels), "pooling": classifier.pooling}
+        (folder / HEAD).write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    weights = {name: value.detach().to("cpu").contiguous() for name, value in sorted(weights.items())}
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def load(model: Any, folder: Path, *, train: bool = False) -> Any:
+    """The bare model with the adapter of a folder that `save` wrote; `train` = to go on training it.
+
+    Raises:
+        BadInput: it does not fit this model.
+    """
+    from peft import get_peft_model, set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    weights = load_file(folder / WEIGHTS)
+    config = _read_config(folder / CONFIG, train=train)
+    wrapped = get_peft_model(core(model), config)
+    head = {name.removeprefix("head."): weights.pop(name) for name in list(weights) if name.startswith("head.")}
+    expected, _ = _state(wrapped)
+    if {name: value.shape for name, value in expected.items()} != {n: v.shape for n, v in weights.items()}:
+        raise BadInput(f"The adapter in {folder} does not fit this model.", hint="It was made for another base.")
+    set_peft_model_state_dict(wrapped, weights)
+    if isinstance(model, Classifier):
+        model.net = wrapped
+        model.head.load_state_dict(head)
+        model.head.requires_grad_(train)
+        return model
+    return wrapped
+
+
+def _config(net: Any, plan: LoraPlan) -> Any:
+    from peft import AdaLoraConfig, LoraConfig
+
+    shared: dict[str, Any] = {
+        "lora_alpha": plan.scale,
+        "target_modules": _targets(net, plan),
+        "lora_dropout": plan.dropout,
+        "task_type": "CAUSAL_LM" if net.get_output_embeddings() is not None else "FEATURE_EXTRACTION",
+    }
+    if plan.method == "adalora":
+        steps = max(plan.steps, 10)
+        return AdaLoraConfig(
+            init_r=round(plan.rank * 1.5), target_r=plan.rank, total_step=steps, tinit=steps // 10,
+            tfinal=steps // 3, deltaT=max(1, steps // 50), **shared,
+        )  # fmt: skip
+    return LoraConfig(r=plan.rank, use_rslora=plan.method == "rslora", use_dora=plan.method == "dora", **shared)
+
+
+def _targets(net: Any, plan: LoraPlan) -> list[str]:
+    """Names for PEFT and for the serving engine alike: short ones, or full ones where layers are chosen."""
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    head = net.get_output_embeddings()
+    names = [
+        name
+        for name, module in net.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head and _LAYER.search(f".{name}.")
+    ]
+    if plan.targets:
+        names = [name for name in names if name.rsplit(".", 1)[-1] in plan.targets]
+    if plan.layers:
+        names = [name for name in names if int(_LAYER.findall(f".{name}.")[0]) in plan.layers]
+    if not names:
+        raise BadInput(f"No layer of this model is called {', '.join(plan.targets) or 'linear'}.")
+    return sorted(names if plan.layers else {name.rsplit(".", 1)[-1] for name in names})
+
+
+def _peft(model: Any) -> Any:
+    """The PEFT model inside whatever wraps it."""
+    while not hasattr(model, "peft_config"):
+        model = model.net if isinstance(model, Classifier) else model._module
+    return model
+
+
+def _state(wrapped: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(tensors, config) as an ordinary LoRA adapter."""
+    from peft import get_peft_model_state_dict
+
+    weights = get_peft_model_state_dict(wrapped, save_embedding_layers=False)
+    config = wrapped.peft_config["default"].to_dict()
+    config["inference_mode"] = True
+    config["base_model_name_or_path"] = core(wrapped).config._name_or_path
+    return weights, {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
+
+
+def _read_config(path: Path, *, train: bool) -> Any:
+    from peft import LoraConfig
+
+    data = json.loads(path.read_text(encoding="utf-8"))
+    if data.get("peft_type") != "LORA":
+        raise BadInput(f"{path} is not of a LoRA adapter.")
+    return LoraConfig(
+        r=data["r"], lora_alpha=data["lora_alpha"], target_modules=data["target_modules"],
+        use_rslora=data["use_rslora"], use_dora=data["use_dora"], rank_pattern=data["rank_pattern"],
+        alpha_pattern=data["alpha_pattern"], task_type=data["task_type"], inference_mode=not train,
+    )  # fmt: skip

