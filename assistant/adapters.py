@@ -27,6 +27,8 @@ from assistant.types import Adapter, Report
 from privacy.types import PrivacySpend
 
 WEIGHTS, CONFIG, CARD = "adapter_model.safetensors", "adapter_config.json", "card.json"
+BARE = "none"
+"""What commands call the model without any adapter; no adapter may be called so."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SEAL, _SUMS = "seal", "files"
 
@@ -117,7 +119,7 @@ class Shelf:
 
 def check_name(name: str) -> None:
     """Raises BadInput where an adapter cannot be called so."""
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or name == BARE:
         raise BadInput(
             f"An adapter cannot be called {name!r}.", hint="Small letters, digits, - and _, at most 63 of them."
         )

@@ -23,6 +23,7 @@ from assistant import composer, language, prompts, registry, smalltalk, texts
 from assistant.composer import Dropped, Piece
 from assistant.engines.base import Engine
 from assistant.errors import BadInput, ConfideError, EngineError, EngineTimeout, EngineUnavailable, UnknownName
+from assistant.hosting import Choice, Hosting
 from assistant.retrieval.reader import Reader, Reading
 from assistant.retrieval.search import Searcher
 from assistant.settings import Settings
@@ -67,6 +68,7 @@ class _Draft:
     question: str
     info: CollectionInfo
     language: str
+    choice: Choice
     query: str = ""
     started: float = field(default_factory=time.perf_counter)
     hits: tuple[Hit, ...] = ()
@@ -100,6 +102,7 @@ class Assistant:
         self._engine = engine
         self._engine_lock = threading.Lock()
         self._readers: dict[str, Reader] = {}
+        self.hosting = Hosting(settings, store)
 
     @classmethod
     def open(cls, settings: Settings) -> Assistant:
@@ -126,8 +129,9 @@ class Assistant:
 
     def warm(self) -> None:
         """Loads the model and the collection's index, so that the first customer does not wait."""
-        with contextlib.suppress(EngineError):
-            _ = self.engine
+        choice = self.hosting.choose(self.settings.collection, "")
+        with contextlib.suppress(EngineError), self.hosting.lease(self.engine, choice):
+            pass
         info = self.store.collection(self.settings.tenant, self.settings.collection)
         if info and info.passages:
             hits = self.searcher.search(info.tenant, info.name, "hello", 1)
@@ -155,12 +159,13 @@ class Assistant:
         """Answers a question of a conversation: `Found`, then `Delta`s, then exactly one `Done`.
 
         A conversation with a customer is kept in the store, the question before the answer is
-        made; `client_id` makes a repeated call store it once. Closing the generator stops the model
+        made; `client_id` makes a repeated call store it once. `adapter` computes this answer ("none" =
+        the bare model) instead of the collection's live one. Closing the generator stops the model
         and keeps what was said so far.
 
         Raises:
             BadInput: the question is empty or longer than MAX_QUESTION_CHARS.
-            UnknownName: there is no such collection.
+            UnknownName: there is no such collection or adapter.
         """
         question = question.strip()
         if not question:
@@ -169,7 +174,8 @@ class Assistant:
             raise BadInput(f"The question has {len(question)} characters; at most {MAX_QUESTION_CHARS} are read.")
         info = self._collection(collection)
         fallback = info.languages[0] if len(info.languages) == 1 else "en"
-        draft = _Draft(question, info, language.detect(question, default=fallback), adapter=adapter)
+        choice = self.hosting.choose(info.name, conversation.id, adapter)
+        draft = _Draft(question, info, language.detect(question, default=fallback), choice)
         self._keep(conversation, info, client_id or uuid.uuid4().hex, Message("user", question), None)
         answer_id = uuid.uuid4().hex
         done = False
@@ -258,6 +264,12 @@ class Assistant:
 
     def _generate(self, conversation: Conversation, draft: _Draft) -> Iterator[AskEvent]:
         """The model's sentences that pass the check, as each of them ends."""
+        with self.hosting.lease(self.engine, draft.choice) as leased:
+            draft.adapter = leased.adapter
+            draft.notes += leased.notes
+            yield from self._write(conversation, draft)
+
+    def _write(self, conversation: Conversation, draft: _Draft) -> Iterator[AskEvent]:
         engine, wanted = self.engine, self.settings.model
         passages = _evidence(draft)
         prompt = prompts.build(

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from assistant import console
-from assistant.commands.opening import CollectionOption, JsonOption, assistant_of
+from assistant.commands.opening import AdapterOption, CollectionOption, JsonOption, assistant_of
 from assistant.errors import BadInput, ConfideError
 
 if TYPE_CHECKING:
-    from assistant.core import Assistant
-    from assistant.types import Answer, Conversation
+    from assistant.types import Answer, AskEvent, Conversation
 
 
 def ask(
     context: typer.Context,
     question: Annotated[str, typer.Argument(help="The question, in quotes.")],
     collection: CollectionOption = None,
+    adapter: AdapterOption = None,
     history: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help='Earlier messages, oldest first: [{"role": "user", "text": "..."}, ...]'),
@@ -33,20 +34,18 @@ def ask(
         raise BadInput("The question is empty.", hint='For example: ask "Can I return a tent?"')
     conversation = _conversation(history)
     with assistant_of(context) as assistant:
-        answer = _ask(assistant, conversation, question, collection, quiet=as_json)
+        answer = _ask(assistant.ask(conversation, question, collection=collection, adapter=adapter), quiet=as_json)
     if as_json:
         console.print_json(answer.to_dict())
     else:
         console.print_sources(answer)
 
 
-def _ask(
-    assistant: Assistant, conversation: Conversation, question: str, collection: str | None, *, quiet: bool
-) -> Answer:
+def _ask(events: Iterator[AskEvent], *, quiet: bool) -> Answer:
     """The whole answer; its text is printed as it comes unless `quiet`."""
     from assistant.types import Delta, Done
 
-    for event in assistant.ask(conversation, question, collection=collection):
+    for event in events:
         if isinstance(event, Delta) and not quiet:
             sys.stdout.write(event.text)
             sys.stdout.flush()

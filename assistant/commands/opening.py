@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 CollectionOption = Annotated[
     str | None, typer.Option("--collection", "-c", metavar="NAME", help="The collection; default: the settings' own.")
 ]
+AdapterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--adapter", metavar="NAME[@VERSION]", help="An adapter, or none; default: the collection's live one."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 
 

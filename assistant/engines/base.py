@@ -7,7 +7,8 @@ tokenizer. It is not the assistant: it knows no documents, no citations, no stor
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
 
 from assistant.types import GenerateOptions, Message, ModelInfo
 
@@ -35,4 +36,21 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Frees the model. The engine cannot be used after."""
+        ...
+
+
+@runtime_checkable
+class HostsAdapters(Protocol):
+    """An engine that loads LoRA adapters from our folders while it runs."""
+
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the adapters that are loaded, sorted."""
+        ...
+
+    def add_adapter(self, name: str, path: Path) -> None:
+        """Loads an adapter between two requests. Raises AdapterUnsupported; nothing was changed then."""
+        ...
+
+    def remove_adapter(self, name: str) -> None:
+        """Unloads an adapter between two requests. Raises AdapterUnsupported where there is none."""
         ...
