@@ -184,7 +184,8 @@ def card_from(data: dict[str, Any], *, path: Path) -> Adapter:
 
 
 def _write_card(folder: Path, adapter: Adapter) -> None:
-    data = card_to(adapter) | {_SUMS: {name: sha256_of(folder / name) for name in (CONFIG, WEIGHTS)}}
+    names = sorted(file.name for file in folder.iterdir() if file.name != CARD and not file.name.startswith("."))
+    data = card_to(adapter) | {_SUMS: {name: sha256_of(folder / name) for name in names}}
     data[_SEAL] = _seal(data)
     part = folder / f".{CARD}.{os.getpid()}"
     part.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -93,10 +93,11 @@ def verify(folder: Path, base: Base | None = None) -> Adapter:
     if strange:
         raise _refused(folder, strange)
     adapter, sums = read_sealed(folder)
+    names = {file.name for file in folder.iterdir()} - {CARD}
     problems = [
         f"{name} is not as it was written (its SHA-256 is another)"
-        for name in (CONFIG, WEIGHTS)
-        if sums.get(name) != sha256_of(folder / name)
+        for name in sorted(names | sums.keys())
+        if name not in names or sums.get(name) != sha256_of(folder / name)
     ]
     if adapter.sha256 != sums.get(WEIGHTS):
         problems.append("the card names another SHA-256 than its list of files")
@@ -230,9 +231,10 @@ def _shape_problems(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[in
 
 
 def _weight(module: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...] | None:
-    """The shape of a module's weight. A task's model wraps its base one level deeper than the file."""
-    for key in (module, module.partition(".")[2]):
-        found = shapes.get(f"{key}.weight")
+    """The shape of a module's weight. A task's model may wrap its base a level deeper, or less deep, than the file."""
+    ending = f".{module}.weight"
+    for key in (f"{module}.weight", f"{module.partition('.')[2]}.weight", *(k for k in shapes if k.endswith(ending))):
+        found = shapes.get(key)
         if found is not None and len(found) == 2:
             return found
     return None

@@ -125,9 +125,16 @@ def test_matrices_that_do_not_fit_the_base_are_refused(tmp_path):
         verify(made(tmp_path, module="base_model.model.model.layers.7.self_attn.q_proj"), BASE)
 
 
-def test_a_task_model_may_wrap_its_base_one_level_deeper(tmp_path):
-    module = "base_model.model.bert.model.layers.0.self_attn.q_proj"
-    assert verify(made(tmp_path, module=module), BASE)
+@pytest.mark.parametrize("inner", ["bert.model.layers", "layers"])
+def test_a_task_model_may_wrap_its_base_more_or_less_deep(tmp_path, inner):
+    assert verify(made(tmp_path, module=f"base_model.model.{inner}.0.self_attn.q_proj"), BASE)
+
+
+def test_a_file_that_the_card_does_not_know_is_refused(tmp_path):
+    folder = made(tmp_path)
+    (folder / "head.json").write_text("{}")
+    with pytest.raises(AdapterRefused, match=r"head\.json is not as it was written"):
+        verify(folder)
 
 
 @pytest.mark.parametrize("key", ["auto_mapping", "megatron_config", "layer_replication", "trainable_token_indices"])
