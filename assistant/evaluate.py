@@ -7,6 +7,7 @@ computed from the answer and the store by plain rules; no model judges. What the
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -25,8 +26,8 @@ from assistant.store import Store
 from assistant.types import Answer, Citation, Conversation, Done, Hit, Measure, Outcome, Report
 
 CUT = 5
-_REFUSALS = (Outcome.NOT_IN_KNOWLEDGE_BASE, Outcome.NEEDS_HUMAN)
-_LOWER_IS_BETTER = ("false_refusals", "false_claims", "unsupported_facts", "component_failures")
+REFUSALS = (Outcome.NOT_IN_KNOWLEDGE_BASE, Outcome.NEEDS_HUMAN)
+LOWER_IS_BETTER = ("false_refusals", "false_claims", "unsupported_facts", "component_failures")
 _EXACT = ("citations_exact", "unsupported_facts")
 Progress = Callable[[str, int, int], None]
 
@@ -75,38 +76,56 @@ def evaluate(
     assistant: Assistant,
     *,
     collection: str | None = None,
+    adapter: str | None = None,
     progress: Progress | None = None,
     details: Path | None = None,
     suite: str = "",
 ) -> Report:
     """The report on all questions of a golden file; `details` gets a line a question as it is answered.
 
+    `adapter` computes the answers ("none" = the bare model) instead of the collection's live one.
+
     Raises:
         BadInput: the golden file has faults, each listed; nothing was asked.
-        UnknownName: there is no such collection.
+        UnknownName: there is no such collection or adapter.
     """
+    rows = judge_all(golden, assistant, collection=collection, adapter=adapter, progress=progress, details=details)
+    return report_on(rows, golden, assistant, suite=suite)
+
+
+def judge_all(
+    golden: Path,
+    assistant: Assistant,
+    *,
+    collection: str | None = None,
+    adapter: str | None = None,
+    progress: Progress | None = None,
+    details: Path | None = None,
+) -> list[Judged]:
+    """Every question of a golden file with its answer, judged. As `evaluate`, which sums it up."""
     questions = read_golden(golden)
     name = collection or assistant.settings.collection
     judged: list[Judged] = []
-    lines = details.open("w", encoding="utf-8") if details else None
-    try:
+    with details.open("w", encoding="utf-8") if details else contextlib.nullcontext() as lines:
         for number, question in enumerate(questions):
             if progress:
                 progress(question.id, number, len(questions))
-            answer = _answer(assistant, question, name)
+            answer = _answer(assistant, question, name, adapter)
             judged.append(judge(question, answer, store=assistant.store, tenant=assistant.settings.tenant))
             if lines:
                 lines.write(json.dumps(judged[-1].to_dict(), ensure_ascii=False) + "\n")
                 lines.flush()
-    finally:
-        if lines:
-            lines.close()
+    return judged
+
+
+def report_on(judged: Sequence[Judged], golden: Path, assistant: Assistant, *, suite: str = "") -> Report:
+    """The measures over all answers, and where they come from."""
     receipt = judged[-1].answer.receipt
     facts = {
         "engine": receipt.engine,
         "model": receipt.model,
         "model_sha256": receipt.model_sha256,
-        "adapter": receipt.adapter,
+        "adapter": next((row.answer.receipt.adapter for row in judged if row.answer.receipt.adapter), None),
         "index_manifest": receipt.index_manifest,
         "embedder": receipt.embedder,
         "threshold": receipt.threshold,
@@ -115,9 +134,9 @@ def evaluate(
     return Report(suite=suite or golden.stem, measures=tuple(measures(judged)), provenance=origin)
 
 
-def _answer(assistant: Assistant, question: Question, collection: str) -> Answer:
+def _answer(assistant: Assistant, question: Question, collection: str, adapter: str | None) -> Answer:
     conversation = Conversation(id=uuid.uuid4().hex, messages=question.history)
-    for event in assistant.ask(conversation, question.question, collection=collection):
+    for event in assistant.ask(conversation, question.question, collection=collection, adapter=adapter):
         if isinstance(event, Done):
             return event.answer
     raise ConfideError(f"Question {question.id} got no answer.", hint="`python app.py doctor` looks for the cause.")
@@ -200,8 +219,8 @@ def measures(judged: Sequence[Judged]) -> Iterable[Measure]:
     exact = [flag for row in judged for flag in row.citations_exact]
     yield _recall(f"recall@{CUT}", answerable)
     yield metrics.share("citations_exact", exact) if exact else Measure("citations_exact", 1.0)
-    yield metrics.share("refusal_recall", [row.answer.outcome in _REFUSALS for row in unanswerable])
-    yield metrics.share("false_refusals", [row.answer.outcome in _REFUSALS for row in answerable])
+    yield metrics.share("refusal_recall", [row.answer.outcome in REFUSALS for row in unanswerable])
+    yield metrics.share("false_refusals", [row.answer.outcome in REFUSALS for row in answerable])
     yield _facts("answer_facts", answerable)
     yield metrics.share("false_claims", [bool(row.claimed) for row in judged])
     yield Measure("unsupported_facts", float(sum(len(row.unsupported) for row in judged)), n=len(judged))
@@ -250,7 +269,7 @@ def compare(report: Report, earlier: Report) -> list[str]:
         if now is None:
             regressions.append(f"{before.name} is no longer measured (it was {before.value:.3f})")
             continue
-        lower_is_better = before.name in _LOWER_IS_BETTER
+        lower_is_better = before.name in LOWER_IS_BETTER
         bound = before.high if lower_is_better else before.low
         bound = before.value if bound is None or before.name in _EXACT else bound
         if (now.value > bound) if lower_is_better else (now.value < bound):

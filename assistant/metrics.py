@@ -60,6 +60,35 @@ def ratio(name: str, parts: Sequence[float], wholes: Sequence[float], *, seed: i
     return Measure(name=name, value=value, low=float(low), high=float(high), n=len(table))
 
 
+def difference(
+    name: str,
+    before: Sequence[tuple[float, float]],
+    after: Sequence[tuple[float, float]],
+    *,
+    seed: int = SEED,
+) -> Measure:
+    """sum(parts) / sum(wholes) of `after` minus that of `before`, paired: both in the same order of questions.
+
+    A question that counts on neither side is left out; questions are resampled whole.
+
+    >>> difference("facts", [(0, 1), (1, 1)], [(1, 1), (1, 1)]).value
+    0.5
+    """
+    import numpy as np
+
+    table = np.asarray([(*one, *other) for one, other in zip(before, after, strict=True)], dtype=np.float64)
+    table = table.reshape(-1, 4)
+    table = table[(table[:, 1] > 0) | (table[:, 3] > 0)]
+    if not len(table):
+        return Measure(name=name, value=0.0, n=0)
+    draws = np.random.default_rng(seed).integers(len(table), size=(_RESAMPLES, len(table)))
+    sums = np.concatenate([table.sum(axis=0)[None], table[draws].sum(axis=1)])  # (1 + resamples, 4)
+    wholes = np.maximum(sums[:, [1, 3]], 1e-9)
+    change = sums[:, 2] / wholes[:, 1] - sums[:, 0] / wholes[:, 0]
+    low, high = np.quantile(change[1:], (0.025, 0.975))
+    return Measure(name=name, value=float(change[0]), low=float(low), high=float(high), n=len(table))
+
+
 def quantile(name: str, values: Sequence[float], q: float) -> Measure:
     """The q-quantile of the values, without an interval."""
     import numpy as np

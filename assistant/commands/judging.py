@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from assistant import console
-from assistant.commands.opening import CollectionOption, JsonOption, assistant_of, settings_of
+from assistant.commands.opening import AdapterOption, CollectionOption, JsonOption, assistant_of, settings_of
 
 
 def evaluate(
     context: typer.Context,
     golden: Annotated[Path, typer.Argument(metavar="GOLDEN.jsonl", help="Questions and what right answers hold.")],
     collection: CollectionOption = None,
+    adapter: AdapterOption = None,
     compare: Annotated[
         Path | None, typer.Option(metavar="REPORT.json", help="An earlier report; exit code 1 on a regression.")
     ] = None,
@@ -28,7 +29,9 @@ def evaluate(
 
     earlier = walk.read_report(compare) if compare else None
     with assistant_of(context) as assistant, console.progress("Asking", quiet=as_json) as progress:
-        report = walk.evaluate(golden, assistant, collection=collection, progress=progress, details=details)
+        report = walk.evaluate(
+            golden, assistant, collection=collection, adapter=adapter, progress=progress, details=details
+        )
     if save:
         save.write_text(json.dumps(report.to_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     regressions = walk.compare(report, earlier) if earlier else []

@@ -70,7 +70,7 @@ class Scripted:
     def __init__(self, store, answers):
         self.store, self.settings, self._answers = store, Settings(), iter(answers)
 
-    def ask(self, conversation, question, *, collection=None):
+    def ask(self, conversation, question, *, collection=None, adapter=None):
         said = next(self._answers)
         yield Found(said.hits)
         yield Delta(said.text)
