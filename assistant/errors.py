@@ -10,6 +10,7 @@ ConfideError
 │   ├── EngineTimeout
 │   ├── EngineUnavailable
 │   └── AdapterUnsupported   this engine cannot host adapters, or not this one
+├── TrainingFailed           a training run cannot go on; what was before stays
 ├── ModelNotReady            the weights are not on this machine yet
 ├── IndexMismatch            an index and its manifest disagree; rebuilt from the store
 └── StoreError
@@ -66,6 +67,10 @@ class EngineUnavailable(EngineError):
 
 class AdapterUnsupported(EngineError):
     """The engine cannot host this adapter."""
+
+
+class TrainingFailed(ConfideError):
+    """A training run cannot go on."""
 
 
 class ModelNotReady(ConfideError):

@@ -26,7 +26,9 @@ def write(folder: Path, step: int, tensors: dict[str, Any], state: dict[str, Any
     draft = folder / f".{path.name}.part"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, draft / "state.safetensors")
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, draft / "state.safetensors"
+    )
     (draft / "state.json").write_text(json.dumps(state), encoding="utf-8")
     for file in draft.iterdir():
         _sync(file)

@@ -86,6 +86,22 @@ def trainable(model: Any) -> dict[str, Any]:
     return {name: value for name, value in sorted(model.named_parameters()) if value.requires_grad}
 
 
+def after_step(model: Any, step: int) -> None:
+    """What a variant does after each step: AdaLoRA moves rank to where it serves."""
+    base = _peft(model).base_model
+    if hasattr(base, "update_and_allocate"):
+        base.update_and_allocate(step)
+
+
+def more_state(model: Any) -> dict[str, Any]:
+    """Tensors beside the weights that the rest of a run depends on."""
+    return {}
+
+
+def take_more_state(model: Any, tensors: dict[str, Any]) -> None:
+    """Puts back what `more_state` gave."""
+
+
 def save(model: Any, folder: Path) -> None:
     """Writes the adapter: weights, config, and for a `Classifier` its head with the labels."""
     from safetensors.torch import save_file
