@@ -79,8 +79,11 @@ def load_classifier(
     """
     from transformers import AutoModel
 
-    tokenizer, net = _load(AutoModel, folder, dtype, name)
-    causal = _is_causal(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    _check_safe(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    unused = {"add_pooling_layer": False} if config["model_type"] in {"bert", "roberta", "xlm-roberta"} else {}
+    tokenizer, net = _load(AutoModel, folder, dtype, name, **unused)
+    causal = _is_causal(config)
     pooling: Pooling = "tokens" if task == "tag" else "last" if causal else "mean"
     return tokenizer, Classifier(net, labels, pooling, seed=seed)
 
@@ -113,7 +116,7 @@ def window(model: Any) -> int:
     return int(getattr(core(model).config, "max_position_embeddings", 512))
 
 
-def _load(kind: Any, folder: Path, dtype: str, name: str) -> tuple[Any, Any]:
+def _load(kind: Any, folder: Path, dtype: str, name: str, **more: Any) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
     from transformers.utils import logging
 
@@ -123,7 +126,12 @@ def _load(kind: Any, folder: Path, dtype: str, name: str) -> tuple[Any, Any]:
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.backend_tokenizer.no_truncation()
     net = kind.from_pretrained(
-        folder, dtype=getattr(torch, dtype), local_files_only=True, trust_remote_code=False, use_safetensors=True
+        folder,
+        dtype=getattr(torch, dtype),
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        **more,
     )
     net.config._name_or_path = name or folder.name
     net.requires_grad_(False)
