@@ -34,7 +34,11 @@ class UpdateRefused(FederationError):
 
 
 class RoundVoid(FederationError):
-    """A round that cannot be completed as planned."""
+    """A round that cannot be completed as planned. `refused`: why which update was not counted, as pairs."""
+
+    def __init__(self, message: str, *, hint: str = "", refused: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.refused = refused
 
 
 class IdentityRefused(FederationError):

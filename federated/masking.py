@@ -59,7 +59,7 @@ class Masker:
     public_keys: Mapping[str, bytes]
     plan: RoundPlan
     own_seed: bytes = field(default_factory=lambda: secrets.token_bytes(_SEED_BYTES))
-    _disclosed: Disclosure | None = None
+    _disclosed: Disclosure | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         missing = [name for name in self.plan.partners if name != self.me and name not in self.public_keys]

@@ -1,0 +1,297 @@
+"""The coordinator's loop: plan -> collect -> gate -> aggregate -> checkpoint -> evaluate -> publish.
+
+All of its state is one file that is replaced after each aggregate; a killed coordinator goes on
+after the last round that is in it, with a new nonce, so that nothing of the broken attempt can be
+added. A round below its quorum is void: it is tried again, then the run stops with a reason. What
+it knows of the partners comes from the roster, never from a reply.
+
+What is not here: the wire (`simulate.py` in one process, `deploy.py` over Flower), the partners'
+training, what an adapter is. Sources: `../docs/federation.md` draws the round.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from federated import gate, masking
+from federated.aggregation import Rule, ServerStep, clip, mean, robust
+from federated.encoding import decode
+from federated.errors import BadRequest, RoundVoid, RunLocked, UpdateRefused
+from federated.masking import THRESHOLD, Disclosure
+from federated.types import Arrays, ClientUpdate, Encoding, Mode, Refusal, RoundPlan, RoundResult, TensorSpec
+from federated.weights import load_weights, save_weights, weights_sha256
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """How a run goes. The same on a resume, or the resume is refused.
+
+    `seconds` is the deadline of one attempt, `attempts` how often a void round is tried. `share` of
+    the partners is drawn for each round. `hostile` partners are withstood in mode "robust" by
+    `rule`. `weights` are shares by partner, () = uniform. `step` is the server's optimiser.
+    """
+
+    run: str
+    rounds: int
+    mode: Mode = "masked"
+    encoding: Encoding = "float16"
+    quorum: int = THRESHOLD
+    seconds: float = 600.0
+    attempts: int = 3
+    share: float = 1.0
+    clip_norm: float = 10.0
+    rule: Rule = "trimmed-mean"
+    hostile: int = 1
+    step: Literal["plain", "momentum", "adam"] = "plain"
+    server_rate: float = 1.0
+    weights: tuple[tuple[str, float], ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        problems = [
+            (self.rounds < 1, "a run has at least one round"),
+            (self.quorum < 1, "a quorum is at least 1"),
+            (self.mode == "masked" and self.quorum < THRESHOLD, f"masks need a quorum of at least {THRESHOLD}"),
+            (self.mode != "masked" and self.encoding == "masked", "the encoding masked belongs to the mode masked"),
+            (self.mode == "robust" and self.quorum < 2 * self.hostile + 1, "the quorum does not outvote the hostile"),
+            (not 0 < self.share <= 1, "the share of partners is above 0 and at most 1"),
+            (not 0 < self.clip_norm < float("inf"), "the clip norm is a positive number"),
+        ]
+        wrong = [text for is_wrong, text in problems if is_wrong]
+        if wrong:
+            raise BadRequest(f"The run {self.run!r} cannot go like this: {'; '.join(wrong)}.")
+
+    @property
+    def wire_encoding(self) -> Encoding:
+        """How tensors travel: masked rounds send integers whatever else is asked for."""
+        return "masked" if self.mode == "masked" else self.encoding
+
+
+class Wire(Protocol):
+    """The way to the partners. Replies come in any order; the iteration ends when all have answered
+    or the plan's deadline has passed, and never raises for what one partner did."""
+
+    def partners(self) -> Sequence[str]:
+        """Who can be reached now."""
+        ...
+
+    def train(self, plan: RoundPlan, start: Arrays) -> Iterable[ClientUpdate]:
+        """Asks the plan's partners for their updates."""
+        ...
+
+    def disclose(self, plan: RoundPlan, arrived: tuple[str, ...]) -> Iterable[Disclosure]:
+        """Asks those whose masked update arrived for what takes the masks off."""
+        ...
+
+    def evaluate(self, partners: Sequence[str], weights: Arrays) -> Iterable[tuple[str, Mapping[str, float]]]:
+        """Asks partners for their own measures of shared weights (those that tell)."""
+        ...
+
+
+class Coordinator:
+    """One run. `start` are the weights of round 0; `verify` the roster's; `judge` the coordinator's own suite."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        start: Arrays,
+        *,
+        wire: Wire,
+        verify: gate.Verify,
+        judge: Callable[[Arrays], Mapping[str, float]] | None = None,
+    ) -> None:
+        self.config = config
+        self._folder = folder
+        self._wire = wire
+        self._verify = verify
+        self._judge = judge
+        self._specs = tuple(TensorSpec(name, start[name].shape) for name in sorted(start))
+        self.weights = {name: np.asarray(array, np.float64) for name, array in start.items()}
+        self.step = ServerStep(config.step, config.server_rate)
+        self.results: tuple[RoundResult, ...] = ()
+
+    @property
+    def round(self) -> int:
+        """How many rounds are committed."""
+        return sum(result.committed for result in self.results)
+
+    def go(self, on_round: Callable[[RoundResult], None] = lambda result: None) -> tuple[RoundResult, ...]:
+        """Runs what is left of the run; each finished attempt is told to `on_round`.
+
+        Raises:
+            RunLocked: another coordinator works on this folder.
+            BadRequest: the folder is of a run with another config or another start.
+            RoundVoid: a round was void in all its attempts; the rounds before it are kept.
+        """
+        with self._locked():
+            self._resume()
+            while self.round < self.config.rounds:
+                on_round(self._one_round())
+        return self.results
+
+    def _one_round(self) -> RoundResult:
+        number = self.round + 1
+        failed = 0
+        for result in reversed(self.results):
+            if result.committed:
+                break
+            failed += 1
+        if failed >= self.config.attempts:
+            raise RoundVoid(
+                f"Round {number} was void {failed} times: {self.results[-1].reason}",
+                hint="When the partners are back, start the run again: it goes on from here.",
+            )
+        began = time.time()
+        plan = self._plan(number)
+        start = self.sent_weights()
+        try:
+            change, accepted, refused, up = self._collect(plan, start)
+        except RoundVoid as void:
+            refused = tuple(Refusal(*pair) for pair in void.refused)
+            result = RoundResult(
+                number, plan.nonce, False, (), refused, weights_sha256(self.weights),
+                seconds=time.time() - began, reason=void.message,
+            )  # fmt: skip
+            self._commit(result)
+            return result
+        step, self.step = self.step.apply(change)
+        self.weights = {name: self.weights[name] + step[name] for name in self.weights}
+        down = sum(spec.size for spec in self._specs) * 2 * len(plan.partners)
+        result = RoundResult(
+            number, plan.nonce, True, accepted, refused, weights_sha256(self.weights), up, down,
+            self._measures(accepted), time.time() - began,
+        )  # fmt: skip
+        self._commit(result)
+        return result
+
+    def sent_weights(self) -> Arrays:
+        """The weights as they travel: rounded to fp16; the coordinator keeps its own unrounded."""
+        return {name: array.astype(np.float16).astype(np.float64) for name, array in self.weights.items()}
+
+    def _plan(self, number: int) -> RoundPlan:
+        partners = sorted(self._wire.partners())
+        if self.config.share < 1:
+            count = max(self.config.quorum, round(self.config.share * len(partners)))
+            chance = np.random.default_rng([self.config.seed, number])
+            partners = sorted(chance.permutation(partners)[:count].tolist())
+        shares = dict(self.config.weights)
+        largest = max((shares.get(name, 0.0) for name in partners), default=0.0) or 1.0
+        return RoundPlan(
+            self.config.run, number, secrets.token_hex(16), tuple(partners), self.config.quorum,
+            time.time() + self.config.seconds, self.config.mode, self.config.wire_encoding, self._specs,
+            self.config.clip_norm, weights_sha256(self.sent_weights()),
+            # at most 1 each, as the masks want it; the mean divides by the sum of those that arrived
+            tuple(shares.get(name, 0.0) / largest if shares else 1.0 for name in partners), self.config.training,
+        )  # fmt: skip
+
+    def _collect(self, plan: RoundPlan, start: Arrays) -> tuple[Arrays, tuple[str, ...], tuple[Refusal, ...], int]:
+        """The round's mean change; who was accepted; who was refused and why; bytes that came."""
+        if len(plan.partners) < plan.quorum:
+            raise RoundVoid(f"{len(plan.partners)} partners can be reached; the quorum is {plan.quorum}.")
+        kept: dict[str, Arrays] = {}
+        arrived: list[str] = []
+        total: masking.Vector | None = None
+        refused: list[Refusal] = []
+        received = 0
+        for update in self._wire.train(plan, start):
+            try:
+                gate.check(plan, update, verify=self._verify, now=time.time(), arrived=arrived)
+            except UpdateRefused as refusal:
+                refused.append(Refusal(str(update.partner)[:40], refusal.message))
+                continue
+            arrived.append(update.partner)
+            received += update.nbytes
+            if plan.mode == "masked":
+                # only the sum is kept: one masked update means nothing and is not stored
+                total = masking.add(total, update.tensors, plan)
+            else:
+                kept[update.partner] = decode(update.tensors)
+        silent = set(plan.partners) - set(arrived) - {item.partner for item in refused}
+        refused += [Refusal(name, "No answer before the deadline.") for name in sorted(silent)]
+        if len(arrived) < plan.quorum:
+            reasons = tuple((item.partner, item.reason) for item in refused)
+            raise RoundVoid(f"{len(arrived)} updates were accepted; the quorum is {plan.quorum}.", refused=reasons)
+        names = tuple(sorted(arrived))
+        shares = {name: plan.weights[plan.partners.index(name)] for name in names}
+        if total is not None:
+            disclosures = list(self._wire.disclose(plan, names))
+            summed = masking.unmask(plan, total, disclosures)
+            return {k: v / sum(shares.values()) for k, v in summed.items()}, names, tuple(refused), received
+        return self._combine([kept[name] for name in names], list(shares.values())), names, tuple(refused), received
+
+    def _combine(self, updates: list[Arrays], shares: list[float]) -> Arrays:
+        if self.config.mode == "robust":
+            return robust(updates, self.config.rule, hostile=self.config.hostile)
+        return mean([clip(update, self.config.clip_norm) for update in updates], shares)
+
+    def _measures(self, partners: tuple[str, ...]) -> dict[str, float]:
+        """The coordinator's suite, and the mean of what the partners tell of theirs as `partners.NAME`."""
+        found = dict(self._judge(self.weights)) if self._judge else {}
+        told: dict[str, list[float]] = {}
+        for _, measures in self._wire.evaluate(partners, self.sent_weights()):
+            for name, value in measures.items():
+                if np.isfinite(value):
+                    told.setdefault(f"partners.{name}", []).append(float(value))
+        return {**found, **{name: float(np.mean(values)) for name, values in told.items()}}
+
+    # The run's one file
+
+    def _commit(self, result: RoundResult) -> None:
+        self.results = (*self.results, result)
+        weights = {f"weights/{name}": array for name, array in self.weights.items()}
+        weights |= {f"first/{name}": array for name, array in self.step.first.items()}
+        weights |= {f"second/{name}": array for name, array in self.step.second.items()}
+        about = {"config": _plain(self.config), "results": [item.to_dict() for item in self.results]}
+        save_weights(self._folder / "run.safetensors", weights, {**about, "start": self._start})
+
+    def _resume(self) -> None:
+        path = self._folder / "run.safetensors"
+        self._start = weights_sha256(self.weights)
+        if not path.exists():
+            return
+        kept, about = load_weights(path)
+        if about["config"] != _plain(self.config) or about["start"] != self._start:
+            raise BadRequest(
+                f"{self._folder} holds a run with other settings or another start.",
+                hint="Use another folder, or the settings it was begun with.",
+            )
+        self.weights = _under("weights/", kept)
+        self.step = ServerStep(
+            self.config.step, self.config.server_rate, first=_under("first/", kept), second=_under("second/", kept)
+        )
+        self.results = tuple(RoundResult.from_dict(item) for item in about["results"])
+        if self.results and not self.results[-1].committed:
+            # void attempts were for the partners that were away; a new start tries anew
+            last = max((i + 1 for i, item in enumerate(self.results) if item.committed), default=0)
+            self.results = self.results[:last]
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        from filelock import FileLock, Timeout
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self._folder / "run.lock", timeout=0):
+                yield
+        except Timeout as error:
+            raise RunLocked(f"Another coordinator works on {self._folder}.") from error
+
+
+def _plain(config: RunConfig) -> dict[str, Any]:
+    return dict(json.loads(json.dumps({**dataclasses.asdict(config), "training": dict(config.training)})))
+
+
+def _under(prefix: str, tensors: Arrays) -> Arrays:
+    return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,152 @@
+"""F1, F2: only enrolled keys, invitations work once, revocation is at once, TLS from our own authority."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import socket
+import ssl
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from federated.enrol import (
+    Application,
+    Invitation,
+    Roster,
+    apply,
+    load_identity,
+    make_authority,
+    make_identity,
+)
+from federated.errors import BadRequest, IdentityRefused
+
+
+def invited(folder: Path, name: str = "shop-a") -> tuple[Roster, Invitation]:
+    roster = Roster(folder)
+    return roster, roster.invite(name, address="h:1", authority="", coordinator="")
+
+
+def test_a_partner_joins_with_its_invitation_and_is_verified_from_then_on(tmp_path: Path) -> None:
+    roster, invitation = invited(tmp_path)
+    invitation.save(tmp_path / "invite.json")
+    identity = make_identity(tmp_path / "site", "shop-a")
+    answer = apply(Invitation.load(tmp_path / "invite.json"), identity)
+    assert roster.states() == {"shop-a": "invited"}
+    card = roster.enrol(Application.from_dict(json.loads(json.dumps(answer.to_dict()))), now=0)
+    assert roster.states() == {"shop-a": "enrolled"}
+    assert card.fingerprint == identity.card.fingerprint
+    assert roster.verify("shop-a", b"claim", identity.signer.sign(b"claim"))
+    assert not roster.verify("shop-a", b"other", identity.signer.sign(b"claim"))
+    assert not roster.verify("shop-b", b"claim", identity.signer.sign(b"claim"))
+
+
+def test_an_invitation_works_once_and_not_after_its_time(tmp_path: Path) -> None:
+    roster, invitation = invited(tmp_path)
+    answer = apply(invitation, make_identity(tmp_path / "site", "shop-a"))
+    with pytest.raises(IdentityRefused, match="expired"):
+        roster.enrol(answer, now=invitation.expires + 1)
+    roster.enrol(answer, now=0)
+    with pytest.raises(IdentityRefused, match="used"):
+        roster.enrol(answer, now=0)
+
+
+def test_a_stolen_name_a_wrong_token_and_a_changed_card_are_refused(tmp_path: Path) -> None:
+    roster, invitation = invited(tmp_path)
+    identity = make_identity(tmp_path / "site", "shop-a")
+    with pytest.raises(BadRequest, match="for 'shop-a'"):
+        apply(invitation, make_identity(tmp_path / "other", "shop-b"))
+    wrong = apply(dataclasses.replace(invitation, token="00" * 32), identity)
+    with pytest.raises(IdentityRefused, match="prove"):
+        roster.enrol(wrong, now=0)
+    good = apply(invitation, identity)
+    changed = dataclasses.replace(good, card=dataclasses.replace(good.card, masking="11" * 32))
+    with pytest.raises(IdentityRefused, match="signed"):
+        roster.enrol(changed, now=0)
+
+
+def test_two_partners_may_not_share_a_key(tmp_path: Path) -> None:
+    roster, invitation = invited(tmp_path)
+    identity = make_identity(tmp_path / "site", "shop-a")
+    roster.enrol(apply(invitation, identity), now=0)
+    other = roster.invite("shop-b", address="", authority="", coordinator="")
+    card = dataclasses.replace(identity.card, name="shop-b")
+    card = dataclasses.replace(card, signature=identity.signer.sign(card.content()))
+    twin = dataclasses.replace(identity, card=card)
+    with pytest.raises(IdentityRefused, match="another partner's"):
+        roster.enrol(apply(other, twin), now=0)
+
+
+def test_revocation_is_in_force_at_once_and_a_new_invitation_brings_new_keys(tmp_path: Path) -> None:
+    roster, invitation = invited(tmp_path)
+    identity = make_identity(tmp_path / "site", "shop-a")
+    roster.enrol(apply(invitation, identity), now=0)
+    roster.revoke("shop-a")
+    assert not roster.verify("shop-a", b"x", identity.signer.sign(b"x"))
+    assert roster.cards() == {}
+    fresh = make_identity(tmp_path / "site2", "shop-a")
+    again = roster.invite("shop-a", address="", authority="", coordinator="")
+    roster.enrol(apply(again, fresh), now=0)
+    assert roster.verify("shop-a", b"x", fresh.signer.sign(b"x"))
+    assert not roster.verify("shop-a", b"x", identity.signer.sign(b"x"))
+
+
+def test_an_enrolled_partner_is_not_invited_over(tmp_path: Path) -> None:
+    roster, invitation = invited(tmp_path)
+    roster.enrol(apply(invitation, make_identity(tmp_path / "site", "shop-a")), now=0)
+    with pytest.raises(BadRequest, match="enrolled already"):
+        roster.invite("shop-a", address="", authority="", coordinator="")
+
+
+@pytest.mark.parametrize("name", ["", "../x", "Shop", "a b", "-a", "x" * 41])
+def test_names_that_could_be_paths_or_look_alike_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadRequest):
+        make_identity(tmp_path / "site", name)
+    with pytest.raises(BadRequest):
+        Roster(tmp_path).invite(name, address="", authority="", coordinator="")
+
+
+def test_private_keys_are_the_owners_alone_and_an_identity_is_read_back(tmp_path: Path) -> None:
+    identity = make_identity(tmp_path / "site", "shop-a")
+    for name in ("node.key", "masking.key", "signing.key"):
+        assert stat.S_IMODE((tmp_path / "site" / name).stat().st_mode) == 0o600
+    assert load_identity(tmp_path / "site").card == identity.card
+    assert make_identity(tmp_path / "site", "shop-a").card == identity.card
+    (tmp_path / "site" / "masking.key").write_text("22" * 32)
+    with pytest.raises(BadRequest, match="not those of its card"):
+        load_identity(tmp_path / "site")
+
+
+def test_no_keys_is_a_hint_to_join(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="join"):
+        load_identity(tmp_path)
+
+
+def test_tls_works_with_our_authority_and_not_with_another(tmp_path: Path) -> None:
+    make_authority(tmp_path / "a", ("localhost", "127.0.0.1"))
+    make_authority(tmp_path / "b", ("localhost",))
+    with pytest.raises(BadRequest, match="already"):
+        make_authority(tmp_path / "a", ("localhost",))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "a" / "server.pem", tmp_path / "a" / "server.key")
+    for authority, works in (("a", True), ("b", False)):
+        ours, theirs = socket.socketpair()
+        client = ssl.create_default_context(cafile=str(tmp_path / authority / "ca.pem"))
+
+        def serve(end: socket.socket = theirs) -> None:
+            try:
+                context.wrap_socket(end, server_side=True).close()
+            except (ssl.SSLError, OSError):
+                end.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        if works:
+            client.wrap_socket(ours, server_hostname="localhost").close()
+        else:
+            with pytest.raises(ssl.SSLCertVerificationError):
+                client.wrap_socket(ours, server_hostname="localhost")
+        ours.close()
+        thread.join()

@@ -1,0 +1,244 @@
+"""Laws of the coordinator's loop: what is committed stays, what is broken is done once again, never twice."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from standin import partners, start
+
+from federated import rounds as rounds_module
+from federated.encoding import encode
+from federated.errors import BadRequest, FederationError, RoundVoid, RunLocked
+from federated.rounds import Coordinator, RunConfig
+from federated.simulate import InProcess
+from federated.types import Arrays, ClientUpdate, RoundPlan
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing after it runs, no handler sees it."""
+
+
+def config(**changes: Any) -> RunConfig:
+    return dataclasses.replace(RunConfig("run", rounds=8, mode="plain", encoding="float32", clip_norm=100.0), **changes)
+
+
+def coordinator(folder: Path, wire: Any, roster: Any, run: RunConfig, **more: Any) -> Coordinator:
+    return Coordinator(run, folder / "run", start(), wire=wire, verify=roster.verify, **more)
+
+
+def optimum(trainers: Iterable[Any]) -> Arrays:
+    targets = [trainer.target for trainer in trainers]
+    return {name: np.mean([target[name] for target in targets], axis=0) for name in targets[0]}
+
+
+def distance(weights: Arrays, other: Arrays) -> float:
+    return float(np.sqrt(sum(((weights[name] - other[name]) ** 2).sum() for name in weights)))
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        config(),
+        config(encoding="float16"),
+        config(encoding="int8"),
+        config(mode="masked"),
+        config(mode="robust", rule="trimmed-mean", quorum=5, rounds=12),
+    ],
+    ids=lambda run: f"{run.mode}-{run.encoding}",
+)
+def test_every_mode_reaches_the_common_optimum(tmp_path: Path, run: RunConfig) -> None:
+    sites, trainers, roster = partners(tmp_path, 5)
+    lead = coordinator(tmp_path, InProcess(sites), roster, run)
+    results = lead.go()
+    assert [result.round for result in results] == list(range(1, run.rounds + 1))
+    assert all(result.committed and len(result.accepted) == 5 for result in results)
+    # a trimmed mean of different optima is near their mean, not on it
+    near = 1.5 if run.mode == "robust" else 0.05
+    assert distance(lead.weights, optimum(trainers)) < near
+
+
+def test_masked_and_plain_rounds_give_the_same_weights(tmp_path: Path) -> None:
+    found = []
+    for mode in ("plain", "masked"):
+        sites, _, roster = partners(tmp_path / mode, 4)
+        lead = coordinator(tmp_path / mode, InProcess(sites), roster, config(mode=mode, rounds=3))
+        lead.go()
+        found.append(lead.weights)
+    assert distance(*found) < 1e-3 * distance(found[0], start())
+
+
+def test_in_a_masked_run_the_coordinator_holds_no_single_update(tmp_path: Path, monkeypatch: Any) -> None:
+    sites, trainers, roster = partners(tmp_path, 4)
+    seen: list[Arrays] = []
+    decoded = rounds_module.decode
+    monkeypatch.setattr(rounds_module, "decode", lambda tensors: seen.append(tensors) or decoded(tensors))
+    updates: list[ClientUpdate] = []
+
+    class Listening(InProcess):
+        def train(self, plan: RoundPlan, start: Arrays) -> Iterable[ClientUpdate]:
+            for update in super().train(plan, start):
+                updates.append(update)
+                yield update
+
+    coordinator(tmp_path, Listening(sites), roster, config(mode="masked", rounds=1)).go()
+    assert not seen
+    stored = (tmp_path / "run" / "run.safetensors").read_bytes()
+    for update, trainer in zip(updates, trainers, strict=True):
+        for name, tensor in update.tensors.items():
+            values = tensor.data.astype(np.int64).ravel() / 2**32
+            change = np.ravel(0.5 * trainer.target[name])
+            assert abs(np.corrcoef(values, change)[0, 1]) < 0.9
+            assert tensor.data.tobytes() not in stored
+            assert change.tobytes() not in stored
+
+
+def test_a_killed_coordinator_goes_on_and_ends_where_it_would_have(tmp_path: Path) -> None:
+    sites, _, roster = partners(tmp_path / "whole", 3)
+    whole = coordinator(tmp_path / "whole", InProcess(sites), roster, config(step="momentum", server_rate=0.5))
+    whole.go()
+    sites, trainers, roster = partners(tmp_path / "killed", 3)
+
+    class Dying(InProcess):
+        def train(self, plan: RoundPlan, start: Arrays) -> Iterable[ClientUpdate]:
+            for count, update in enumerate(super().train(plan, start)):
+                if plan.round == 4 and count == 2 and not killed:
+                    killed.append(True)
+                    raise Killed
+                yield update
+
+    killed: list[bool] = []
+    run = config(step="momentum", server_rate=0.5)
+    with pytest.raises(Killed):
+        coordinator(tmp_path / "killed", Dying(sites), roster, run).go()
+    lead = coordinator(tmp_path / "killed", Dying(sites), roster, run)
+    results = lead.go()
+    assert [result.round for result in results] == list(range(1, 9))
+    assert len({result.nonce for result in results}) == 8
+    assert distance(lead.weights, whole.weights) == 0.0
+    # the broken round was trained once: a repeated plan is answered from the disk
+    assert [trainer.trained for trainer in trainers] == [8, 8, 8]
+
+
+def test_a_silent_partner_is_left_out_and_named(tmp_path: Path) -> None:
+    sites, _, roster = partners(tmp_path, 4)
+    wire = InProcess(sites, unreachable=lambda number, name: (number, name) == (2, "p1"))
+    results = coordinator(tmp_path, wire, roster, config(rounds=3, mode="masked")).go()
+    assert [len(result.accepted) for result in results] == [4, 3, 4]
+    (refusal,) = results[1].refused
+    assert (refusal.partner, refusal.reason) == ("p1", "No answer before the deadline.")
+
+
+def test_under_its_quorum_a_round_is_void_and_changes_nothing_until_the_partners_are_back(tmp_path: Path) -> None:
+    sites, _, roster = partners(tmp_path, 3)
+    away = {"p2"}
+    wire = InProcess(sites, unreachable=lambda number, name: number == 3 and name in away)
+    lead = coordinator(tmp_path, wire, roster, config(rounds=4, mode="masked"))
+    with pytest.raises(RoundVoid, match="Round 3 was void 3 times"):
+        lead.go()
+    before = lead.weights
+    assert [result.committed for result in lead.results] == [True, True, False, False, False]
+    away.clear()
+    again = coordinator(tmp_path, wire, roster, config(rounds=4, mode="masked"))
+    results = again.go()
+    assert [result.round for result in results if result.committed] == [1, 2, 3, 4]
+    assert distance(again.weights, before) > 0
+
+
+@pytest.mark.parametrize("attack", ["replay", "foreign", "nan", "huge", "twice"])
+def test_a_bad_update_is_refused_and_the_round_goes_on(tmp_path: Path, attack: str) -> None:
+    sites, _, roster = partners(tmp_path, 4)
+    old: list[ClientUpdate] = []
+
+    class Hostile(InProcess):
+        def train(self, plan: RoundPlan, start: Arrays) -> Iterable[ClientUpdate]:
+            for update in super().train(plan, start):
+                if update.partner != "p3":
+                    yield update
+                    continue
+                if attack == "twice":
+                    yield from (update, update)
+                elif attack == "replay":
+                    old.append(update)
+                    yield old[0] if plan.round > 1 else update
+                else:
+                    yield forged(update, plan)
+
+    def forged(update: ClientUpdate, plan: RoundPlan) -> ClientUpdate:
+        values = {
+            spec.name: np.full(spec.shape, {"nan": np.nan, "huge": 1e9}.get(attack, 0.1)) for spec in plan.tensors
+        }
+        tensors, _ = encode(values, plan.encoding)
+        forged = dataclasses.replace(update, tensors=tensors, partner="p1" if attack == "foreign" else "p3")
+        signer = sites[3]._identity.signer
+        return dataclasses.replace(forged, signature=signer.sign(forged.claim()))
+
+    lead = coordinator(tmp_path, Hostile(sites), roster, config(rounds=2))
+    results = lead.go()
+    assert all(result.committed for result in results)
+    assert results[1].refused
+    assert set(results[1].accepted) == ({"p0", "p1", "p2", "p3"} if attack == "twice" else {"p0", "p1", "p2"})
+    assert np.isfinite(distance(lead.weights, start()))
+
+
+def test_a_revoked_partner_is_refused_with_its_next_message(tmp_path: Path) -> None:
+    sites, _, roster = partners(tmp_path, 4)
+
+    def revoke(result: Any) -> None:
+        if result.round == 1:
+            roster.revoke("p0")
+
+    results = coordinator(tmp_path, InProcess(sites), roster, config(rounds=2)).go(revoke)
+    assert "p0" in results[0].accepted
+    assert "p0" not in results[1].accepted
+    assert "signature" in results[1].refused[0].reason
+
+
+def test_a_run_goes_on_with_its_own_settings_only(tmp_path: Path) -> None:
+    sites, _, roster = partners(tmp_path, 3)
+    coordinator(tmp_path, InProcess(sites), roster, config(rounds=1)).go()
+    with pytest.raises(BadRequest, match="other settings"):
+        coordinator(tmp_path, InProcess(sites), roster, config(rounds=2)).go()
+
+
+def test_a_second_coordinator_on_the_same_run_is_refused(tmp_path: Path) -> None:
+    sites, _, roster = partners(tmp_path, 3)
+
+    def second(result: Any) -> None:
+        with pytest.raises(RunLocked):
+            coordinator(tmp_path, InProcess(sites), roster, config()).go()
+
+    coordinator(tmp_path, InProcess(sites), roster, config(rounds=1)).go(second)
+
+
+def test_a_flipped_byte_in_the_run_is_a_clear_error(tmp_path: Path) -> None:
+    sites, _, roster = partners(tmp_path, 3)
+    coordinator(tmp_path, InProcess(sites), roster, config(rounds=1)).go()
+    path = tmp_path / "run" / "run.safetensors"
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(FederationError, match="damaged"):
+        coordinator(tmp_path, InProcess(sites), roster, config(rounds=1)).go()
+
+
+def test_what_a_run_promises_and_cannot_keep_is_refused_at_once() -> None:
+    for wrong in (
+        {"mode": "masked", "quorum": 2},
+        {"mode": "robust", "quorum": 2},
+        {"encoding": "masked"},
+        {"rounds": 0},
+    ):
+        with pytest.raises(BadRequest):
+            config(**wrong)
+
+
+def test_metrics_are_the_coordinators_and_what_partners_tell(tmp_path: Path) -> None:
+    sites, _, roster = partners(tmp_path, 3)
+    results = coordinator(
+        tmp_path, InProcess(sites), roster, config(rounds=2), judge=lambda weights: {"size": distance(weights, start())}
+    ).go()
+    assert set(results[0].metrics) == {"size", "partners.closeness"}
+    assert results[1].metrics["partners.closeness"] > results[0].metrics["partners.closeness"]
