@@ -95,6 +95,12 @@ REGISTRY: dict[str, Benchmark] = {
         3,
         "fits the reader and the refusal thresholds on the calibration companies; writes calibration.json",
     ),
+    "redaction": Benchmark(
+        "benchmarks.redaction:run",
+        0.3,
+        "personal data in 2,000 synthetic messages (en, zh, de, es), a fresh seed each time",
+        {"recall": (">=", 0.99), "precision": (">=", 0.95)},
+    ),
     "citations-fuzz": Benchmark(
         "benchmarks.citations_fuzz:run",
         5,

@@ -1,0 +1,114 @@
+"""What leaves as `Redacted` holds no recognised personal data, and nothing else makes a `Redacted`. (S10)"""
+
+import json
+import logging
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from privacy.errors import BadRequest
+from privacy.keys import secret_key
+from privacy.redaction import Redacted, RedactingFormatter, Redactor
+
+KEY = b"k" * 32
+TEXTS = st.text(alphabet=st.sampled_from("0123456789 +-./()@:abDE<>emailphone\n,[]#号订单是"), max_size=100)
+
+
+@pytest.fixture
+def redactor():
+    return Redactor(KEY)
+
+
+def test_a_value_has_one_pseudonym_however_it_is_written(redactor):
+    one = redactor.redact("0151 23456789").text
+    assert one == redactor.redact("+49 (0)151-23456789").text == redactor.redact("0049 151 23456789").text
+    assert one.startswith("<phone:")
+    assert one != redactor.redact("0151 23456780").text
+
+
+def test_pseudonyms_of_two_holders_cannot_be_joined(redactor):
+    other = Redactor(b"o" * 32)
+    assert redactor.redact("max@web.de").text != other.redact("max@web.de").text
+
+
+def test_a_pseudonym_is_not_the_plain_hash_of_the_value(redactor):
+    import hashlib
+
+    assert hashlib.sha256(b"max@web.de").hexdigest()[:8] not in redactor.redact("max@web.de").text
+
+
+def test_what_is_around_a_value_stays_to_the_letter(redactor):
+    text = redactor.redact("Hello, max@web.de!\nOrder: 3 tents.").text
+    assert text.startswith("Hello, <email:")
+    assert text.endswith(">!\nOrder: 3 tents.")
+
+
+def test_a_value_split_by_invisible_characters_is_found(redactor):
+    assert redactor.redact("max\u200b@web\u00ad.de").counts == {"email": 1}
+
+
+@given(TEXTS | st.text(max_size=60))
+@settings(max_examples=300, deadline=None)
+def test_redacting_twice_changes_nothing_more(text):
+    once = Redactor(KEY).redact(text)
+    assert Redactor(KEY).redact(once.text).text == once.text
+
+
+def test_nothing_but_a_redactor_makes_a_redacted():
+    for make in (lambda: Redacted("max@web.de", {}), lambda: Redacted("x", {}, seal=object())):
+        with pytest.raises(TypeError):
+            make()
+
+
+def test_a_redacted_does_not_change(redactor):
+    done = redactor.redact("hello")
+    with pytest.raises(AttributeError):
+        done.text = "max@web.de"
+
+
+def test_data_is_redacted_to_its_leaves_keys_and_numbers(redactor):
+    data = {"max@web.de": ["call 0151 23456789", {"n": 13812345678, "price": 12.5, "ok": True, "none": None}]}
+    done = redactor.redact_data(data)
+    back = json.loads(done.text)
+    assert "web.de" not in done.text
+    assert "23456789" not in done.text
+    assert "13812345678" not in done.text
+    assert done.counts == {"email": 1, "phone": 2}
+    assert next(iter(back.values()))[1]["price"] == 12.5
+
+
+def test_a_log_line_and_its_traceback_hold_no_personal_data(capsys):
+    log = logging.getLogger("tests.redaction")
+    log.propagate = False
+    handler = logging.StreamHandler()
+    handler.setFormatter(RedactingFormatter(logging.Formatter("%(levelname)s %(message)s")))
+    log.addHandler(handler)
+    try:
+        try:
+            raise ValueError("no account for max@web.de")
+        except ValueError:
+            log.exception("question of %s failed", "0151 23456789")
+    finally:
+        log.removeHandler(handler)
+    said = capsys.readouterr().err
+    assert "ERROR question of <phone:" in said
+    assert "ValueError: no account for <email:" in said
+    assert "web.de" not in said
+
+
+def test_a_key_is_made_once_and_read_by_its_owner_only(tmp_path):
+    path = tmp_path / "keys" / "redaction.key"
+    key = secret_key(path)
+    assert secret_key(path) == key
+    assert len(key) == 32
+    assert path.stat().st_mode & 0o077 == 0
+    assert [entry.name for entry in path.parent.iterdir()] == ["redaction.key"]
+
+
+def test_a_damaged_key_is_not_replaced_silently(tmp_path):
+    path = tmp_path / "keys" / "redaction.key"
+    path.parent.mkdir()
+    path.write_text("zz")
+    with pytest.raises(BadRequest):
+        secret_key(path)
