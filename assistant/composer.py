@@ -6,6 +6,7 @@ Nothing here invents text: a piece is either a byte-exact quote or a sentence th
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from assistant.retrieval.reader import Reading, Unit
 from assistant.types import Citation, Passage
 
 MAX_QUOTES = 4
-"""The most places an answer quotes: a customer reads two or three sentences."""
+"""The most sentences or fields an answer quotes: a customer reads two or three."""
+MAX_PASSAGES = 2
+"""The most passages it quotes: on the calibration companies a third one added no fact that was asked for."""
 MAX_QUOTE_CHARS = 600
 """The most text it quotes, in characters of English (a Chinese character counts as three)."""
 MAX_SENTENCE_CHARS = 300
@@ -25,8 +28,8 @@ RELATIVE = 0.2
 """A further sentence is quoted when it is at least so likely to answer, relative to the best."""
 SAME_PASSAGE_RELATIVE = 0.05
 """The same for a sentence of the passage that leads: its conditions often stand beside it."""
-SAME_RECORD_RELATIVE = 0.01
-"""The same for a field of the record that leads: a few more fields cost a glance, a missing one the answer."""
+SAME_RECORD_RELATIVE = 0.1
+"""The same for a field of the record that leads: one field more costs a glance, a missing one the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +64,42 @@ def quotes(reading: Reading) -> list[Piece]:
 
 
 def _choose(reading: Reading) -> list[Unit]:
-    """The best unit and those nearly as good, within the limits."""
-    best = reading.scores[0]
+    """The best unit and those nearly as good, within the limits; a record's name comes with its fields."""
     leading = reading.units[0].span.passage.id
     chosen: list[Unit] = []
     room = MAX_QUOTE_CHARS
     for unit, score in zip(reading.units, reading.scores, strict=True):
         if len(chosen) == MAX_QUOTES:
             break
-        same = SAME_RECORD_RELATIVE if unit.record else SAME_PASSAGE_RELATIVE
-        if score < best * (same if unit.span.passage.id == leading else RELATIVE):
+        if score < reading.scores[0] * _relative(unit, leading) or (unit.record and unit.span.start == 0):
             continue
+        passages = {other.span.passage.id for other in chosen}
         cost = sum(3 if ord(letter) > 0x2E80 else 1 for letter in unit.span.text)
+        if unit.span.passage.id not in passages and len(passages) == MAX_PASSAGES:
+            continue
         if chosen and (cost > room or _repeats(unit, chosen)):
             continue
         chosen.append(unit)
         room -= cost
-    return chosen
+    return [*chosen, *_continuations(chosen, reading.units)] or [reading.units[0]]
+
+
+def _relative(unit: Unit, leading: str) -> float:
+    """How likely a unit must be to answer, relative to the best one."""
+    if unit.span.passage.id != leading:
+        return RELATIVE
+    return SAME_RECORD_RELATIVE if unit.record else SAME_PASSAGE_RELATIVE
+
+
+def _continuations(chosen: Sequence[Unit], units: Sequence[Unit]) -> list[Unit]:
+    """The rest of each sentence that was cut at a semicolon: "free in the first year; then 7 EUR"."""
+    found: list[Unit] = []
+    ordered = sorted(units, key=lambda unit: (unit.span.passage.id, unit.span.start))
+    for before, unit in itertools.pairwise(ordered):
+        goes_on = before.span.passage.id == unit.span.passage.id and before.span.text.endswith(("；", ";"))
+        if goes_on and (before in chosen or before in found) and unit not in chosen:
+            found.append(unit)
+    return found
 
 
 def _repeats(unit: Unit, chosen: Iterable[Unit]) -> bool:

@@ -44,6 +44,25 @@ def test_list_items_that_are_apart_keep_their_lines():
     assert composer.render(composer.quotes(apart))[0] == "- Packs: 10 years.\n- Boots: 2 years."
 
 
+def test_two_passages_are_quoted_at_most():
+    texts = ("Tents are dried first.", "Boots are waxed often.", "Stoves are cleaned cold.")
+    found = reading(*(passage(text, f"p{n}") for n, text in enumerate(texts)))
+    assert {piece.spans[0].passage.id for piece in composer.quotes(found)} == {"p0", "p1"}
+
+
+def test_a_sentence_cut_at_a_semicolon_is_quoted_whole():
+    units = split_units(passage("刀具第一年免费磨刀一次；之后每把收费7欧元。锯齿刀不能磨。"), 0)
+    found = Reading(tuple(units), (0.9, 0.001, 0.001), 0.9)
+    assert composer.render(composer.quotes(found))[0] == "刀具第一年免费磨刀一次；之后每把收费7欧元。"
+
+
+def test_a_records_name_takes_no_fields_place():
+    units = split_units(passage("name: Alder 2\nprice: 249 EUR\nstock: 4\ncolour: red\nsize: M"), 0)
+    found = Reading(tuple(units), (0.9, 0.8, 0.8, 0.8, 0.8), 0.9)
+    text, _ = composer.render(composer.quotes(found))
+    assert text == "name: Alder 2\nprice: 249 EUR\nstock: 4\ncolour: red\nsize: M"
+
+
 def test_a_leading_yes_of_the_faq_is_not_the_answers():
     faq = passage("Can I return gift cards?\nYes, gift cards can be returned within 14 days.")
     text, cited = composer.render(composer.quotes(reading(faq)))
