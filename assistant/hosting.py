@@ -22,6 +22,7 @@ from assistant.engines.base import Engine, HostsAdapters
 from assistant.errors import AdapterRefused, AdapterUnsupported, ConfideError, UnknownName
 from assistant.settings import Settings
 from assistant.store import Store
+from assistant.types import Adapter
 from assistant.vetting import Base, base_of, verify
 
 LOADED = 4
@@ -105,16 +106,13 @@ class Hosting:
                 with self._lock:
                     self._leases[leased.adapter] -= 1
 
-    def vet(self, wanted: str) -> str:
-        """The id of an adapter that is whole and was made for the model in force.
+    def vet(self, adapter: Adapter) -> None:
+        """Reads an adapter's folder again, and for chat whether it was made for the model in force.
 
         Raises:
-            UnknownName: there is no such adapter.
             AdapterRefused: with its reasons.
         """
-        adapter = self.shelf.find(wanted)
-        verify(Path(adapter.path), self._base_of_model())
-        return adapter.id
+        verify(Path(adapter.path), self._base_of_model() if adapter.task == "chat" else None)
 
     def _take(self, engine: HostsAdapters, choice: Choice) -> Leased:
         notes: list[str] = []

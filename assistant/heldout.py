@@ -1,0 +1,109 @@
+"""What a network makes of records it was not trained on, record by record: pairs (part, whole) by measure.
+
+The same numbers before and after a training run show what it changed, paired by record. Not the walk
+evaluate, which asks the whole assistant; here only the network speaks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from assistant import metrics
+from assistant.types import Example, Measure
+
+Pair = tuple[float, float]
+Counts = list[dict[str, Pair]]
+"""For each record, in order: measure -> (part, whole)."""
+_TOKENS = 4096
+
+
+def judge(model: Any, task: Any, examples: Sequence[Example]) -> Counts:
+    """`loss` of chat; `accuracy` and `loss` of classify; `span_f1` and `accuracy` of tag."""
+    from assistant.tuning import classifier
+
+    if task.name == "chat":
+        return list(_chat(model, task, examples))
+    if task.name == "tag":
+        found = classifier.taggings(model, task, examples)
+        return [_tagged(task.labels, example, tags) for example, tags in zip(examples, found, strict=True)]
+    odds = classifier.predictions(model, task, examples)
+    return [_classified(example, row) for example, row in zip(examples, odds.tolist(), strict=True)]
+
+
+def guess(task: Any, trained_on: Sequence[Example], examples: Sequence[Example]) -> Counts:
+    """What a rule without any model scores: always the commonest class, or no entity at all."""
+    if task.name == "tag":
+        return [_tagged(task.labels, example, ["O"] * sum(example.mask)) for example in examples]
+    (commonest, _), *_ = Counter(example.labels[0] for example in trained_on).most_common(1)
+    return [{"accuracy": (float(example.labels[0] == commonest), 1.0)} for example in examples]
+
+
+def measures(counts: Counts) -> list[Measure]:
+    """The measures over all records, with bootstrap intervals."""
+    return [
+        metrics.ratio(name, [row[name][0] for row in counts], [row[name][1] for row in counts])
+        for name in (counts[0] if counts else {})
+    ]
+
+
+def gains(before: Counts, after: Counts) -> list[Measure]:
+    """`<measure>_gain`: after minus before, paired by record; of the measures that both sides have."""
+    names = [name for name in (after[0] if after else {}) if name in before[0]]
+    return [
+        metrics.difference(f"{name}_gain", [row[name] for row in before], [row[name] for row in after])
+        for name in names
+    ]
+
+
+def spans(tags: Sequence[str]) -> frozenset[tuple[str, int, int]]:
+    """(type, start, end) of the entities, by conlleval's rules: an I of another type begins a new one.
+
+    >>> sorted(spans(["B-person", "I-person", "O", "I-place"]))
+    [('person', 0, 2), ('place', 3, 4)]
+    """
+    found: list[tuple[str, int, int]] = []
+    kind, start = "", 0
+    for place, tag in enumerate([*tags, "O"]):
+        here = tag[2:] if tag != "O" else ""
+        if kind and (here != kind or tag.startswith("B-")):
+            found.append((kind, start, place))
+            kind = ""
+        if here and not kind:
+            kind, start = here, place
+    return frozenset(found)
+
+
+def _chat(model: Any, task: Any, examples: Sequence[Example]) -> Iterator[dict[str, Pair]]:
+    import torch
+
+    from assistant.tuning import precision
+    from assistant.tuning.batches import physical
+
+    order = sorted(range(len(examples)), key=lambda place: len(examples[place].ids))  # as `physical` sorts them
+    losses = [0.0] * len(examples)
+    places = iter(order)
+    model.eval()
+    with torch.inference_mode(), precision.context(model, precision.of_base(model)):
+        for part in physical(examples, _TOKENS):
+            for loss in task.losses(model, task.collate(part, precision.device_of(model))).tolist():
+                losses[next(places)] = loss
+    yield from ({"loss": (loss, 1.0)} for loss in losses)
+
+
+def _classified(example: Example, odds: Sequence[float]) -> dict[str, Pair]:
+    right = example.labels[0]
+    hit = max(range(len(odds)), key=lambda place: odds[place]) == right
+    return {"accuracy": (float(hit), 1.0), "loss": (-math.log(max(odds[right], 1e-9)), 1.0)}
+
+
+def _tagged(labels: Sequence[str], example: Example, tags: Sequence[str]) -> dict[str, Pair]:
+    right = [labels[tag] for tag, first in zip(example.labels, example.mask, strict=True) if first]
+    gold, found = spans(right), spans(tags)
+    same = sum(one == other for one, other in zip(right, tags, strict=True))
+    return {
+        "span_f1": (2.0 * len(gold & found), float(len(gold) + len(found))),
+        "accuracy": (float(same), float(len(right))),
+    }

@@ -1,0 +1,355 @@
+"""One training run in its folder `runs/<name>/`: records -> an adapter with its card, judged on held-out records.
+
+A run that was cut short goes on from its checkpoint. It knows no collection and puts nothing to use: that is
+the walk `finetune.py`; how a step is made is `tuning/loop.py`'s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from filelock import FileLock, Timeout
+
+from assistant import heldout, template
+from assistant.adapters import CONFIG, Shelf, check_name, sha256_of
+from assistant.engines import hardware, models
+from assistant.errors import BadInput
+from assistant.provenance import provenance
+from assistant.settings import Settings
+from assistant.tuning.records import Records
+from assistant.types import Adapter, Example, Measure, Report, Task
+from assistant.vetting import verify
+from privacy.types import PrivacySpend
+
+if TYPE_CHECKING:
+    from assistant.tuning.loop import LoopOptions, Private, TrainingResult
+    from assistant.tuning.lora import LoraPlan
+
+HELD_OUT = "held-out"
+"""The suite of records that were kept from training."""
+ENCODER = "all-MiniLM-L6-v2"
+"""The base of classifiers and taggers where none is named: the bundled encoder."""
+_CHECKPOINT, _STATE, _MADE = "checkpoint", "run.json", "adapter"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is trained, on what, how, and what judges it.
+
+    `base` "" = the model in force for chat, the bundled encoder otherwise. `suite` is a golden file for
+    chat, a file of records for the others; without one `held_out` of the records are kept from training.
+    `parent` is an adapter to go on from. `preset` "small" is for small machines. `patience` > 0 ends the
+    run when held-out loss no longer falls.
+    """
+
+    task: Task
+    data: Path
+    name: str
+    base: str = ""
+    suite: Path | None = None
+    parent: str = ""
+    preset: str = ""
+    method: str = "lora"
+    rank: int = 16
+    epochs: float = 3.0
+    learning_rate: float = 3e-4
+    batch_size: int = 8
+    patience: int = 0
+    max_tokens: int = 0
+    held_out: float = 0.1
+    balanced: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The data was read: what is in it and what is doubtful about it. Training comes next."""
+
+    records: int
+    held_out: int
+    statistics: dict[str, float]
+    counts: dict[str, int]
+    warnings: tuple[str, ...]
+
+
+Watch = Callable[[Any], None]
+"""Called with `Prepared`, then with the loop's `Progress` after each step, in which it may raise `StopTraining`."""
+
+
+class Ledger(Protocol):
+    """The book of what the data has spent, as `privacy.ledger` keeps it: charged before, settled after."""
+
+    def charge(self, spend: PrivacySpend, purpose: str) -> int:
+        """Puts the worst cost of a plan on the book and gives its id, or refuses."""
+        ...
+
+    def settle(self, charge: int, *, steps: int) -> None:
+        """Lowers a charge to the steps that were taken."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Privately:
+    """A private run: what it spends at most, and what makes the loop private."""
+
+    spend: PrivacySpend
+    wrap: Private
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Where a base is and what it is called."""
+
+    path: Path
+    name: str
+    sha256: str
+
+
+@dataclass(slots=True)
+class Run:
+    """One run. `train` does it; a second process, or a second run of this name, is refused."""
+
+    plan: Plan
+    settings: Settings
+    watch: Watch = field(default=lambda event: None)
+    ledger: Ledger | None = None
+    private: Privately | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the run keeps its checkpoint."""
+        return self.settings.data_dir / "runs" / self.plan.name
+
+    def train(self, *, resume: bool = False) -> tuple[Adapter | None, TrainingResult]:
+        """(the adapter as it was kept, what the loop did); no adapter where the run was interrupted.
+
+        Raises:
+            BadInput: the data is wrong (every line is listed), or the plan does not fit; nothing was trained.
+            TrainingFailed: the loss is not finite.
+        """
+        with self._alone(resume):
+            records, kept, valid, test = self._records()
+            parts = _Parts.assemble(self.plan, self.settings, (kept, valid, test))
+            before = self._before(parts, records)
+            result = self._loop(parts)
+            if result.ended == "interrupted":
+                return None, result
+            after = heldout.judge(parts.model, parts.task, parts.test) if parts.test else []
+            card = self._card(parts, records)
+            card = dataclasses.replace(
+                card,
+                before=self._report(heldout.measures(before), "before"),
+                after=self._report([*heldout.measures(after), *heldout.gains(before, after)], "after"),
+            )
+            return self._keep(card, parts.model), result
+
+    @contextlib.contextmanager
+    def _alone(self, resume: bool) -> Iterator[None]:
+        check_name(self.plan.name)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise BadInput(
+                f"{self.plan.name!r} is being trained.", hint="Wait for it, or choose another name."
+            ) from None
+        try:
+            if not resume and any((self.folder / _CHECKPOINT).glob("step-*")):
+                raise BadInput(
+                    f"An unfinished run is in {self.folder}.", hint="--resume goes on; delete that folder to drop it."
+                )
+            yield
+        finally:
+            lock.release()
+
+    def _records(self) -> tuple[Records, Records, Records, Records]:
+        """(all, to train on, to watch the training by, to judge by); the last two never seen in training."""
+        from assistant.tuning.data import leaks, read_records
+
+        plan = self.plan
+        records = read_records(plan.data, plan.task)
+        none = records.subset(())
+        kept, aside = records.split(plan.held_out, seed=plan.seed)
+        valid, test = aside.split(0.5, seed=plan.seed) if plan.patience else (none, aside)
+        if plan.suite is not None and plan.task != "chat":
+            test = read_records(plan.suite, plan.task, labels=records.labels)
+            kept, valid = (kept, aside) if plan.patience else (records, none)
+        if not len(kept):
+            raise BadInput(f"{plan.data} has too few records to keep some from training.", hint="Add more records.")
+        warnings = (*records.warnings, *leaks(kept, test))
+        self.watch(Prepared(len(kept), len(test), records.statistics(), records.counts(), warnings))
+        return records, kept, valid, test
+
+    def _before(self, parts: _Parts, records: Records) -> heldout.Counts:
+        """How the test records fare without this run: by the base, or by what stands for it."""
+        if not parts.test:
+            return []
+        if self.plan.task == "chat" or self.plan.parent:
+            return heldout.judge(parts.model, parts.task, parts.test)
+        return heldout.guess(parts.task, parts.examples, parts.test)
+
+    def _loop(self, parts: _Parts) -> TrainingResult:
+        from assistant.tuning import loop
+
+        charge = self._charge()
+        result = loop.train(
+            parts.model, parts.task, parts.examples, self._options(), valid=parts.valid,
+            checkpoint=self.folder / _CHECKPOINT, on_progress=self.watch,
+            private=self.private.wrap if self.private else None,
+        )  # fmt: skip
+        if result.ended != "interrupted":
+            if self.ledger is not None and charge is not None:
+                self.ledger.settle(charge, steps=result.steps if self.private else 1)
+            (self.folder / _STATE).unlink(missing_ok=True)
+        return result
+
+    def _charge(self) -> int | None:
+        """Charges the run once: one that goes on was charged when it began."""
+        state = self.folder / _STATE
+        if state.is_file():
+            known: int | None = json.loads(state.read_text(encoding="utf-8"))["charge"]
+            return known
+        charge = None if self.ledger is None else self.ledger.charge(self.spend, f"adapter {self.plan.name}")
+        state.write_text(json.dumps({"charge": charge}), encoding="utf-8")
+        return charge
+
+    @property
+    def spend(self) -> PrivacySpend:
+        """What the run spends of its data at most."""
+        return self.private.spend if self.private else PrivacySpend.nonprivate(self.plan.data.stem)
+
+    def _options(self) -> LoopOptions:
+        from assistant.tuning.loop import LoopOptions
+
+        plan = self.plan
+        return LoopOptions(
+            epochs=plan.epochs, batch_size=plan.batch_size, learning_rate=plan.learning_rate,
+            patience=plan.patience, seed=plan.seed,
+        )  # fmt: skip
+
+    def _report(self, measures: list[Measure], side: str) -> Report | None:
+        if not measures:
+            return None
+        files = (self.plan.data, *([self.plan.suite] if self.plan.suite else []))
+        suite = self.plan.suite.stem if self.plan.suite and self.plan.task != "chat" else HELD_OUT
+        return Report(suite, tuple(measures), provenance(self.settings, seed=self.plan.seed, files=files, side=side))
+
+    def _card(self, parts: _Parts, records: Records) -> Adapter:
+        return Adapter(
+            name=self.plan.name, version=0, path="", task=self.plan.task, base=parts.base.name,
+            base_sha256=parts.base.sha256, sha256="", rank=0, alpha=0.0, targets=(), method=self.plan.method,
+            template_sha256=template.template_sha256(parts.tokenizer) if self.plan.task == "chat" else "",
+            labels=records.labels, examples=len(parts.examples),
+            owners=len({example.owner for example in parts.examples} - {""}), data_sha256=records.sha256,
+            parent=parts.parent, privacy=(*parts.spent, self.spend),
+            created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        )  # fmt: skip
+
+    def _keep(self, card: Adapter, model: Any) -> Adapter:
+        """The adapter on the shelf; the shape on its card is read from what was written."""
+        from assistant.tuning import lora
+
+        draft = self.folder / _MADE
+        shutil.rmtree(draft, ignore_errors=True)
+        lora.save(model, draft)
+        config = json.loads((draft / CONFIG).read_text(encoding="utf-8"))
+        card = dataclasses.replace(
+            card, rank=int(config["r"]), alpha=float(config["lora_alpha"]), targets=tuple(config["target_modules"])
+        )
+        kept = Shelf(self.settings.data_dir).save(card, lambda folder: _copy(draft, folder))
+        shutil.rmtree(draft, ignore_errors=True)
+        return kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the loop works on. `spent` is what the adapter that was gone on from had spent."""
+
+    model: Any
+    tokenizer: Any
+    task: Any
+    base: Base
+    examples: tuple[Example, ...]
+    valid: tuple[Example, ...]
+    test: tuple[Example, ...]
+    parent: str | None
+    spent: tuple[PrivacySpend, ...]
+
+    @classmethod
+    def assemble(cls, plan: Plan, settings: Settings, sides: tuple[Records, Records, Records]) -> _Parts:
+        """The network with a fresh adapter, or the parent's, and the records as ids."""
+        from assistant.tuning import lora, networks
+        from assistant.tuning.tasks import make_task
+
+        base = base_of(plan, settings)
+        device = hardware.choose_device(settings.model.device)
+        dtype = "float32" if device == "cpu" else hardware.choose_dtype(settings.model.dtype, device)
+        kept = sides[0]
+        if plan.task == "chat":
+            tokenizer, model = networks.load_chat(base.path, dtype=dtype, name=base.name)
+        else:
+            tokenizer, model = networks.load_classifier(
+                base.path, plan.task, kept.labels, dtype=dtype, name=base.name, seed=plan.seed
+            )
+        model = model.to(device)
+        task = make_task(kept, max_tokens=plan.max_tokens, balanced=plan.balanced)
+        train, valid, test = (task.examples(side, tokenizer) if len(side) else () for side in sides)
+        parent = _parent(plan, settings, base)
+        if parent is None:
+            model = lora.attach(model, _lora_plan(plan, model, len(train)))
+        else:
+            model = lora.load(model, Path(parent.path), train=True)
+        return cls(
+            model, tokenizer, task, base, train, valid, test,
+            parent=parent.id if parent else None, spent=parent.privacy if parent else (),
+        )  # fmt: skip
+
+
+def base_of(plan: Plan, settings: Settings) -> Base:
+    """The base of a plan, prepared.
+
+    Raises:
+        UnknownName, ModelNotReady: there is no such model here.
+    """
+    if plan.task != "chat" and plan.base in ("", ENCODER):
+        from assistant.tuning.networks import minilm_folder
+
+        path = minilm_folder()
+        return Base(path, ENCODER, sha256_of(path / "model.safetensors"))
+    if plan.base:
+        settings = settings.model_copy(update={"model": settings.model.model_copy(update={"name": plan.base})})
+    path = models.prepare(settings)
+    info = models.resolve(settings)[1]
+    return Base(path, info.name, info.sha256)
+
+
+def _parent(plan: Plan, settings: Settings, base: Base) -> Adapter | None:
+    if not plan.parent:
+        return None
+    parent = Shelf(settings.data_dir).find(plan.parent)
+    verify(Path(parent.path))
+    if (parent.task, parent.base_sha256) != (plan.task, base.sha256):
+        raise BadInput(f"{parent.id} is for {parent.task} on {parent.base}: this run cannot go on from it.")
+    return parent
+
+
+def _lora_plan(plan: Plan, model: Any, examples: int) -> LoraPlan:
+    from assistant.tuning.lora import LoraPlan, top_layers
+
+    steps = max(1, round(plan.epochs * examples / plan.batch_size))
+    layers = top_layers(model) if plan.preset == "small" else ()
+    return LoraPlan(method=plan.method, rank=plan.rank, layers=layers, steps=steps, seed=plan.seed)  # type: ignore[arg-type]
+
+
+def _copy(source: Path, target: Path) -> None:
+    for file in source.iterdir():
+        shutil.copyfile(file, target / file.name)
