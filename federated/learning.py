@@ -1,0 +1,161 @@
+"""A partner's learning: the assistant's own training loop on a LoRA adapter that starts from the shared weights.
+
+By default A is frozen and the same at every partner (drawn from the plan's seed, compared by hash),
+so what is trained and sent is B, and a classifier's head. FedProx pulls each sequence's loss towards
+the shared weights, inside the loop that exists; there is no second one. Sources: FFA-LoRA
+(arXiv:2403.12313), FedProx (arXiv:1812.06127).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from assistant.tuning import loop, lora
+from assistant.tuning.tasks import Batch, Task
+from assistant.types import Example
+from federated.errors import BadRequest
+from federated.local import Trained
+from federated.types import Arrays, RoundPlan, TensorSpec
+from federated.weights import weights_sha256
+from privacy.types import PrivacySpend
+
+PROXIMAL = "proximal"
+FROZEN = "frozen_sha256"
+
+Privately = Callable[[RoundPlan], tuple[loop.Private, PrivacySpend]]
+"""plan -> (the loop's `private` hook, what this round spends by the partner's own ledger)."""
+Judge = Callable[[Any], Mapping[str, float]]
+"""model -> this partner's measures, higher is better."""
+
+
+def weights_of(model: Any) -> Arrays:
+    """What is trained, by name, as float64 arrays."""
+    return {name: value.detach().cpu().double().numpy() for name, value in lora.trainable(model).items()}
+
+
+def put_weights(model: Any, weights: Arrays) -> None:
+    """Overwrites what is trained.
+
+    Raises:
+        BadRequest: other names or shapes than the model's.
+    """
+    import torch
+
+    own = lora.trainable(model)
+    if {name: tuple(value.shape) for name, value in own.items()} != {n: a.shape for n, a in weights.items()}:
+        raise BadRequest("The shared weights are not those of this model and adapter.")
+    with torch.no_grad():
+        for name, value in own.items():
+            value.copy_(torch.from_numpy(np.ascontiguousarray(weights[name])))
+
+
+def frozen_sha256(model: Any) -> str:
+    """Of the adapter's frozen matrices: equal at all partners, or B means something else at each."""
+    frozen = {
+        name: value.detach().cpu().double().numpy()
+        for name, value in model.named_parameters()
+        if "lora_A" in name and not value.requires_grad
+    }
+    return weights_sha256(frozen)
+
+
+class LoraTrainer:
+    """A `local.Trainer` over the training loop. The model has its adapter attached."""
+
+    def __init__(
+        self,
+        model: Any,
+        task: Task,
+        examples: Sequence[Example],
+        *,
+        judge: Judge | None = None,
+        privately: Privately | None = None,
+    ) -> None:
+        self._model = model
+        self._task = task
+        self._examples = tuple(examples)
+        self._judge = judge
+        self._privately = privately
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """Name and shape of each trained tensor, by name."""
+        own = lora.trainable(self._model)
+        return tuple(TensorSpec(name, tuple(own[name].shape)) for name in sorted(own))
+
+    def train(self, start: Arrays, plan: RoundPlan) -> Trained:
+        """One round: the plan's `training` are fields of `LoopOptions`, and `proximal`.
+
+        Raises:
+            BadRequest: another frozen A than the plan's, or an option that does not exist.
+        """
+        wanted = dict(plan.training)
+        proximal = float(wanted.pop(PROXIMAL, 0.0))
+        frozen = wanted.pop(FROZEN, None)
+        if frozen is not None and frozen != frozen_sha256(self._model):
+            raise BadRequest(
+                "This partner's frozen adapter matrices are not the coordinator's.",
+                hint="The base model, torch's version or the seed differs; compare `doctor` on both sides.",
+            )
+        try:
+            options = loop.LoopOptions(**{"warmup": 0.0, **wanted, "seed": int(wanted.get("seed", 0)) + plan.round})
+        except TypeError as error:
+            raise BadRequest(f"The plan's training options are not understood: {error}.") from error
+        if proximal and self._privately:
+            raise BadRequest("FedProx and differential privacy exclude each other: the pull is not clipped.")
+        put_weights(self._model, start)
+        task = _Proximal(self._task, lora.trainable(self._model), proximal) if proximal else self._task
+        private, spend = self._privately(plan) if self._privately else (None, None)
+        result = loop.train(self._model, task, self._examples, options, private=private)
+        now = weights_of(self._model)
+        losses = [loss for _, loss in result.losses]
+        # a private run's losses are of the data itself: they stay here
+        told = {} if private or not losses else {"loss": float(np.mean(losses[-max(1, len(losses) // 4) :]))}
+        change = {name: now[name] - start[name] for name in start}
+        return Trained(change, len(self._examples), told, spend or PrivacySpend.nonprivate("training"))
+
+    def evaluate(self, weights: Arrays) -> Mapping[str, float]:
+        """This partner's measures of the shared weights; none without a judge."""
+        if self._judge is None:
+            return {}
+        put_weights(self._model, weights)
+        return self._judge(self._model)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Proximal:
+    """A task whose losses grow with the distance to where the round began."""
+
+    inner: Task
+    params: Mapping[str, Any]
+    strength: float
+    anchors: dict[str, Any] = dataclasses.field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.anchors.update({name: value.detach().clone() for name, value in self.params.items()})
+
+    @property
+    def name(self) -> Any:
+        """The inner task's."""
+        return self.inner.name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The inner task's."""
+        return self.inner.labels
+
+    def examples(self, records: Any, tokenizer: Any) -> tuple[Example, ...]:
+        """The inner task's."""
+        return self.inner.examples(records, tokenizer)
+
+    def collate(self, examples: Sequence[Example], device: str = "cpu") -> Batch:
+        """The inner task's."""
+        return self.inner.collate(examples, device)
+
+    def losses(self, model: Any, batch: Batch) -> Any:
+        """The inner task's, each plus strength/2 times the squared distance."""
+        distance = sum(((value - self.anchors[name]) ** 2).sum() for name, value in self.params.items())
+        return self.inner.losses(model, batch) + 0.5 * self.strength * distance

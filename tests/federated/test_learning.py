@@ -1,0 +1,115 @@
+"""Laws of federated LoRA on tiny real networks: only the adapter moves, B alone, and it learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+from standin import identities
+
+from assistant.tuning import loop, lora, records
+from assistant.tuning.records import ChatRow
+from assistant.tuning.tasks import make_task
+from assistant.types import Message
+from federated import learning
+from federated.errors import BadRequest
+from federated.learning import LoraTrainer
+from federated.local import Partner
+from federated.rounds import Coordinator, RunConfig
+from federated.simulate import InProcess
+
+PLAN = lora.LoraPlan(method="frozen-a", rank=4, seed=7)
+ANSWERS = {"how long can i return boots": "30 days", "is the shop open late": "yes", "is the tent red": "no"}
+
+
+def rows(partner: int) -> list[ChatRow]:
+    made = []
+    for number, (question, answer) in enumerate(list(ANSWERS.items()) * 3):
+        messages = (Message("user", question), Message("assistant", answer))
+        made.append(ChatRow(line=number + 1, messages=messages, customer=f"c{partner}"))
+    return made
+
+
+def trainer(partner: int, *, model: Any = None, **more: Any) -> LoraTrainer:
+    kept = records.records_of("chat", rows(partner))
+    task = make_task(kept)
+    net = model or lora.attach(tiny.llama(), PLAN)
+    return LoraTrainer(net, task, task.examples(kept, tiny.tokenizer()), **more)
+
+
+def run(folder: Path, trainers: list[LoraTrainer], **changes: Any) -> Coordinator:
+    made, roster = identities(folder, len(trainers))
+    sites = [
+        Partner(identity, site, folder / identity.card.name / "run", peers=roster.cards())
+        for identity, site in zip(made, trainers, strict=True)
+    ]
+    start = learning.weights_of(lora.attach(tiny.llama(), PLAN))
+    training = {"epochs": 4.0, "learning_rate": 0.1, "batch_size": 4, "precision": "float32"}
+    training |= changes.pop("training", {})
+    config = RunConfig("run", **{"rounds": 3, "clip_norm": 100.0, "training": training, **changes})
+    return Coordinator(config, folder / "run", start, wire=InProcess(sites), verify=roster.verify)
+
+
+@pytest.mark.parametrize("mode", ["masked", "plain"])
+def test_the_shared_adapter_learns_and_only_b_is_sent(tmp_path: Path, mode: str) -> None:
+    sites = [trainer(number) for number in range(3)]
+    lead = run(tmp_path, sites, mode=mode)
+    assert all("lora_B" in spec.name for spec in sites[0].tensors())
+    results = lead.go()
+    assert [result.committed for result in results] == [True] * 3
+    net = lora.attach(tiny.llama(), PLAN)
+    before = loop.evaluate(net, sites[0]._task, sites[0]._examples)
+    learning.put_weights(net, lead.weights)
+    after = loop.evaluate(net, sites[0]._task, sites[0]._examples)
+    assert after < 0.8 * before
+
+
+def test_the_update_is_the_change_of_the_weights_and_the_base_stays(tmp_path: Path) -> None:
+    net = lora.attach(tiny.llama(), PLAN)
+    base = {name: value.clone() for name, value in net.named_parameters() if not value.requires_grad}
+    site = trainer(0, model=net)
+    lead = run(tmp_path, [site, trainer(1), trainer(2)], rounds=1, mode="plain", encoding="float32")
+    lead.go()
+    for name, value in net.named_parameters():
+        if name in base:
+            assert bool((value == base[name]).all())
+    assert float(np.abs(lead.weights[sites_first(site)]).max()) > 0
+
+
+def sites_first(site: LoraTrainer) -> str:
+    return site.tensors()[0].name
+
+
+def test_another_frozen_a_is_refused(tmp_path: Path) -> None:
+    net = lora.attach(tiny.llama(), PLAN)
+    other = lora.attach(tiny.llama(), lora.LoraPlan(method="frozen-a", rank=4, seed=8))
+    assert learning.frozen_sha256(net) != learning.frozen_sha256(other)
+    sites = [trainer(0), trainer(1), trainer(2, model=other), trainer(3)]
+    lead = run(tmp_path, sites, rounds=1, training={learning.FROZEN: learning.frozen_sha256(net)})
+    (result,) = lead.go()
+    assert result.accepted == ("p0", "p1", "p3")
+
+
+def test_a_proximal_term_keeps_partners_near_the_shared_weights() -> None:
+    from test_local import plan as bare
+
+    sizes = []
+    for strength in (0.0, 50.0):
+        site = trainer(0)
+        start = {spec.name: np.zeros(spec.shape) for spec in site.tensors()}
+        training = {"epochs": 4.0, "learning_rate": 0.02, "precision": "float32", learning.PROXIMAL: strength}
+        change = site.train(start, bare(training=training)).change
+        sizes.append(float(np.sqrt(sum((array**2).sum() for array in change.values()))))
+    assert sizes[1] < 0.5 * sizes[0]
+
+
+def test_an_unknown_training_option_is_named(tmp_path: Path) -> None:
+    from test_local import plan as bare
+
+    site = trainer(0)
+    start = {spec.name: np.zeros(spec.shape) for spec in site.tensors()}
+    with pytest.raises(BadRequest, match="epoochs"):
+        site.train(start, bare(training={"epoochs": 1}))
