@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from assistant.types import Answer, IngestReport, Report
+from assistant.types import Adapter, Answer, IngestReport, Measure, Report
 
 Progress = Callable[[str, float, float], None]
 """Called with what is going on, how much is done, and of how much."""
@@ -90,6 +90,37 @@ def print_report(report: Report, *, targets: Mapping[str, str] | None = None) ->
         rows.append([*row, targets.get(measure.name, "")] if targets else row)
     columns = ["measure", "value", "95 %", "n"]
     print_table([*columns, "target"] if targets else columns, rows)
+
+
+def print_before_after(adapter: Adapter) -> None:
+    """An adapter's suite without and with it; nothing where none has judged it."""
+    if adapter.after is None:
+        return
+    before = {measure.name: measure for measure in (adapter.before.measures if adapter.before else ())}
+    after = {measure.name: measure for measure in adapter.after.measures}
+    rows = [
+        (name, measure_text(before.get(name)), measure_text(measure), measure_text(after.get(f"{name}_gain")))
+        for name, measure in after.items()
+        if not name.endswith("_gain")
+    ]
+    print_table((adapter.after.suite, "before", "after", "change"), rows)
+
+
+def measure_text(measure: Measure | None) -> str:
+    """A value and its 95 % interval; "" where there is none."""
+    if measure is None:
+        return ""
+    bounds = "" if measure.low is None or measure.high is None else f"  ({measure.low:.3f} to {measure.high:.3f})"
+    return f"{measure.value:.4g}{bounds}"
+
+
+def privacy_of(adapter: Adapter) -> str:
+    """What an adapter's training spent, in words."""
+    if not adapter.privacy:
+        return "not known"
+    if any(spend.mechanism == "nonprivate" for spend in adapter.privacy):
+        return "none: an ordinary run, epsilon is infinite"
+    return ", ".join(f"{one.mechanism}, sigma {one.noise_multiplier:g}, {one.steps} steps" for one in adapter.privacy)
 
 
 @contextlib.contextmanager

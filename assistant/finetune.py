@@ -21,7 +21,7 @@ from assistant.deployments import Deployment, slot_of
 from assistant.errors import AdapterRefused, BadInput
 from assistant.golden import read_golden
 from assistant.runs import HELD_OUT, Ledger, Plan, Privately, Run
-from assistant.types import Adapter
+from assistant.types import Adapter, Report
 
 if TYPE_CHECKING:
     from assistant.tuning.loop import TrainingResult
@@ -72,6 +72,7 @@ def train(
     """
     if plan.suite is not None and plan.task == "chat":
         read_golden(plan.suite)  # its faults are told before the training, not after
+        assistant.company(collection)
     made, result = Run(plan, assistant.settings, watch, ledger, private).train(resume=resume)
     if made is None:
         return Trained(None, result, "interrupted")
@@ -112,7 +113,7 @@ def judge(
         )  # fmt: skip
 
     before, after = rows((now.adapter if now else "") or BARE, "before"), rows(adapter.id, "after")
-    reports = [evaluate.report_on(part, suite, assistant) for part in (before, after)]
+    reports = [_for_card(evaluate.report_on(part, suite, assistant)) for part in (before, after)]
     whole = dataclasses.replace(reports[1], measures=(*reports[1].measures, *promotion.gains(before, after)))
     return assistant.hosting.shelf.amend(adapter, before=reports[0], after=whole)
 
@@ -157,3 +158,10 @@ def objections_to(adapter: Adapter) -> list[str]:
         *(unseen if adapter.task == "chat" and adapter.after.suite == HELD_OUT else []),
         *promotion.worse(adapter.after.measures),
     ]
+
+
+def _for_card(report: Report) -> Report:
+    """A card travels: of the settings it keeps those that the numbers depend on."""
+    settings = report.provenance.get("settings") or {}
+    kept = {name: settings[name] for name in ("model", "retrieval") if name in settings}
+    return dataclasses.replace(report, provenance={**report.provenance, "settings": kept})

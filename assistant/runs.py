@@ -135,6 +135,7 @@ class Run:
             BadInput: the data is wrong (every line is listed), or the plan does not fit; nothing was trained.
             TrainingFailed: the loss is not finite.
         """
+        _check(self.plan)
         with self._alone(resume):
             records, kept, valid, test = self._records()
             parts = _Parts.assemble(self.plan, self.settings, (kept, valid, test))
@@ -241,7 +242,7 @@ class Run:
             return None
         files = (self.plan.data, *([self.plan.suite] if self.plan.suite else []))
         suite = self.plan.suite.stem if self.plan.suite and self.plan.task != "chat" else HELD_OUT
-        return Report(suite, tuple(measures), provenance(self.settings, seed=self.plan.seed, files=files, side=side))
+        return Report(suite, tuple(measures), provenance(seed=self.plan.seed, files=files, side=side))
 
     def _card(self, parts: _Parts, records: Records) -> Adapter:
         return Adapter(
@@ -312,6 +313,20 @@ class _Parts:
             model, tokenizer, task, base, train, valid, test,
             parent=parent.id if parent else None, spent=parent.privacy if parent else (),
         )  # fmt: skip
+
+
+def _check(plan: Plan) -> None:
+    """Raises BadInput: everything about a plan that no run could follow."""
+    wrong = {
+        "epochs must be more than 0": plan.epochs <= 0,
+        "rank must be between 1 and 512": not 1 <= plan.rank <= 512,
+        "the learning rate must be more than 0": plan.learning_rate <= 0,
+        "the batch size must be at least 1": plan.batch_size < 1,
+        "the held-out share must be at least 0 and less than 1": not 0 <= plan.held_out < 1,
+        "patience must not be negative": plan.patience < 0,
+    }
+    if any(wrong.values()):
+        raise BadInput(f"{'; '.join(what for what, is_so in wrong.items() if is_so)}.", hint="Nothing was trained.")
 
 
 def base_of(plan: Plan, settings: Settings) -> Base:

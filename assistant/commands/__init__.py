@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,7 @@ import typer
 import typer.core
 
 from assistant import console
-from assistant.commands import asking, documents, judging, models, serving
+from assistant.commands import adapters, asking, documents, judging, models, serving, training
 from assistant.errors import BadInput, ConfideError
 
 typer.core.HAS_RICH = False  # plain help, the same in a terminal, in a pipe and in the docs
@@ -32,10 +32,15 @@ cli = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (asking.ask, documents.ingest, documents.collections, judging.evaluate, serving.serve, judging.doctor):
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    asking.ask, documents.ingest, documents.collections, judging.evaluate, training.train, serving.serve,
+    judging.doctor,
+)  # fmt: skip
+for _command in _COMMANDS:
     cli.command()(_command)
 cli.add_typer(documents.cli, name="documents")
 cli.add_typer(models.cli, name="models")
+cli.add_typer(adapters.cli, name="adapters")
 
 
 def run(arguments: Sequence[str]) -> int:

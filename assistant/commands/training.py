@@ -1,0 +1,185 @@
+"""`train`: an adapter from a file of records, judged, and live where it passes the gate."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import enum
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from assistant import console
+from assistant.commands.opening import CollectionOption, JsonOption, assistant_of
+
+if TYPE_CHECKING:
+    from assistant.finetune import Trained, Watch
+    from assistant.runs import Plan
+
+
+class TaskName(enum.StrEnum):
+    """What is learned."""
+
+    chat = "chat"
+    classify = "classify"
+    tag = "tag"
+
+
+class MethodName(enum.StrEnum):
+    """The kind of LoRA."""
+
+    lora = "lora"
+    rslora = "rslora"
+    dora = "dora"
+    adalora = "adalora"
+    frozen_a = "frozen-a"
+
+
+class PresetName(enum.StrEnum):
+    """How much machine it takes."""
+
+    small = "small"
+
+
+def train(
+    context: typer.Context,
+    task: Annotated[TaskName, typer.Argument(help="What is learned: answers, classes of texts, or entities in them.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Records: JSONL, CSV (classify) or CoNLL (tag).")],
+    out: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What to call the adapter; default: the file's.")
+    ] = None,
+    base: Annotated[
+        str, typer.Option(metavar="MODEL", help="Default: the model in force for chat, the bundled encoder else.")
+    ] = "",
+    suite: Annotated[
+        Path | None,
+        typer.Option(metavar="GOLDEN", help="What judges it: a golden file for chat, else records not trained on."),
+    ] = None,
+    collection: CollectionOption = None,
+    preset: Annotated[
+        PresetName | None, typer.Option(help="small: adapts the upper layers only, for small machines.")
+    ] = None,
+    epochs: Annotated[float, typer.Option(help="Passes over the records.")] = 3.0,
+    rank: Annotated[int, typer.Option(help="The adapter's size.")] = 16,
+    learning_rate: Annotated[float, typer.Option(help="How far a step goes.")] = 3e-4,
+    batch_size: Annotated[int, typer.Option(help="Records a step.")] = 8,
+    method: Annotated[MethodName, typer.Option(help="The kind of LoRA.")] = MethodName.lora,
+    patience: Annotated[
+        int, typer.Option(help="Stop after so many epochs without a better held-out loss; 0 = never.")
+    ] = 0,
+    held_out: Annotated[float, typer.Option(help="The share of records that is kept from training.")] = 0.1,
+    max_tokens: Annotated[int, typer.Option(help="The longest record; 0 = the task's own limit.")] = 0,
+    balanced: Annotated[bool, typer.Option("--balanced", help="classify: rare classes weigh more.")] = False,
+    seed: Annotated[int, typer.Option(help="Decides what is drawn.")] = 0,
+    parent: Annotated[str, typer.Option("--from", metavar="NAME[@VERSION]", help="Go on from this adapter.")] = "",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an unfinished run, by the same options.")
+    ] = False,
+    aside: Annotated[bool, typer.Option("--aside", help="Do not put it to use.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Put it to use whatever the suite says; its card tells so.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Trains an adapter on your records; it goes live where nothing in its suite got worse.
+
+    Everything wrong with the records is listed at once, by line, and nothing is trained then. Ctrl-C stops
+    between two steps and keeps a checkpoint.
+    """
+    from assistant import finetune
+    from assistant.runs import Plan
+
+    plan = Plan(
+        task=task.value, data=data, name=out or _name_of(data), base=base, suite=suite, parent=parent,
+        preset=preset.value if preset else "", method=method.value, rank=rank, epochs=epochs,
+        learning_rate=learning_rate, batch_size=batch_size, patience=patience, max_tokens=max_tokens,
+        held_out=held_out, balanced=balanced, seed=seed,
+    )  # fmt: skip
+    with assistant_of(context) as assistant, _watching(quiet=as_json) as watch:
+        done = finetune.train(
+            plan, assistant, collection=collection, watch=watch, resume=resume, use=not aside, force=force
+        )
+    _show(plan, done, as_json=as_json)
+    if done.adapter is None:
+        from assistant.commands import INTERRUPTED
+
+        raise typer.Exit(INTERRUPTED)
+
+
+def _name_of(data: Path) -> str:
+    """A name that a folder can have, from the file's."""
+    import re
+
+    return re.sub(r"[^a-z0-9_-]+", "-", data.stem.lower()).strip("-_") or "adapter"
+
+
+@contextlib.contextmanager
+def _watching(*, quiet: bool) -> Iterator[Watch]:
+    """Shows what the walk tells: what is doubtful about the data, a bar while it trains and is judged."""
+    from assistant.finetune import Judging
+    from assistant.runs import Prepared
+    from assistant.tuning.loop import Progress
+
+    told: list[int] = [0]
+    with console.progress("Training", quiet=quiet) as bar:
+
+        def watch(event: Any) -> None:
+            if isinstance(event, Prepared):
+                _tell_data(event, quiet=quiet)
+            elif isinstance(event, Judging):
+                bar(f"done, asking the suite {event.what}", event.done, event.total)
+            elif isinstance(event, Progress):
+                bar(_line(event), event.step, event.steps)
+                tenth = event.step * 10 // event.steps
+                if not quiet and not sys.stderr.isatty() and tenth > told[0]:
+                    console.tell(f"step {event.step} of {event.steps}: {_line(event)}")
+                    told[0] = tenth
+
+        yield watch
+
+
+def _line(event: Any) -> str:
+    held_out = "" if event.valid_loss is None else f", held out {event.valid_loss:.3f}"
+    minutes, seconds = divmod(round(event.seconds_left), 60)
+    return f"loss {event.loss:.3f}{held_out}, {event.tokens_per_second:.0f} tokens/s, {minutes}:{seconds:02d} left"
+
+
+def _tell_data(event: Any, *, quiet: bool) -> None:
+    for warning in event.warnings:
+        console.tell(f"Warning: {warning}")
+    if not quiet:
+        counts = ", ".join(
+            f"{name} {number}" for name, number in sorted(event.counts.items(), key=lambda one: -one[1])[:12]
+        )
+        console.tell(
+            f"{event.records} records to train on, {event.held_out} to judge by{f': {counts}' if counts else ''}."
+        )
+
+
+def _show(plan: Plan, done: Trained, *, as_json: bool) -> None:
+    from assistant.adapters import card_to
+
+    result = done.result
+    if as_json:
+        console.print_json(
+            {
+                "adapter": done.adapter.id if done.adapter else None,
+                "live": not done.kept_aside,
+                "kept_aside": done.kept_aside,
+                "card": card_to(done.adapter) if done.adapter else None,
+                "training": {**dataclasses.asdict(result), "tokens_per_second": result.tokens_per_second},
+            }
+        )
+        return
+    typer.echo(f"{result.steps} steps, {result.tokens_per_second:.0f} tokens/s, {result.seconds:.0f} s.")
+    if done.adapter is None:
+        typer.echo(f"Interrupted. The same command with --resume goes on; --out {plan.name}.")
+        return
+    console.print_before_after(done.adapter)
+    if done.kept_aside:
+        typer.echo(f"{done.adapter.id} is kept aside: {done.kept_aside}")
+    else:
+        typer.echo(f"{done.adapter.id} is live. `confide adapters rollback` takes it back.")
