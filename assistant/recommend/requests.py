@@ -1,0 +1,275 @@
+"""A customer's words to hard conditions, in English and Chinese, by the catalogue's own vocabulary.
+
+Rules, not a model: what is understood is shown as a filter that can be edited, and what is not understood
+stays in `about` for the ranking, which never breaks a condition. Whether a message asks for goods at all is
+decided in `intents.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from assistant.goods import Condition
+from assistant.language import stem
+from assistant.recommend.amounts import amounts
+from assistant.recommend.filters import Table, holds, normal
+from assistant.recommend.lexicon import TERMS
+
+Words = Mapping[str, Mapping[str, Sequence[str]]]
+_TOKEN = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|[\u3400-\u9fff]|[^\sa-z0-9]")
+_NOT = re.compile(
+    r"\b(?:not|no|non|without|except(?:ing)?(?: for)?|excluding|other than|(?:any|every)thing but|all but|nothing|neither|nor|avoid|hate|free of|rather than|instead of)\b"
+    r"|n't(?: want| like| need| be)?\b|不要|不想要|不含|不是|不带|不喜欢|别要|别是|除了|除去|排除|避免|非(?!常)|(?<!有)没有|别"
+)
+_CLAUSE = re.compile(r"[,;.!?，。；！？]|\b(?:but|however|only|please)\b|但是|但|其他|其它")
+_SMALL = frozenset(
+    "a an any anything something things the made of in with from by colour color coloured colored be is to want like need contain containing 的 用 有 含 牌".split()
+)
+_JOIN = re.compile(r"^(?:\s|or|nor|and|either|/|、|和|或者|或|跟|与|色|的|any|a|an)*$")
+_STOCK = re.compile(r"\b(?:in stock|on stock|available(?: now)?|ready to ship)\b|有货|现货|有库存")
+_PERSONS = re.compile(
+    r"(?:\bfor )?\b(one|two|three|four|five|six|seven|eight|\d+)[\s-]*(?:person|persons|people|man|adults)\b|(\d+)\s*人"
+)
+_SIZE = re.compile(
+    r"\b(?:in )?(?:a )?(?:size|sz|eu)\s*:?\s*([2-4]?x{0,3}[sml]|\d{1,3}(?:\.5)?)\b|\b([2-4]?x{1,3}[sl])\b|\bin ([sml])\b|([2-4]?x{0,3}[sml]|\d{1,3}(?:\.5)?)\s*[码号]|[尺码]码?\s*[:：是为]?\s*([2-4]?x{0,3}[sml]|\d{1,3})\b"
+)
+_OR_SIZE = re.compile(r"\s*(?:or|/|或者?)\s*([2-4]?x{0,3}[sml]|\d{1,3}(?:\.5)?)(?![\w.])")
+_BARE = re.compile(
+    r"(?<![\w.,-])(\d{1,3}(?:\.5)?)(?=\s*(?:$|[,;.!?，。]|(?:and|or|for|in|with|but|not|please|under|below|max|up)\b))"
+)
+_OWN = re.compile(
+    r"\b(?:like|similar to|as|such as|matching|match)\s+(?:the|my|those|that)\b[^,.;!?]{0,40}?(?:\b(?:i|i've|i have)\s+(?:already\s+)?(?:bought|ordered|own|have|got|purchased)\b|(?<=my )\w+)"
+    r"|(?:类似|像|和|跟|与)我?(?:之前|上次|以前|已经)?我?买过?的"
+)
+_GOES_WITH = re.compile(
+    r"\b(?:to go|goes|go|going|fits?|for use|to use) with (?:the|my)\b[^,.;!?]*|(?:搭配|配)我的[^，。；]*"
+)
+_NUMBERS = {word: number for number, word in enumerate("one two three four five six seven eight".split(), start=1)}
+_NOT_DOWN = (
+    set("go come get calm slow cut narrow bring sit write break walk up scroll mark marked way".split()),
+    set("to the from on below under by".split()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A request understood: hard conditions, what is left of the text, and whether it points to what was bought."""
+
+    conditions: tuple[Condition, ...]
+    about: str
+    like_own: bool = False
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mention:
+    start: int
+    end: int
+    meanings: tuple[tuple[str, str], ...]
+    text: str
+
+
+class Vocabulary:
+    """What can be said about one catalogue. Built once; `understand` is pure."""
+
+    def __init__(self, table: Table, words: Words) -> None:
+        self._table = table
+        self._phrases: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+        self._names = {stem(token) for text in table.column("name")[1] for token in _TOKEN.findall(normal(text))}
+        for field, values in words.items():
+            for value, spellings in values.items():
+                if field in table.fields:
+                    self._add(field, value, [value, *spellings])
+        self._categories()
+        self._attributes()
+        for field, value, term in ((f, v, t) for f, terms in TERMS.items() for v, t in terms.items()):
+            if field in table.fields:
+                self._add(field, value, [word for word in term.words if not self._taken(word)])
+        self._longest = max((len(phrase) for phrase in self._phrases), default=0)
+        numeric = [name for name in table.attributes if table.is_numeric(name)]
+        self._weight = next((name for name in numeric if name.startswith("weight")), "")
+        self._numeric = [name for name in numeric if name != self._weight]
+
+    def understand(self, request: str) -> Wish:
+        """The conditions of a request.
+
+        Each is one that the catalogue has a field for; a value that no row has is still a condition, so that
+        an impossible wish is answered as one.
+        """
+        text = normal(request)
+        own = _OWN.search(text)
+        text = _GOES_WITH.sub(lambda match: " " * len(match.group()), text)
+        conditions: list[Condition] = []
+        text, stock = _STOCK.subn(" ", text)
+        if stock and "stock" in self._table.fields:
+            conditions.append(Condition("stock", ">=", ("1",)))
+        found = amounts(text, columns=self._numeric, weight=self._weight)
+        text = self._persons(found.rest, conditions)
+        text = self._sizes(text, conditions)
+        mentions = self._mentions(text)
+        conditions = [*self._choices(text, mentions), *found.conditions, *conditions]
+        left = self._bare_size(text, mentions, conditions)
+        return Wish(tuple(conditions), left, own is not None, found.currency)
+
+    # What is built
+
+    def _add(self, field: str, value: str, spellings: Sequence[str]) -> None:
+        for spelling in spellings:
+            phrase = tuple(stem(token) for token in _TOKEN.findall(normal(spelling)))
+            if phrase:
+                meanings = self._phrases.setdefault(phrase, [])
+                if (field, value) not in meanings:
+                    meanings.append((field, value))
+
+    def _taken(self, spelling: str) -> bool:
+        """Whether the shop itself uses the phrase, for a category or a brand."""
+        phrase = tuple(stem(token) for token in _TOKEN.findall(normal(spelling)))
+        return any(field in {"category", "brand"} for field, _ in self._phrases.get(phrase, ()))
+
+    def _categories(self) -> None:
+        parts: Counter[str] = Counter()
+        values = [value for value in self._table.column("category")[1] if value]
+        split = {
+            value: [part.strip() for part in re.split(r"\band\b|&|,|/|和|与|、", value) if part.strip()]
+            for value in values
+        }
+        for value in values:
+            parts.update(set(map(normal, split[value])))
+        for value in values:
+            self._add("category", value, [value, *(part for part in split[value] if parts[normal(part)] == 1)])
+        for value in self._table.column("brand")[1]:
+            self._add("brand", value, [value])
+
+    def _attributes(self) -> None:
+        """The values of columns with few of them (genre, level): each is a choice."""
+        for field in ("colour", *self._table.attributes):
+            cells = self._table.column(field)[1]
+            values = {part.strip() for text in cells for part in re.split(r"[|;]", text)} - {""}
+            if len(values) > 60 or self._table.is_numeric(field) or field in {"capacity"}:
+                continue
+            for value in values:
+                if (
+                    2 < len(value) <= 30
+                    and not re.search(r"\d|,", value)
+                    and normal(value) not in {"yes", "no", normal(field)}
+                ):
+                    if not self._taken(value) and normal(value) not in TERMS.get(field, {}):
+                        self._add(field, value, [value])
+
+    # What is understood
+
+    def _mentions(self, text: str) -> list[_Mention]:
+        """The phrases of the vocabulary in a text, the longest first from the left."""
+        tokens = [(match.start(), match.end(), stem(match.group())) for match in _TOKEN.finditer(text)]
+        found, at = [], 0
+        while at < len(tokens):
+            for size in range(min(self._longest, len(tokens) - at), 0, -1):
+                phrase = tuple(token for _, _, token in tokens[at : at + size])
+                meanings = self._phrases.get(phrase)
+                if phrase == ("down",):
+                    meanings = [("material", "down")] if self._is_down(tokens, at) else None
+                if meanings:
+                    start, end = tokens[at][0], tokens[at + size - 1][1]
+                    found.append(_Mention(start, end, tuple(meanings), text[start:end]))
+                    at += size
+                    break
+            else:
+                at += 1
+        return found
+
+    def _is_down(self, tokens: Sequence[tuple[int, int, str]], at: int) -> bool:
+        """Whether "down" is the filling, not the direction."""
+        before = tokens[at - 1][2] if at else ""
+        after = tokens[at + 1][2] if at + 1 < len(tokens) else ""
+        return "material" in self._table.fields and before not in _NOT_DOWN[0] and after not in _NOT_DOWN[1]
+
+    def _choices(self, text: str, mentions: Sequence[_Mention]) -> list[Condition]:
+        denied = self._denied(text, mentions)
+        wanted: dict[str, list[str]] = {}
+        refused: dict[str, list[str]] = {}
+        for number, mention in enumerate(mentions):
+            for field, value in mention.meanings:
+                target = refused if number in denied else wanted
+                if value not in target.setdefault(field, []):
+                    target[field].append(value)
+        for number in denied:  # "shoes, not sandals": both words mean one category
+            for field, value in mentions[number].meanings:
+                if field == "category" and value in wanted.get("category", []):
+                    refused["category"].remove(value)
+                    refused.setdefault("name", []).append(stem(mentions[number].text))
+        for word in self._denied_names(text, mentions):
+            refused.setdefault("name", []).append(word)
+        found = [Condition(field, "is", tuple(values)) for field, values in wanted.items() if values]
+        return found + [Condition(field, "not", tuple(values)) for field, values in refused.items() if values]
+
+    def _denied(self, text: str, mentions: Sequence[_Mention]) -> set[int]:
+        """Which mentions stand under a "not": the first after it in its clause, and what is joined to that."""
+        denied: set[int] = set()
+        for cue in _NOT.finditer(text):
+            end = cue.end()
+            first = True
+            for number, mention in enumerate(mentions):
+                if mention.start < end:
+                    continue
+                between = text[end : mention.start]
+                if (
+                    _CLAUSE.search(between)
+                    or (first and not _SMALL.issuperset(_TOKEN.findall(between)))
+                    or (not first and not _JOIN.match(between))
+                ):
+                    break
+                same = first or {field for field, _ in mention.meanings} & {
+                    field for field, _ in mentions[number - 1].meanings
+                }
+                if not same:
+                    break
+                denied.add(number)
+                first, end = False, mention.end
+        for number, mention in enumerate(mentions):
+            if re.match(r"[\s-]*free\b", text[mention.end :]):
+                denied.add(number)
+        return denied
+
+    def _denied_names(self, text: str, mentions: Sequence[_Mention]) -> list[str]:
+        """Refused words that are no mention but stand in items' names."""
+        found = []
+        for cue in _NOT.finditer(text):
+            after = re.match(r"\s*(?:a |an |any |the )?([a-z]{4,})\b", text[cue.end() :])
+            start = cue.end() + after.start(1) if after else 0
+            if after and not any(one.start <= start < one.end for one in mentions) and stem(after[1]) in self._names:
+                found.append(stem(after[1]))
+        return found
+
+    def _persons(self, text: str, conditions: list[Condition]) -> str:
+        if "capacity" not in self._table.fields:
+            return text
+        match = _PERSONS.search(text)
+        if match is None:
+            return text
+        number = _NUMBERS.get(match[1] or "") or int(match[1] or match[2])
+        conditions.append(Condition("capacity", "is", (f"{number} person{'s' if number > 1 else ''}",)))
+        return text[: match.start()] + " " * len(match.group()) + text[match.end() :]
+
+    def _sizes(self, text: str, conditions: list[Condition]) -> str:
+        match = _SIZE.search(text)
+        if match is None or not any(self._table.column("size")[1]):
+            return text
+        values, end = [next(group for group in match.groups() if group)], match.end()
+        while more := _OR_SIZE.match(text, end):
+            values, end = [*values, more[1]], more.end()
+        conditions.append(Condition("size", "is", tuple(value.upper() for value in values)))
+        return text[: match.start()] + " " * (end - match.start()) + text[end:]
+
+    def _bare_size(self, text: str, mentions: Sequence[_Mention], conditions: list[Condition]) -> str:
+        """A number that nothing else explains is a size, where the goods that were asked for come in it."""
+        match = _BARE.search(text)
+        chosen = [one for one in conditions if one.field == "category" and one.test == "is"]
+        if match and chosen and not any(one.field == "size" for one in conditions):
+            rows = self._table.mask(chosen[0]).nonzero()[0]
+            if any(holds("size", match[1], self._table.items[row].size) for row in rows):
+                conditions.append(Condition("size", "is", (match[1],)))
+                text = text[: match.start()] + " " * len(match.group()) + text[match.end() :]
+        return " ".join(text.split())
