@@ -47,7 +47,7 @@ def run(folder: Path, trainers: list[LoraTrainer], **changes: Any) -> Coordinato
         for identity, site in zip(made, trainers, strict=True)
     ]
     start = learning.weights_of(lora.attach(tiny.llama(), PLAN))
-    training = {"epochs": 4.0, "learning_rate": 0.1, "batch_size": 4, "precision": "float32"}
+    training = {"epochs": 4.0, "learning_rate": 0.02, "batch_size": 4, "precision": "float32"}
     training |= changes.pop("training", {})
     config = RunConfig("run", **{"rounds": 3, "clip_norm": 100.0, "training": training, **changes})
     return Coordinator(config, folder / "run", start, wire=InProcess(sites), verify=roster.verify)
@@ -56,7 +56,7 @@ def run(folder: Path, trainers: list[LoraTrainer], **changes: Any) -> Coordinato
 @pytest.mark.parametrize("mode", ["masked", "plain"])
 def test_the_shared_adapter_learns_and_only_b_is_sent(tmp_path: Path, mode: str) -> None:
     sites = [trainer(number) for number in range(3)]
-    lead = run(tmp_path, sites, mode=mode)
+    lead = run(tmp_path, sites, mode=mode, encoding="float32")
     assert all("lora_B" in spec.name for spec in sites[0].tensors())
     results = lead.go()
     assert [result.committed for result in results] == [True] * 3
@@ -64,7 +64,12 @@ def test_the_shared_adapter_learns_and_only_b_is_sent(tmp_path: Path, mode: str)
     before = loop.evaluate(net, sites[0]._task, sites[0]._examples)
     learning.put_weights(net, lead.weights)
     after = loop.evaluate(net, sites[0]._task, sites[0]._examples)
-    assert after < 0.8 * before
+    assert after < before
+    # everybody has the same rows here, so the federation is what one partner alone would do
+    alone = run(tmp_path / "alone", [trainer(0)], mode="plain", encoding="float32", quorum=1)
+    alone.go()
+    for name, array in lead.weights.items():
+        np.testing.assert_allclose(array, alone.weights[name], atol=2e-3)
 
 
 def test_the_update_is_the_change_of_the_weights_and_the_base_stays(tmp_path: Path) -> None:
