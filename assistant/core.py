@@ -24,6 +24,7 @@ from assistant.composer import Dropped, Piece
 from assistant.engines.base import Engine
 from assistant.errors import BadInput, ConfideError, EngineError, EngineTimeout, EngineUnavailable, UnknownName
 from assistant.hosting import Choice, Hosting
+from assistant.outbound import Outbound
 from assistant.retrieval.reader import Reader, Reading
 from assistant.retrieval.search import Searcher
 from assistant.settings import Settings
@@ -103,6 +104,7 @@ class Assistant:
         self._engine_lock = threading.Lock()
         self._readers: dict[str, Reader] = {}
         self.hosting = Hosting(settings, store)
+        self.outbound = Outbound(settings)
 
     @classmethod
     def open(cls, settings: Settings) -> Assistant:
@@ -253,6 +255,9 @@ class Assistant:
 
     def _shape(self, draft: _Draft) -> str:
         """How this answer is made; `quotes` where the model does not write the question's language."""
+        if self.engine.location == "remote" and not self.outbound.allows(draft.info.name):
+            draft.notes.append(f"{draft.info.name} does not leave this machine: quotes only, nothing was sent")
+            return "quotes"
         shape = self.settings.model.shape
         if shape == "auto":
             shape = "quote-first"
@@ -272,8 +277,9 @@ class Assistant:
     def _write(self, conversation: Conversation, draft: _Draft) -> Iterator[AskEvent]:
         engine, wanted = self.engine, self.settings.model
         passages = _evidence(draft)
+        away = engine.location == "remote"
         prompt = prompts.build(
-            conversation.messages,
+            self.outbound.redacted(conversation.messages) if away else conversation.messages,
             [passage.text for passage in passages],
             company=draft.info.company.name(draft.language) or texts.say("this_company", draft.language),
             answer_language=draft.language,
@@ -281,6 +287,8 @@ class Assistant:
             count_tokens=functools.lru_cache(engine.count_tokens),
         )
         draft.notes += prompt.notes
+        if away:
+            self.outbound.record(engine, draft.info.name, prompt.messages)
         options = GenerateOptions(
             max_new_tokens=wanted.max_new_tokens,
             temperature=wanted.temperature,

@@ -124,6 +124,19 @@ class ServerSettings(BaseModel):
     """How long a visitor's conversations stay reachable from the same browser."""
 
 
+class PrivacySettings(BaseModel):
+    """[privacy]: what may leave this machine, and what counts as personal."""
+
+    model_config = _FROZEN
+
+    local_only: tuple[str, ...] = ()
+    """Collections of which nothing is sent to a remote engine: quotes only. "*" = none of any."""
+    order_formats: tuple[str, ...] = ()
+    """What your order numbers look like, # for a digit and @ for a letter ("KF-####-@@"): they are redacted too."""
+    finder: str = ""
+    """A plugin that also finds names and addresses (an entry point of confide.finders); empty = none."""
+
+
 class Settings(BaseSettings):
     """The whole. Frozen: a change is a new object."""
 
@@ -150,6 +163,7 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = RetrievalSettings()
     ingest: IngestSettings = IngestSettings()
     server: ServerSettings = ServerSettings()
+    privacy: PrivacySettings = PrivacySettings()
 
     @classmethod
     def settings_customise_sources(

@@ -7,8 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privacy.errors import BadRequest
-from privacy.keys import secret_key
 from privacy.redaction import Redacted, RedactingFormatter, Redactor
 
 KEY = b"k" * 32
@@ -95,20 +93,3 @@ def test_a_log_line_and_its_traceback_hold_no_personal_data(capsys):
     assert "ERROR question of <phone:" in said
     assert "ValueError: no account for <email:" in said
     assert "web.de" not in said
-
-
-def test_a_key_is_made_once_and_read_by_its_owner_only(tmp_path):
-    path = tmp_path / "keys" / "redaction.key"
-    key = secret_key(path)
-    assert secret_key(path) == key
-    assert len(key) == 32
-    assert path.stat().st_mode & 0o077 == 0
-    assert [entry.name for entry in path.parent.iterdir()] == ["redaction.key"]
-
-
-def test_a_damaged_key_is_not_replaced_silently(tmp_path):
-    path = tmp_path / "keys" / "redaction.key"
-    path.parent.mkdir()
-    path.write_text("zz")
-    with pytest.raises(BadRequest):
-        secret_key(path)
