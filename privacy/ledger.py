@@ -1,0 +1,247 @@
+"""The book of what a data holder's data has spent: quote -> charge -> settle.
+
+Not training and no arithmetic of privacy (`accounting.py`); what makes the book tamper-evident is `chain.py`.
+Parameters are stored, never epsilon. A charge stands at its worst cost from before the first step; settling
+lowers it to the steps that were taken. A crash in between leaves the worst cost on the book.
+
+Budgets belong to scopes: a data set's name, or `customers:NAME` for all data sets whose customers may be the same
+people. Every data set belongs to the population `everyone` until it is declared to another; what a customer
+loses at two data sets of a population adds up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from privacy.accounting import calibrate, epsilon
+from privacy.chain import Chain, Entry
+from privacy.errors import BadRequest, BudgetExceeded
+from privacy.types import PrivacyBudget, PrivacyReport, PrivacySpend, Unit, Verification
+
+EVERYONE = "everyone"
+CUSTOMERS = "customers:"
+DELTA = 1e-5
+_UNITS: tuple[Unit, ...] = ("example", "customer", "partner")
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One spend on the book. `settled` is the steps that were taken; None = open, counted at its worst."""
+
+    id: int
+    at: str
+    spend: PrivacySpend
+    purpose: str
+    settled: int | None = None
+
+    @property
+    def counted(self) -> PrivacySpend:
+        """What counts of it."""
+        return self.spend if self.settled is None else dataclasses.replace(self.spend, steps=self.settled)
+
+
+@dataclass(slots=True)
+class Book:
+    """What the entries add up to. `budgets` by scope, `populations` by data set, `charges` by id."""
+
+    budgets: dict[str, PrivacyBudget] = field(default_factory=dict)
+    populations: dict[str, str] = field(default_factory=dict)
+    charges: dict[int, Charge] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Book:
+        """The book that these entries make."""
+        book = cls()
+        for entry in entries:
+            book._read(entry)
+        return book
+
+    def _read(self, entry: Entry) -> None:
+        body = entry.body
+        if entry.kind == "budget":
+            if body["budget"] is None:
+                self.budgets.pop(body["scope"], None)
+            else:
+                self.budgets[body["scope"]] = PrivacyBudget(**body["budget"])
+        elif entry.kind == "population":
+            self.populations[body["dataset"]] = body["population"]
+        elif entry.kind == "charge":
+            spend = PrivacySpend.from_dict(body["spend"])
+            self.charges[entry.seq] = Charge(entry.seq, entry.at, spend, body["purpose"])
+        elif entry.kind == "settle":
+            charge = self.charges[body["charge"]]
+            self.charges[charge.id] = dataclasses.replace(charge, settled=body["steps"])
+
+    def scopes(self, dataset: str) -> list[str]:
+        """The scopes that a spend of the data set falls into."""
+        return [dataset, CUSTOMERS + self.populations.get(dataset, EVERYONE)]
+
+    def spends(self, scope: str) -> list[PrivacySpend]:
+        """All that counts in a scope."""
+        return [charge.counted for charge in self.charges.values() if scope in self.scopes(charge.spend.dataset)]
+
+    def budget(self, scope: str) -> PrivacyBudget:
+        """The scope's budget; without one an endless one, for the unit that its spends were made for."""
+        if scope in self.budgets:
+            return self.budgets[scope]
+        units = {spend.unit for spend in self.spends(scope)} or {"example"}
+        smallest = "customer" if scope.startswith(CUSTOMERS) else min(units, key=_UNITS.index)
+        return PrivacyBudget(math.inf, DELTA, smallest)
+
+    def report(self, scope: str, plan: PrivacySpend | None = None) -> PrivacyReport:
+        """What is spent and left in a scope, and what would be spent after `plan`."""
+        budget, spends = self.budget(scope), self.spends(scope)
+        if plan is not None and scope not in self.budgets and not spends and not scope.startswith(CUSTOMERS):
+            budget = dataclasses.replace(budget, unit=plan.unit)
+        spent = epsilon(spends, budget.delta, unit=budget.unit)
+        after = None if plan is None else epsilon([*spends, plan], budget.delta, unit=budget.unit)
+        return PrivacyReport(budget, spent, max(0.0, budget.epsilon - spent) if spent < math.inf else 0.0, after)
+
+
+class Ledger:
+    """The book in `folder/privacy/ledger.db`; its key and anchor are in `folder/keys`. Safe among processes."""
+
+    def __init__(self, folder: Path, *, keys: Path | None = None, holder: str = "") -> None:
+        """`keys`: another folder for key and anchor, best on another disk. `holder`: whose data, for a new book."""
+        self.chain = Chain(folder / "privacy" / "ledger.db", keys=keys or folder / "keys", holder=holder)
+
+    def book(self) -> Book:
+        """Everything on the book. Raises LedgerTampered."""
+        return Book.of(self.chain.entries())
+
+    def quote(self, spend: PrivacySpend) -> dict[str, PrivacyReport]:
+        """What every scope would look like after `spend`; nothing is written."""
+        book = self.book()
+        return {scope: book.report(scope, spend) for scope in _asked(book, spend)}
+
+    def charge(self, spend: PrivacySpend, purpose: str) -> int:
+        """Puts the worst cost of a plan on the book, durably, and gives its id. Call before the first step.
+
+        Raises:
+            BudgetExceeded: a budget does not cover it; nothing was spent.
+            LedgerTampered: the book cannot be trusted; nothing was spent.
+            BadRequest: a parameter is out of its range.
+        """
+        if spend.steps < 1 or not spend.dataset or spend.dataset.startswith(CUSTOMERS):
+            raise BadRequest(f"A charge names a data set and at least one step; this one: {spend}.")
+        epsilon([spend], DELTA, unit=spend.unit)  # says what is wrong with its parameters
+        with self.chain.writing() as writer:
+            book = Book.of(writer.entries)
+            for scope in _asked(book, spend):
+                if scope in book.budgets:
+                    _refuse_over(scope, book.report(scope, spend), spend)
+            return writer.append("charge", {"spend": spend.to_dict(), "purpose": purpose}).seq
+
+    def settle(self, charge: int, *, steps: int) -> None:
+        """Lowers a charge to the steps that were taken, 0 where training never began. Once.
+
+        Raises:
+            BadRequest: there is no such open charge, or more steps were taken than charged.
+        """
+        with self.chain.writing() as writer:
+            known = Book.of(writer.entries).charges.get(charge)
+            if known is None or known.settled is not None:
+                raise BadRequest(f"Charge {charge} is not open.", hint="`privacy report` lists the charges.")
+            if not 0 <= steps <= known.spend.steps:
+                raise BadRequest(f"Charge {charge} covers {known.spend.steps} steps, not {steps}.")
+            writer.append("settle", {"charge": charge, "steps": steps})
+
+    def set_budget(self, scope: str, budget: PrivacyBudget | None) -> None:
+        """Sets the most that may be spent in a scope; None lifts it. It stands in the book who could do what, when.
+
+        Raises:
+            BadRequest: epsilon, delta or unit is out of its range.
+        """
+        if budget is not None:
+            if not (0 < budget.epsilon < math.inf and 0 < budget.delta < 1 and budget.unit in _UNITS):
+                raise BadRequest(f"A budget has an epsilon above 0 and a delta between 0 and 1, not {budget}.")
+            if scope.startswith(CUSTOMERS) and budget.unit != "customer":
+                raise BadRequest(f"The budget of {scope} is one per customer.", hint="Add --unit customer.")
+        if not scope:
+            raise BadRequest("A budget needs the name of a data set.")
+        with self.chain.writing() as writer:
+            body: dict[str, Any] = {"scope": scope, "budget": dataclasses.asdict(budget) if budget else None}
+            writer.append("budget", body)
+
+    def declare(self, dataset: str, population: str) -> None:
+        """Says that the data set's customers are `population`: none of them is in another population's data sets."""
+        if not dataset or not population:
+            raise BadRequest("A declaration names a data set and its population.")
+        with self.chain.writing() as writer:
+            writer.append("population", {"dataset": dataset, "population": population})
+
+    def plan(
+        self,
+        dataset: str,
+        target: PrivacyBudget,
+        *,
+        sample_rate: float,
+        steps: int,
+        clip_norm: float,
+        per_customer: int | None = None,
+    ) -> PrivacySpend:
+        """The plan with the least noise that keeps the target and every budget, all that was spent included.
+
+        Raises:
+            BudgetExceeded: nothing is left for so many steps.
+        """
+        book = self.book()
+        unit: Unit = target.unit
+        limits = [(target, book.spends(dataset))]
+        for scope in book.scopes(dataset):
+            if scope in book.budgets:
+                limits.append((book.budgets[scope], book.spends(scope)))
+        group = per_customer or 1
+        noise = 0.0
+        for budget, spent in limits:
+            if _UNITS.index(budget.unit) > _UNITS.index(unit) and per_customer is None:
+                raise BudgetExceeded(
+                    f"{dataset} has a budget per {budget.unit}, and a plan per {unit} does not bound that.",
+                    hint=f"Train with --unit {budget.unit}.",
+                )
+            grouped = group if budget.unit != unit else 1
+            noise = max(
+                noise, calibrate(budget, sample_rate=sample_rate, steps=steps, spent=spent, per_customer=grouped)
+            )
+        return PrivacySpend("dpsgd", noise, sample_rate, steps, clip_norm, unit, dataset, per_customer)
+
+    def reports(self) -> dict[str, PrivacyReport]:
+        """Every scope that has spends or a budget, by name; the populations last."""
+        book = self.book()
+        charged = {scope for charge in book.charges.values() for scope in book.scopes(charge.spend.dataset)}
+        named = {scope for scope in charged if not scope.startswith(CUSTOMERS)} | set(book.budgets)
+        if any(charge.spend.unit == "customer" for charge in book.charges.values()):
+            named |= charged
+        return {scope: book.report(scope) for scope in sorted(named, key=lambda s: (s.startswith(CUSTOMERS), s))}
+
+    def verify(self, *, head: str | None = None) -> Verification:
+        """Looks at the whole book and its witnesses; `head` is one kept elsewhere."""
+        return self.chain.verify(head=head)
+
+
+def _asked(book: Book, spend: PrivacySpend) -> list[str]:
+    """The scopes that have a say in a spend: its data set, and its population where that has a budget."""
+    own, people = book.scopes(spend.dataset)
+    return [own, people] if people in book.budgets or spend.unit == "customer" else [own]
+
+
+def _refuse_over(scope: str, report: PrivacyReport, spend: PrivacySpend) -> None:
+    budget, after = report.budget, report.after_plan or 0.0
+    if after <= budget.epsilon:
+        return
+    limit = f"its budget is epsilon {budget.epsilon:g} per {budget.unit} at delta {budget.delta:g}"
+    if spend.mechanism == "nonprivate":
+        raise BudgetExceeded(
+            f"Training on {scope} without differential privacy makes its epsilon infinite, and {limit}.",
+            hint="Train with --dp, or lift the budget with `privacy budget`.",
+        )
+    after_words = f"{after:.3g}" if math.isfinite(after) else "infinite"
+    raise BudgetExceeded(
+        f"Refused: epsilon of {scope} would be {after_words}; {limit}, and {report.spent:.3g} is spent.",
+        hint="`privacy plan` shows what can still be afforded.",
+    )
