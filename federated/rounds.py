@@ -86,8 +86,8 @@ class Wire(Protocol):
         """Who can be reached now."""
         ...
 
-    def train(self, plan: RoundPlan, start: Arrays) -> Iterable[ClientUpdate]:
-        """Asks the plan's partners for their updates."""
+    def train(self, plan: RoundPlan, start: Arrays) -> Iterable[ClientUpdate | Refusal]:
+        """Asks the plan's partners for their updates, or why they send none."""
         ...
 
     def disclose(self, plan: RoundPlan, arrived: tuple[str, ...]) -> Iterable[Disclosure]:
@@ -206,6 +206,9 @@ class Coordinator:
         refused: list[Refusal] = []
         received = 0
         for update in self._wire.train(plan, start):
+            if isinstance(update, Refusal):
+                refused.append(update)
+                continue
             try:
                 gate.check(plan, update, verify=self._verify, now=time.time(), arrived=arrived)
             except UpdateRefused as refusal:

@@ -6,12 +6,13 @@ here: `unreachable(round, partner)` says who is away.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from federated.errors import FederationError
+from federated.errors import FederationError, RoundVoid
 from federated.local import Partner
 from federated.masking import Disclosure
-from federated.types import Arrays, ClientUpdate, RoundPlan
+from federated.types import Arrays, ClientUpdate, Refusal, RoundPlan
 
 
 class InProcess:
@@ -22,29 +23,26 @@ class InProcess:
     ) -> None:
         self._partners = {partner.name: partner for partner in partners}
         self._unreachable = unreachable
-        self.errors: list[tuple[str, str]] = []
 
     def partners(self) -> Sequence[str]:
         """All of them."""
         return sorted(self._partners)
 
-    def train(self, plan: RoundPlan, start: Arrays) -> Iterable[ClientUpdate]:
-        """The updates of those that are not away and do not veto; what went wrong is in `errors`."""
+    def train(self, plan: RoundPlan, start: Arrays) -> Iterable[ClientUpdate | Refusal]:
+        """The updates of those that are not away, or why there is none."""
         for name in plan.partners:
             if self._unreachable(plan.round, name):
                 continue
             try:
                 yield self._partners[name].answer(plan, start)
             except FederationError as error:
-                self.errors.append((name, str(error)))
+                yield Refusal(name, str(error))
 
     def disclose(self, plan: RoundPlan, arrived: tuple[str, ...]) -> Iterable[Disclosure]:
         """The disclosures of those that arrived."""
         for name in arrived:
-            try:
+            with contextlib.suppress(RoundVoid):  # the missing disclosure voids the round
                 yield self._partners[name].disclose(plan, arrived)
-            except FederationError as error:
-                self.errors.append((name, str(error)))
 
     def evaluate(self, partners: Sequence[str], weights: Arrays) -> Iterable[tuple[str, Mapping[str, float]]]:
         """Each partner's own measures."""

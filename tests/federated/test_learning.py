@@ -17,7 +17,7 @@ from assistant.types import Message
 from federated import learning
 from federated.errors import BadRequest
 from federated.learning import LoraTrainer
-from federated.local import Partner
+from federated.local import Partner, Policy
 from federated.rounds import Coordinator, RunConfig
 from federated.simulate import InProcess
 
@@ -43,7 +43,9 @@ def trainer(partner: int, *, model: Any = None, **more: Any) -> LoraTrainer:
 def run(folder: Path, trainers: list[LoraTrainer], **changes: Any) -> Coordinator:
     made, roster = identities(folder, len(trainers))
     sites = [
-        Partner(identity, site, folder / identity.card.name / "run", peers=roster.cards())
+        Partner(
+            identity, site, folder / identity.card.name / "run", peers=roster.cards(), policy=Policy(min_partners=1)
+        )
         for identity, site in zip(made, trainers, strict=True)
     ]
     start = learning.weights_of(lora.attach(tiny.llama(), PLAN))
@@ -96,6 +98,7 @@ def test_another_frozen_a_is_refused(tmp_path: Path) -> None:
     lead = run(tmp_path, sites, rounds=1, training={learning.FROZEN: learning.frozen_sha256(net)})
     (result,) = lead.go()
     assert result.accepted == ("p0", "p1", "p3")
+    assert "frozen adapter matrices" in result.refused[0].reason
 
 
 def test_a_proximal_term_keeps_partners_near_the_shared_weights() -> None:

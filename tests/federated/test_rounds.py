@@ -80,7 +80,7 @@ def test_in_a_masked_run_the_coordinator_holds_no_single_update(tmp_path: Path, 
     updates: list[ClientUpdate] = []
 
     class Listening(InProcess):
-        def train(self, plan: RoundPlan, start: Arrays) -> Iterable[ClientUpdate]:
+        def train(self, plan: RoundPlan, start: Arrays) -> Iterable[Any]:
             for update in super().train(plan, start):
                 updates.append(update)
                 yield update
@@ -104,7 +104,7 @@ def test_a_killed_coordinator_goes_on_and_ends_where_it_would_have(tmp_path: Pat
     sites, trainers, roster = partners(tmp_path / "killed", 3)
 
     class Dying(InProcess):
-        def train(self, plan: RoundPlan, start: Arrays) -> Iterable[ClientUpdate]:
+        def train(self, plan: RoundPlan, start: Arrays) -> Iterable[Any]:
             for count, update in enumerate(super().train(plan, start)):
                 if plan.round == 4 and count == 2 and not killed:
                     killed.append(True)
@@ -155,7 +155,7 @@ def test_a_bad_update_is_refused_and_the_round_goes_on(tmp_path: Path, attack: s
     old: list[ClientUpdate] = []
 
     class Hostile(InProcess):
-        def train(self, plan: RoundPlan, start: Arrays) -> Iterable[ClientUpdate]:
+        def train(self, plan: RoundPlan, start: Arrays) -> Iterable[Any]:
             for update in super().train(plan, start):
                 if update.partner != "p3":
                     yield update
