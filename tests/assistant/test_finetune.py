@@ -1,0 +1,84 @@
+"""The gate of the walk: what goes live, what does not, and what is written down. The whole walk is in tests/flows."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from shelves import CARD, put, write
+
+from assistant.adapters import WEIGHTS, Shelf
+from assistant.core import Assistant
+from assistant.errors import AdapterRefused, BadInput
+from assistant.finetune import judge, objections_to, promote
+from assistant.runs import HELD_OUT
+from assistant.settings import Settings
+from assistant.types import Measure, Report
+
+GOOD = Report("golden", (Measure("answer_facts", 0.8), Measure("answer_facts_gain", 0.1, -0.02, 0.2, 20)))
+BAD = Report("golden", (Measure("answer_facts", 0.5), Measure("answer_facts_gain", -0.2, -0.3, -0.1, 20)))
+HELD = replace(GOOD, suite=HELD_OUT, measures=(Measure("loss_gain", -0.2, -0.3, -0.1, 20),))
+
+
+@pytest.fixture
+def assistant(tmp_path):
+    opened = Assistant.open(Settings(data_dir=tmp_path, model={"engine": "echo", "name": "nowhere"}))
+    yield opened
+    opened.close()
+
+
+def live(assistant, slot="chat"):
+    now = assistant.hosting.deployments.current("default", "shop", slot)
+    return now.adapter if now else None
+
+
+def test_an_adapter_that_got_nothing_worse_goes_live(assistant, tmp_path):
+    promote(assistant, put(tmp_path, after=GOOD))
+    assert live(assistant) == "support@1"
+
+
+@pytest.mark.parametrize(("after", "why"), [(None, "no suite"), (BAD, "answer_facts"), (HELD, "golden")])
+def test_the_gate_says_why_and_the_previous_stays_live(assistant, tmp_path, after, why):
+    promote(assistant, put(tmp_path, after=GOOD))
+    with pytest.raises(AdapterRefused, match=why):
+        promote(assistant, put(tmp_path, after=after))
+    assert live(assistant) == "support@1"
+
+
+def test_force_overrules_the_gate_and_is_on_the_card(assistant, tmp_path):
+    adapter = put(tmp_path, after=BAD)
+    deployed = promote(assistant, adapter, force=True)
+    assert live(assistant) == adapter.id
+    (note,) = Shelf(tmp_path).find("support").notes
+    assert "by force" in note
+    assert "answer_facts changed by -0.200" in note
+    assert deployed.note == note
+
+
+def test_force_lets_no_damaged_adapter_through(assistant, tmp_path):
+    adapter = put(tmp_path, after=GOOD)
+    file = Path(adapter.path) / WEIGHTS
+    file.write_bytes(file.read_bytes()[:-1] + b"\x7f")
+    with pytest.raises(AdapterRefused, match="SHA-256"):
+        promote(assistant, adapter, force=True)
+    assert live(assistant) is None
+
+
+def test_a_classifier_that_beats_its_baseline_goes_live_in_its_own_slot(assistant, tmp_path):
+    card = replace(CARD, name="mood", task="classify", labels=("a", "b"), after=replace(HELD, suite=HELD_OUT))
+    adapter = Shelf(tmp_path).save(card, write)
+    assert objections_to(adapter) == []
+    promote(assistant, adapter)
+    assert live(assistant, "mood") == "mood@1"
+    assert live(assistant) is None
+
+
+def test_a_share_is_a_split_beside_what_is_live(assistant, tmp_path):
+    promote(assistant, put(tmp_path, after=GOOD))
+    split = promote(assistant, put(tmp_path, after=GOOD), share=0.25)
+    assert (split.adapter, split.challenger, split.share) == ("support@1", "support@2", 0.25)
+
+
+def test_a_golden_file_judges_chat_only(assistant, tmp_path):
+    adapter = Shelf(tmp_path).save(replace(CARD, name="mood", task="tag"), write)
+    with pytest.raises(BadInput, match="does not chat"):
+        judge(assistant, adapter, tmp_path / "golden.jsonl")

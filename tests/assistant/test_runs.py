@@ -1,0 +1,204 @@
+"""A training run in its folder, on networks of a few thousand weights."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+from tiny import bert, llama, save, tokenizer
+
+from assistant.adapters import Shelf
+from assistant.errors import BadInput
+from assistant.runs import Plan, Prepared, Run
+from assistant.settings import Settings
+from assistant.vetting import base_of, verify
+
+QUESTIONS = (
+    "how long can i return boots",
+    "is it open late",
+    "is the tent red",
+    "is it a blue tent",
+    "can i return it",
+)
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bases")
+    return save(llama(), folder / "chat", tokenizer()), save(bert(), folder / "encoder", tokenizer(bert=True))
+
+
+@pytest.fixture
+def chat(tmp_path, bases):
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"{QUESTIONS[number % 5]} {number}"},
+                {"role": "assistant", "content": "yes 30 days" if number % 2 else "no"},
+            ],
+            "customer": f"c{number // 2}",
+        }
+        for number in range(20)
+    ]
+    return plan_of(tmp_path, "chat", rows, bases[0])
+
+
+@pytest.fixture
+def moods(tmp_path, bases):
+    rows = [{"text": f"it is {mood} {number}", "label": mood} for number in range(20) for mood in ("angry", "happy")]
+    return plan_of(tmp_path, "classify", rows, bases[1])
+
+
+def plan_of(tmp_path, task, rows, base):
+    data = tmp_path / f"{task}.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)))
+    return Plan(task, data, "tiny", base=str(base), rank=2, epochs=2, batch_size=4, held_out=0.2)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(data_dir=tmp_path / "data")
+
+
+def test_a_run_leaves_a_whole_adapter_whose_card_says_everything(chat, settings, bases):
+    told = []
+    adapter, result = Run(chat, settings, told.append).train()
+    assert verify(Path(adapter.path), base_of(bases[0], name="chat", sha256=adapter.base_sha256)) == adapter
+    assert Shelf(settings.data_dir).find("tiny") == adapter
+    assert (adapter.examples, adapter.owners, adapter.rank, adapter.parent) == (16, 8, 2, None)
+    assert adapter.template_sha256
+    assert adapter.data_sha256
+    assert [spend.mechanism for spend in adapter.privacy] == ["nonprivate"]
+    assert adapter.before.suite == adapter.after.suite == "held-out"
+    assert {measure.name for measure in adapter.after.measures} == {"loss", "loss_gain"}
+    assert result.ended == "finished"
+    assert isinstance(told[0], Prepared)
+    assert (told[0].records, told[0].held_out) == (16, 4)
+    assert len(told) == 1 + result.steps
+    assert "settings" not in json.dumps(adapter.after.provenance["settings"] or "")
+
+
+def test_the_same_plan_gives_the_same_weights(chat, settings):
+    first, second = (Run(chat, settings).train()[0] for _ in range(2))
+    assert first.sha256 == second.sha256
+    assert (first.version, second.version) == (1, 2)
+
+
+def test_an_interrupted_run_goes_on_to_the_weights_of_an_uninterrupted_one(chat, settings):
+    from assistant.tuning.loop import Progress, StopTraining
+
+    whole = Run(chat, settings).train()[0]
+
+    def stops(event):
+        if isinstance(event, Progress) and event.step == 3:
+            raise StopTraining
+
+    made, result = Run(chat, settings, stops).train()
+    assert made is None
+    assert result.ended == "interrupted"
+    with pytest.raises(BadInput, match="unfinished"):
+        Run(chat, settings).train()
+    with pytest.raises(BadInput, match="other data"):
+        Run(replace(chat, rank=3), settings).train(resume=True)
+    made, _ = Run(chat, settings).train(resume=True)
+    assert made.sha256 == whole.sha256
+
+
+class Book:
+    """A ledger that notes what it is told."""
+
+    def __init__(self):
+        self.said = []
+
+    def charge(self, spend, purpose):
+        self.said.append(("charge", spend.dataset, spend.mechanism, purpose))
+        return 7
+
+    def settle(self, charge, *, steps):
+        self.said.append(("settle", charge, steps))
+
+
+def test_the_ledger_is_charged_once_before_the_first_step_and_settled_after(chat, settings):
+    from assistant.tuning.loop import Progress, StopTraining
+
+    book = Book()
+
+    def stops(event):
+        if isinstance(event, Progress):
+            assert len(book.said) == 1
+            raise StopTraining
+
+    Run(chat, settings, stops, book).train()
+    Run(chat, settings, ledger=book).train(resume=True)
+    assert book.said == [("charge", "chat", "nonprivate", "adapter tiny"), ("settle", 7, 1)]
+
+
+def test_a_ledger_that_refuses_stops_the_run_before_it_begins(chat, settings):
+    class Empty(Book):
+        def charge(self, spend, purpose):
+            raise BadInput("The budget is spent.")
+
+    with pytest.raises(BadInput, match="spent"):
+        Run(chat, settings, ledger=Empty()).train()
+    assert Shelf(settings.data_dir).all() == []
+
+
+def test_two_runs_of_one_name_do_not_meet(chat, settings):
+    from assistant.tuning.loop import Progress
+
+    def second(event):
+        if isinstance(event, Progress) and event.step == 1:
+            with pytest.raises(BadInput, match="being trained"):
+                Run(chat, settings).train(resume=True)
+
+    assert Run(chat, settings, second).train()[0]
+
+
+def test_bad_data_and_bad_plans_train_nothing(chat, settings):
+    chat.data.write_text('{"messages": []}\nnonsense\n')
+    with pytest.raises(BadInput, match=r"(?s)line 1.*line 2"):
+        Run(chat, settings).train()
+    with pytest.raises(BadInput, match=r"epochs.*rank"):
+        Run(replace(chat, epochs=0, rank=0), settings).train()
+    assert not (settings.data_dir / "adapters").exists()
+
+
+def test_a_run_may_go_on_from_an_adapter_of_the_same_base_only(chat, moods, settings):
+    first = Run(chat, settings).train()[0]
+    second = Run(replace(chat, parent="tiny@1"), settings).train()[0]
+    assert (second.parent, len(second.privacy)) == (first.id, 2)
+    assert second.before.value("loss") == pytest.approx(first.after.value("loss"), rel=1e-4)
+    with pytest.raises(BadInput, match="cannot go on"):
+        Run(replace(moods, parent="tiny@1"), settings).train()
+
+
+def test_a_classifier_is_judged_against_the_commonest_class(moods, settings):
+    adapter, _ = Run(replace(moods, epochs=20, learning_rate=3e-3), settings).train()
+    assert adapter.labels == ("angry", "happy")
+    assert adapter.before.value("accuracy") <= 0.8
+    assert adapter.after.value("accuracy") == 1.0
+    assert "accuracy_gain" in {measure.name for measure in adapter.after.measures}
+    verify(Path(adapter.path))
+
+
+def test_a_suite_of_records_judges_instead_of_kept_ones_and_leaks_are_told(moods, settings, tmp_path):
+    suite = tmp_path / "suite.jsonl"
+    suite.write_text(moods.data.read_text().splitlines()[0] + '\n{"text": "so angry", "label": "angry"}\n')
+    told = []
+    adapter, _ = Run(replace(moods, suite=suite), settings, told.append).train()
+    assert (told[0].records, told[0].held_out) == (40, 2)
+    assert any("word for word" in warning for warning in told[0].warnings)
+    assert adapter.after.suite == "suite"
+    suite.write_text('{"text": "x", "label": "sad"}\n')
+    with pytest.raises(BadInput, match="sad"):
+        Run(replace(moods, suite=suite), settings).train()
+
+
+def test_with_patience_records_that_stop_the_run_do_not_judge_it(moods, settings):
+    told = []
+    adapter, result = Run(replace(moods, patience=1, held_out=0.4), settings, told.append).train()
+    assert result.valid_losses
+    assert told[0].held_out < 16
+    assert adapter.after.measures[0].n == told[0].held_out
