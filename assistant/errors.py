@@ -14,7 +14,7 @@ ConfideError
 ├── ModelNotReady            the weights are not on this machine yet
 ├── IndexMismatch            an index and its manifest disagree; rebuilt from the store
 └── StoreError
-    └── StoreBusy            another server holds this data folder
+    └── StoreBusy            another process holds this data folder
 """
 
 from __future__ import annotations
@@ -86,4 +86,4 @@ class StoreError(ConfideError):
 
 
 class StoreBusy(StoreError):
-    """The data folder belongs to a running server."""
+    """Another process is at work on the data folder."""

@@ -1,8 +1,8 @@
 """Everything that is kept: collections, documents, passages, conversations, turns.
 
 SQLAlchemy 2 over SQLite (WAL, every commit synced, deleted rows overwritten) or any database by
-URL. It returns the values of `types.py`, never rows. It is not the index: vectors live beside
-it and can be rebuilt from it.
+URL. It returns the values of `types.py`, never the rows of `rows.py`. It is not the index: vectors live
+beside it and can be rebuilt from it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,84 +18,21 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from assistant.errors import StoreError
-from assistant.types import (
-    CollectionInfo,
-    Company,
-    Conversation,
-    Document,
-    Heading,
-    Message,
-    Passage,
+from assistant.rows import (
+    Base,
+    CollectionRow,
+    ConversationRow,
+    DocumentRow,
+    PassageRow,
+    TurnRow,
+    from_document,
+    from_passage,
+    now,
+    to_company,
+    to_document,
+    to_passage,
 )
-
-
-class _Base(orm.DeclarativeBase):
-    """Root of the tables."""
-
-
-class _Collection(_Base):
-    __tablename__ = "collections"
-    tenant: orm.Mapped[str] = orm.mapped_column(primary_key=True)
-    name: orm.Mapped[str] = orm.mapped_column(primary_key=True)
-    languages: orm.Mapped[str]
-    embedder: orm.Mapped[str]
-    threshold: orm.Mapped[float]
-    company: orm.Mapped[str]
-
-
-class _Document(_Base):
-    __tablename__ = "documents"
-    id: orm.Mapped[str] = orm.mapped_column(primary_key=True)
-    tenant: orm.Mapped[str] = orm.mapped_column(index=True)
-    collection: orm.Mapped[str] = orm.mapped_column(index=True)
-    name: orm.Mapped[str]
-    text: orm.Mapped[str]
-    sha256: orm.Mapped[str]
-    kind: orm.Mapped[str]
-    language: orm.Mapped[str]
-    layout: orm.Mapped[str]
-    added: orm.Mapped[dt.datetime]
-    __table_args__ = (sa.UniqueConstraint("tenant", "collection", "name"),)
-
-
-class _Passage(_Base):
-    __tablename__ = "passages"
-    id: orm.Mapped[str] = orm.mapped_column(primary_key=True)
-    document_id: orm.Mapped[str] = orm.mapped_column(sa.ForeignKey("documents.id", ondelete="CASCADE"), index=True)
-    position: orm.Mapped[int]
-    body: orm.Mapped[str]
-    start: orm.Mapped[int]
-    end: orm.Mapped[int]
-    sha256: orm.Mapped[str]
-    page: orm.Mapped[int | None]
-    headings: orm.Mapped[str]
-    language: orm.Mapped[str]
-
-
-class _Conversation(_Base):
-    __tablename__ = "conversations"
-    id: orm.Mapped[str] = orm.mapped_column(primary_key=True)
-    tenant: orm.Mapped[str] = orm.mapped_column(index=True)
-    collection: orm.Mapped[str]
-    customer: orm.Mapped[str] = orm.mapped_column(index=True)
-    title: orm.Mapped[str]
-    updated: orm.Mapped[dt.datetime] = orm.mapped_column(index=True)
-
-
-class _Turn(_Base):
-    """One message; `client_id` makes a repeated write a no-op; `answer` is `Answer.to_dict`."""
-
-    __tablename__ = "turns"
-    number: orm.Mapped[int] = orm.mapped_column(primary_key=True, autoincrement=True)
-    conversation_id: orm.Mapped[str] = orm.mapped_column(
-        sa.ForeignKey("conversations.id", ondelete="CASCADE"), index=True
-    )
-    client_id: orm.Mapped[str]
-    role: orm.Mapped[str]
-    text: orm.Mapped[str]
-    answer: orm.Mapped[str | None]
-    at: orm.Mapped[dt.datetime]
-    __table_args__ = (sa.UniqueConstraint("conversation_id", "client_id"),)
+from assistant.types import CollectionInfo, Conversation, Document, Message, Passage
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -125,7 +62,7 @@ class Store:
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
         try:
-            _Base.metadata.create_all(self._engine)
+            Base.metadata.create_all(self._engine)
         except sa.exc.SQLAlchemyError as error:
             raise StoreError(
                 f"The store cannot be opened: {error.__cause__ or error}.", hint="Is the disk full?"
@@ -151,11 +88,11 @@ class Store:
         """(conversation, JSON object of the answer) of every answer from `since` (UTC) on, oldest first."""
         with self._sessions() as session:
             rows = session.execute(
-                sa.select(_Turn.conversation_id, _Turn.answer)
-                .join(_Conversation, _Turn.conversation_id == _Conversation.id)
-                .where(_Conversation.tenant == tenant, _Conversation.collection == collection)
-                .where(_Turn.at >= since, _Turn.answer.is_not(None))
-                .order_by(_Turn.number)
+                sa.select(TurnRow.conversation_id, TurnRow.answer)
+                .join(ConversationRow, TurnRow.conversation_id == ConversationRow.id)
+                .where(ConversationRow.tenant == tenant, ConversationRow.collection == collection)
+                .where(TurnRow.at >= since, TurnRow.answer.is_not(None))
+                .order_by(TurnRow.number)
             )
             return [(conversation, json.loads(answer)) for conversation, answer in rows if answer]
 
@@ -165,21 +102,21 @@ class Store:
         """All collections of a tenant with their sizes, by name."""
         with self._sessions() as session:
             rows = session.scalars(
-                sa.select(_Collection).where(_Collection.tenant == tenant).order_by(_Collection.name)
+                sa.select(CollectionRow).where(CollectionRow.tenant == tenant).order_by(CollectionRow.name)
             ).all()
             return [self._info(session, row) for row in rows]
 
     def collection(self, tenant: str, name: str) -> CollectionInfo | None:
         """One collection, or None."""
         with self._sessions() as session:
-            row = session.get(_Collection, (tenant, name))
+            row = session.get(CollectionRow, (tenant, name))
             return self._info(session, row) if row else None
 
     def save_collection(self, info: CollectionInfo) -> None:
         """Creates or updates a collection's settings (its counts are not stored)."""
         with self._sessions.begin() as session:
             session.merge(
-                _Collection(
+                CollectionRow(
                     tenant=info.tenant,
                     name=info.name,
                     languages=",".join(info.languages),
@@ -192,8 +129,8 @@ class Store:
     def remove_collection(self, tenant: str, name: str) -> bool:
         """Removes a collection with its documents and passages. False: there was none."""
         with self._sessions.begin() as session:
-            session.execute(sa.delete(_Document).where(_Document.tenant == tenant, _Document.collection == name))
-            found = session.get(_Collection, (tenant, name))
+            session.execute(sa.delete(DocumentRow).where(DocumentRow.tenant == tenant, DocumentRow.collection == name))
+            found = session.get(CollectionRow, (tenant, name))
             if found is not None:
                 session.delete(found)
             return found is not None
@@ -202,19 +139,38 @@ class Store:
 
     def documents(self, tenant: str, collection: str) -> list[Document]:
         """All documents of a collection, by name."""
+        return list(self.each_document(tenant, collection))
+
+    def each_document(self, tenant: str, collection: str) -> Iterator[Document]:
+        """The same, a few in memory at a time."""
         with self._sessions() as session:
             rows = session.scalars(
-                sa.select(_Document)
-                .where(_Document.tenant == tenant, _Document.collection == collection)
-                .order_by(_Document.name)
+                sa.select(DocumentRow)
+                .where(DocumentRow.tenant == tenant, DocumentRow.collection == collection)
+                .order_by(DocumentRow.name)
+                .execution_options(yield_per=50)
             )
-            return [_to_document(row) for row in rows]
+            yield from map(to_document, rows)
+
+    def cuts(self, tenant: str, collection: str) -> dict[str, list[tuple[int, int]]]:
+        """The (start, end) of each passage in its document, by document id."""
+        with self._sessions() as session:
+            rows = session.execute(
+                sa.select(PassageRow.document_id, PassageRow.start, PassageRow.end)
+                .join(DocumentRow, PassageRow.document_id == DocumentRow.id)
+                .where(DocumentRow.tenant == tenant, DocumentRow.collection == collection)
+                .order_by(PassageRow.document_id, PassageRow.position)
+            )
+            found: dict[str, list[tuple[int, int]]] = {}
+            for document_id, start, end in rows:
+                found.setdefault(document_id, []).append((start, end))
+            return found
 
     def document(self, document_id: str) -> Document | None:
         """One document, or None."""
         with self._sessions() as session:
-            row = session.get(_Document, document_id)
-            return _to_document(row) if row else None
+            row = session.get(DocumentRow, document_id)
+            return to_document(row) if row else None
 
     def change_documents(
         self, added: Iterable[tuple[Document, Sequence[Passage]]], removed: Iterable[str] = ()
@@ -222,33 +178,39 @@ class Store:
         """Removes documents by id and adds others with their passages, in one transaction."""
         with self._sessions.begin() as session:
             for document_id in removed:
-                session.execute(sa.delete(_Document).where(_Document.id == document_id))
+                session.execute(sa.delete(DocumentRow).where(DocumentRow.id == document_id))
             session.flush()
             for document, passages in added:
-                session.add(_from_document(document))
+                session.add(from_document(document))
                 session.flush()
-                session.add_all(_from_passage(passage, position) for position, passage in enumerate(passages))
+                session.add_all(from_passage(passage, position) for position, passage in enumerate(passages))
 
     def passages(self, tenant: str, collection: str) -> list[Passage]:
         """All passages of a collection, by document name and position."""
         with self._sessions() as session:
             rows = session.execute(
-                sa.select(_Passage, _Document)
-                .join(_Document, _Passage.document_id == _Document.id)
-                .where(_Document.tenant == tenant, _Document.collection == collection)
-                .order_by(_Document.name, _Passage.position)
+                sa.select(PassageRow, DocumentRow)
+                .join(DocumentRow, PassageRow.document_id == DocumentRow.id)
+                .where(DocumentRow.tenant == tenant, DocumentRow.collection == collection)
+                .order_by(DocumentRow.name, PassageRow.position)
+                .options(orm.defer(DocumentRow.text))
             )
-            return [_to_passage(passage, document) for passage, document in rows]
+            return [to_passage(passage, document) for passage, document in rows]
 
     def passage(self, tenant: str, passage_id: str) -> Passage | None:
         """One passage of this tenant, or None."""
+        return self.passages_by_id(tenant, [passage_id]).get(passage_id)
+
+    def passages_by_id(self, tenant: str, passage_ids: Iterable[str]) -> dict[str, Passage]:
+        """Those of the passages that exist and are this tenant's, by id, in one query."""
         with self._sessions() as session:
-            row = session.execute(
-                sa.select(_Passage, _Document)
-                .join(_Document, _Passage.document_id == _Document.id)
-                .where(_Passage.id == passage_id, _Document.tenant == tenant)
-            ).first()
-            return _to_passage(*row) if row else None
+            rows = session.execute(
+                sa.select(PassageRow, DocumentRow)
+                .join(DocumentRow, PassageRow.document_id == DocumentRow.id)
+                .where(PassageRow.id.in_(list(passage_ids)), DocumentRow.tenant == tenant)
+                .options(orm.defer(DocumentRow.text))
+            )
+            return {passage.id: to_passage(passage, document) for passage, document in rows}
 
     # Conversations
 
@@ -262,16 +224,16 @@ class Store:
     ) -> None:
         """Adds turns to a conversation, creating it with the first. A repeated `client_id` is a no-op."""
         with self._sessions.begin() as session:
-            row = session.get(_Conversation, conversation.id)
+            row = session.get(ConversationRow, conversation.id)
             if row is None:
                 title = next((turn.message.text for turn in turns if turn.message.role == "user"), "")
-                row = _Conversation(
+                row = ConversationRow(
                     id=conversation.id,
                     tenant=tenant,
                     collection=collection,
                     customer=conversation.customer,
                     title=" ".join(title.split())[:80],
-                    updated=_now(),
+                    updated=now(),
                 )
                 session.add(row)
                 session.flush()
@@ -279,14 +241,14 @@ class Store:
                 raise StoreError("This conversation belongs to somebody else.")
             known = set(
                 session.scalars(
-                    sa.select(_Turn.client_id).where(
-                        _Turn.conversation_id == conversation.id,
-                        _Turn.client_id.in_([turn.client_id for turn in turns]),
+                    sa.select(TurnRow.client_id).where(
+                        TurnRow.conversation_id == conversation.id,
+                        TurnRow.client_id.in_([turn.client_id for turn in turns]),
                     )
                 )
             )
             session.add_all(
-                _Turn(
+                TurnRow(
                     conversation_id=conversation.id,
                     client_id=turn.client_id,
                     role=turn.message.role,
@@ -297,7 +259,7 @@ class Store:
                 for turn in turns
                 if turn.client_id not in known
             )
-            row.updated = _now()
+            row.updated = now()
 
     def drop_turns_after(self, conversation_id: str, customer: str, keep: int) -> None:
         """Keeps the first `keep` turns: a question was edited or asked again."""
@@ -305,17 +267,17 @@ class Store:
             if self._owned(session, conversation_id, customer) is None:
                 return
             numbers = session.scalars(
-                sa.select(_Turn.number).where(_Turn.conversation_id == conversation_id).order_by(_Turn.number)
+                sa.select(TurnRow.number).where(TurnRow.conversation_id == conversation_id).order_by(TurnRow.number)
             ).all()
-            session.execute(sa.delete(_Turn).where(_Turn.number.in_(numbers[keep:])))
+            session.execute(sa.delete(TurnRow).where(TurnRow.number.in_(numbers[keep:])))
 
     def conversations(self, tenant: str, customer: str, limit: int = 50) -> list[ConversationSummary]:
         """A customer's conversations, newest first."""
         with self._sessions() as session:
             rows = session.scalars(
-                sa.select(_Conversation)
-                .where(_Conversation.tenant == tenant, _Conversation.customer == customer)
-                .order_by(_Conversation.updated.desc())
+                sa.select(ConversationRow)
+                .where(ConversationRow.tenant == tenant, ConversationRow.customer == customer)
+                .order_by(ConversationRow.updated.desc())
                 .limit(limit)
             )
             return [ConversationSummary(row.id, row.title, row.updated) for row in rows]
@@ -326,7 +288,7 @@ class Store:
             if self._owned(session, conversation_id, customer) is None:
                 return []
             rows = session.scalars(
-                sa.select(_Turn).where(_Turn.conversation_id == conversation_id).order_by(_Turn.number)
+                sa.select(TurnRow).where(TurnRow.conversation_id == conversation_id).order_by(TurnRow.number)
             )
             return [_to_turn(row) for row in rows]
 
@@ -338,17 +300,17 @@ class Store:
                 session.delete(row)
             return row is not None
 
-    def _owned(self, session: orm.Session, conversation_id: str, customer: str) -> _Conversation | None:
-        row = session.get(_Conversation, conversation_id)
+    def _owned(self, session: orm.Session, conversation_id: str, customer: str) -> ConversationRow | None:
+        row = session.get(ConversationRow, conversation_id)
         return row if row is not None and row.customer == customer else None
 
-    def _info(self, session: orm.Session, row: _Collection) -> CollectionInfo:
-        where = (_Document.tenant == row.tenant, _Document.collection == row.name)
-        documents = session.scalar(sa.select(sa.func.count()).select_from(_Document).where(*where))
+    def _info(self, session: orm.Session, row: CollectionRow) -> CollectionInfo:
+        where = (DocumentRow.tenant == row.tenant, DocumentRow.collection == row.name)
+        documents = session.scalar(sa.select(sa.func.count()).select_from(DocumentRow).where(*where))
         passages = session.scalar(
             sa.select(sa.func.count())
-            .select_from(_Passage)
-            .join(_Document, _Passage.document_id == _Document.id)
+            .select_from(PassageRow)
+            .join(DocumentRow, PassageRow.document_id == DocumentRow.id)
             .where(*where)
         )
         return CollectionInfo(
@@ -357,7 +319,7 @@ class Store:
             languages=tuple(filter(None, row.languages.split(","))),
             embedder=row.embedder,
             threshold=row.threshold,
-            company=_to_company(json.loads(row.company)),
+            company=to_company(json.loads(row.company)),
             documents=documents or 0,
             passages=passages or 0,
         )
@@ -371,85 +333,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _to_company(data: dict[str, Any]) -> Company:
-    examples = {language: tuple(questions) for language, questions in data["examples"].items()}
-    return Company(names=data["names"], examples=examples, contact=data["contact"])
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
-
-
-def _from_document(document: Document) -> _Document:
-    layout = {
-        "pages": document.pages,
-        "headings": [dataclasses.astuple(heading) for heading in document.headings],
-        "rows": document.rows,
-    }
-    return _Document(
-        id=document.id,
-        tenant=document.tenant,
-        collection=document.collection,
-        name=document.name,
-        text=document.text,
-        sha256=document.sha256,
-        kind=document.kind,
-        language=document.language,
-        layout=json.dumps(layout, ensure_ascii=False),
-        added=_now(),
-    )
-
-
-def _to_document(row: _Document) -> Document:
-    layout = json.loads(row.layout)
-    return Document(
-        id=row.id,
-        tenant=row.tenant,
-        collection=row.collection,
-        name=row.name,
-        text=row.text,
-        sha256=row.sha256,
-        kind=row.kind,
-        language=row.language,
-        pages=tuple(layout["pages"]),
-        headings=tuple(Heading(*heading) for heading in layout["headings"]),
-        rows=tuple((start, end) for start, end in layout["rows"]),
-    )
-
-
-def _from_passage(passage: Passage, position: int) -> _Passage:
-    return _Passage(
-        id=passage.id,
-        document_id=passage.document_id,
-        position=position,
-        body=passage.text,
-        start=passage.start,
-        end=passage.end,
-        sha256=passage.sha256,
-        page=passage.page,
-        headings=json.dumps(passage.headings, ensure_ascii=False),
-        language=passage.language,
-    )
-
-
-def _to_passage(row: _Passage, document: _Document) -> Passage:
-    return Passage(
-        id=row.id,
-        document_id=row.document_id,
-        document=document.name,
-        tenant=document.tenant,
-        collection=document.collection,
-        text=row.body,
-        start=row.start,
-        end=row.end,
-        sha256=row.sha256,
-        page=row.page,
-        headings=tuple(json.loads(row.headings)),
-        language=row.language,
-    )
-
-
-def _to_turn(row: _Turn) -> Turn:
+def _to_turn(row: TurnRow) -> Turn:
     return Turn(
         client_id=row.client_id,
         message=Message(role=row.role, text=row.text),  # type: ignore[arg-type]

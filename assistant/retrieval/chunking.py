@@ -38,12 +38,21 @@ def split(document: Document, passage_chars: int) -> list[Passage]:
         document: `document.text[p.start:p.end] == p.text` holds for each passage `p` of the result.
         passage_chars: the most that a passage weighs (see `weight`).
     """
+    return [_passage(document, span) for span in _spans(document, passage_chars)]
+
+
+def cuts(document: Document, passage_chars: int) -> list[tuple[int, int]]:
+    """Where `split` would cut: the (start, end) of each passage, without the cost of making it."""
+    return [(span.start, span.end) for span in _spans(document, passage_chars)]
+
+
+def _spans(document: Document, passage_chars: int) -> list[_Span]:
     cutter = _Cutter(document.text, passage_chars)
     if document.rows:
         cutter.rows(document.rows)
     else:
         cutter.prose(_blocks(document))
-    return [_passage(document, span) for span in cutter.spans]
+    return cutter.spans
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,14 +109,26 @@ class Searcher:
         order = np.argsort(-scores, kind="stable")
         wanted = k if not self._settings.retrieval.reranker else 4 * k
         found_by: FoundBy = "fused" if index.manifest.fusion < 1 else "dense"
-        hits: list[Hit] = []
-        for place in order:
-            passage = self._store.passage(tenant, index.passage_ids[int(rows[place])])
-            if passage is not None and passage.collection == collection:  # None: removed since the last refresh
-                hits.append(Hit(passage, float(scores[place]), found_by))
-            if len(hits) == wanted:
-                break
+        best = [(index.passage_ids[int(rows[place])], float(scores[place])) for place in order]
+        hits = self._stored(info, best, wanted, found_by)
         return self._reranked(queries[0], hits)[:k]
+
+    def _stored(
+        self, info: CollectionInfo, best: Sequence[tuple[str, float]], wanted: int, found_by: FoundBy
+    ) -> list[Hit]:
+        """The first `wanted` of (passage id, score) that are still in the store, mostly in one query."""
+        hits: list[Hit] = []
+        start = 0
+        while len(hits) < wanted and start < len(best):  # again only where passages went since the last refresh
+            batch = best[start : start + wanted]
+            found = self._store.passages_by_id(info.tenant, [passage_id for passage_id, _ in batch])
+            hits += [
+                Hit(found[passage_id], score, found_by)
+                for passage_id, score in batch
+                if passage_id in found and found[passage_id].collection == info.name
+            ]
+            start += wanted
+        return hits[:wanted]
 
     def drop(self, tenant: str, collection: str) -> None:
         """Deletes the index from memory and disk, whether or not the collection still exists."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from assistant import ingest as walk
-from assistant.errors import BadInput
+from assistant.errors import BadInput, StoreBusy
 from assistant.ingest import ingest, languages_of, remove_documents
 from assistant.retrieval.search import Searcher
 from assistant.settings import Settings
@@ -153,7 +153,7 @@ def test_progress_ends_where_it_said_it_would(shop):
 
 
 def a_document(language, size):
-    return Document("d", "t", "c", "a", "x" * size, "0", "txt", language)
+    return walk._outline(Document("d", "t", "c", "a", "x" * size, "0", "txt", language))
 
 
 def test_languages_of_a_tenth_of_the_text_or_less_do_not_count():
@@ -213,6 +213,86 @@ def test_settings_decide_over_the_defaults_and_the_company_is_kept(tmp_path):
     shop.ingest()
     info = shop.store.collection("default", "shop")
     assert (info.embedder, info.threshold, info.company) == ("use-multilingual", 0.25, company)
+
+
+# What is cut, and how it is written
+
+
+def test_other_chunker_settings_cut_unchanged_documents_again(tmp_path):
+    shop = Shop(tmp_path)
+    shop.write(
+        long_md="\n\n".join(f"Paragraph {n} says that item {n} ships in {n} days." for n in range(30)), short_md="Hi."
+    )
+    before = shop.ingest()
+    shop = Shop(tmp_path, passage_chars=200)
+    report = shop.ingest()
+    assert {file.name: file.verdict for file in report.files} == {"long.md": "replaced", "short.md": "unchanged"}
+    assert report.passages > before.passages
+    assert all(len(passage.text) <= 200 for passage in shop.store.passages("default", "shop"))
+    assert set(shop.verdicts().values()) == {Verdict.UNCHANGED}
+
+
+def test_a_document_that_is_not_among_the_paths_is_cut_again_too(tmp_path):
+    shop = Shop(tmp_path)
+    shop.write(long_md="\n\n".join(f"Paragraph {n} says that item {n} ships in {n} days." for n in range(30)))
+    shop.ingest()
+    (shop.folder / "long.md").unlink()
+    shop = Shop(tmp_path, passage_chars=200)
+    shop.write(other_md=RETURNS)
+    assert shop.verdicts() == {"other.md": Verdict.ADDED, "long.md": Verdict.REPLACED}
+
+
+def test_a_large_ingest_is_written_in_batches_and_a_killed_one_is_completed(shop, monkeypatch):
+    shop.write(**{f"d{n}_md": f"# Delivery {n}\n\nDelivery costs {n} euros to Austria." for n in range(6)})
+    monkeypatch.setattr(walk, "BATCH_CHARS", 1)
+    writes, whole = [], shop.store.change_documents
+
+    def dies_at_the_third(added, removed=()):
+        writes.append(len(added))
+        if len(writes) == 3:
+            raise KeyboardInterrupt
+        whole(added, removed)
+
+    monkeypatch.setattr(shop.store, "change_documents", dies_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        shop.ingest()
+    assert len(shop.names()) == 2
+    monkeypatch.setattr(shop.store, "change_documents", whole)
+    report = shop.ingest()
+    assert report.documents == 6
+    assert shop.found("Delivery costs 5 euros")[0] == "d5.md"
+
+
+def test_the_old_index_serves_while_batches_are_written(shop, monkeypatch):
+    shop.write(returns_md=RETURNS)
+    shop.ingest()
+    monkeypatch.setattr(walk, "BATCH_CHARS", 1)
+    shop.write(delivery_md=DELIVERY)
+    served = []
+    shop.ingest(progress=lambda stage, done, total: served.append(shop.found("delivery to Austria")))
+    assert served[0] == ["returns.md"] or served[0] == []
+    assert all("delivery.md" not in found for found in served)
+    assert shop.found("delivery to Austria")[0] == "delivery.md"
+
+
+def test_a_second_writer_waits_and_then_says_who_is_at_work(shop, monkeypatch):
+    shop.write(returns_md=RETURNS)
+    monkeypatch.setattr(walk, "WAIT_S", 0.1)
+    with walk._writing(shop.settings):
+        with pytest.raises(StoreBusy, match="Another process is changing"):
+            shop.ingest()
+        with pytest.raises(StoreBusy):
+            remove_documents(["returns.md"], store=shop.store, settings=shop.settings, index=shop.index)
+    assert shop.verdicts() == {"returns.md": Verdict.ADDED}
+
+
+def test_two_processes_that_ingest_one_collection_at_once_both_succeed(shop):
+    shop.write(**{f"d{n}_md": f"# Delivery {n}\n\nDelivery costs {n} euros to Austria." for n in range(20)})
+    command = [sys.executable, "-c", KILLED, str(shop.folder), str(shop.settings.data_dir)]
+    root, environment = Path(walk.__file__).parent.parent, {**os.environ, "OMP_NUM_THREADS": "1"}
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=root, env=environment) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert len(shop.names()) == 20
 
 
 # Crashes

@@ -3,6 +3,7 @@ import sqlite3
 import threading
 
 import pytest
+import sqlalchemy as sa
 
 from assistant.errors import StoreError
 from assistant.store import Store, Turn
@@ -168,3 +169,19 @@ def test_a_store_that_cannot_be_opened_says_so(tmp_path):
     (tmp_path / "confide.db").write_bytes(b"this is no database, and long enough to be taken for one" * 20)
     with pytest.raises(StoreError, match="cannot be opened"):
         Store.open(tmp_path)
+
+
+def test_many_passages_come_in_one_query_and_only_ones_own(store):
+    mine, theirs = document("a.md"), document("b.md", tenant="other")
+    store.change_documents([(mine, passages(mine)), (theirs, passages(theirs))])
+    statements = []
+    sa.event.listen(store._engine, "before_cursor_execute", lambda *event: statements.append(event[2]))
+    wanted = [passage.id for passage in (*passages(mine), *passages(theirs))]
+    assert store.passages_by_id("t", [*wanted, "none"]) == {passage.id: passage for passage in passages(mine)}
+    assert len(statements) == 1
+
+
+def test_cuts_are_the_spans_of_each_document(store):
+    one = document()
+    store.change_documents([(one, passages(one))])
+    assert store.cuts("t", "shop") == {one.id: [(passage.start, passage.end) for passage in passages(one)]}

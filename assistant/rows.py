@@ -1,0 +1,177 @@
+"""The store's tables, and each row as a value of `types.py` and back.
+
+What is asked of them is `store.py`; no row leaves it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from assistant.types import Company, Document, Heading, Passage
+
+
+class Base(orm.DeclarativeBase):
+    """Root of the tables."""
+
+
+class CollectionRow(Base):
+    """A knowledge base and how it is searched; `company` is JSON."""
+
+    __tablename__ = "collections"
+    tenant: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    name: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    languages: orm.Mapped[str]
+    embedder: orm.Mapped[str]
+    threshold: orm.Mapped[float]
+    company: orm.Mapped[str]
+
+
+class DocumentRow(Base):
+    """A document as it was read; `layout` is JSON of its pages, headings and rows."""
+
+    __tablename__ = "documents"
+    id: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    tenant: orm.Mapped[str] = orm.mapped_column(index=True)
+    collection: orm.Mapped[str] = orm.mapped_column(index=True)
+    name: orm.Mapped[str]
+    text: orm.Mapped[str]
+    sha256: orm.Mapped[str]
+    kind: orm.Mapped[str]
+    language: orm.Mapped[str]
+    layout: orm.Mapped[str]
+    added: orm.Mapped[dt.datetime]
+    __table_args__ = (sa.UniqueConstraint("tenant", "collection", "name"),)
+
+
+class PassageRow(Base):
+    """A span of a document; `headings` is JSON."""
+
+    __tablename__ = "passages"
+    id: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    document_id: orm.Mapped[str] = orm.mapped_column(sa.ForeignKey("documents.id", ondelete="CASCADE"), index=True)
+    position: orm.Mapped[int]
+    body: orm.Mapped[str]
+    start: orm.Mapped[int]
+    end: orm.Mapped[int]
+    sha256: orm.Mapped[str]
+    page: orm.Mapped[int | None]
+    headings: orm.Mapped[str]
+    language: orm.Mapped[str]
+
+
+class ConversationRow(Base):
+    """A customer\'s thread."""
+
+    __tablename__ = "conversations"
+    id: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    tenant: orm.Mapped[str] = orm.mapped_column(index=True)
+    collection: orm.Mapped[str]
+    customer: orm.Mapped[str] = orm.mapped_column(index=True)
+    title: orm.Mapped[str]
+    updated: orm.Mapped[dt.datetime] = orm.mapped_column(index=True)
+
+
+class TurnRow(Base):
+    """One message; `client_id` makes a repeated write a no-op; `answer` is `Answer.to_dict`."""
+
+    __tablename__ = "turns"
+    number: orm.Mapped[int] = orm.mapped_column(primary_key=True, autoincrement=True)
+    conversation_id: orm.Mapped[str] = orm.mapped_column(
+        sa.ForeignKey("conversations.id", ondelete="CASCADE"), index=True
+    )
+    client_id: orm.Mapped[str]
+    role: orm.Mapped[str]
+    text: orm.Mapped[str]
+    answer: orm.Mapped[str | None]
+    at: orm.Mapped[dt.datetime]
+    __table_args__ = (sa.UniqueConstraint("conversation_id", "client_id"),)
+
+
+def to_company(data: dict[str, Any]) -> Company:
+    """The company that a collection's JSON describes."""
+    examples = {language: tuple(questions) for language, questions in data["examples"].items()}
+    return Company(names=data["names"], examples=examples, contact=data["contact"])
+
+
+def now() -> dt.datetime:
+    """The time as it is stored: UTC, without a zone."""
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
+
+
+def from_document(document: Document) -> DocumentRow:
+    """The row of a document, added now."""
+    layout = {
+        "pages": document.pages,
+        "headings": [dataclasses.astuple(heading) for heading in document.headings],
+        "rows": document.rows,
+    }
+    return DocumentRow(
+        id=document.id,
+        tenant=document.tenant,
+        collection=document.collection,
+        name=document.name,
+        text=document.text,
+        sha256=document.sha256,
+        kind=document.kind,
+        language=document.language,
+        layout=json.dumps(layout, ensure_ascii=False),
+        added=now(),
+    )
+
+
+def to_document(row: DocumentRow) -> Document:
+    """The document of a row."""
+    layout = json.loads(row.layout)
+    return Document(
+        id=row.id,
+        tenant=row.tenant,
+        collection=row.collection,
+        name=row.name,
+        text=row.text,
+        sha256=row.sha256,
+        kind=row.kind,
+        language=row.language,
+        pages=tuple(layout["pages"]),
+        headings=tuple(Heading(*heading) for heading in layout["headings"]),
+        rows=tuple((start, end) for start, end in layout["rows"]),
+    )
+
+
+def from_passage(passage: Passage, position: int) -> PassageRow:
+    """The row of a document's passage number `position`."""
+    return PassageRow(
+        id=passage.id,
+        document_id=passage.document_id,
+        position=position,
+        body=passage.text,
+        start=passage.start,
+        end=passage.end,
+        sha256=passage.sha256,
+        page=passage.page,
+        headings=json.dumps(passage.headings, ensure_ascii=False),
+        language=passage.language,
+    )
+
+
+def to_passage(row: PassageRow, document: DocumentRow) -> Passage:
+    """The passage of a row and of its document's."""
+    return Passage(
+        id=row.id,
+        document_id=row.document_id,
+        document=document.name,
+        tenant=document.tenant,
+        collection=document.collection,
+        text=row.body,
+        start=row.start,
+        end=row.end,
+        sha256=row.sha256,
+        page=row.page,
+        headings=tuple(json.loads(row.headings)),
+        language=row.language,
+    )
