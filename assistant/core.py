@@ -12,18 +12,17 @@ import datetime as dt
 import functools
 import itertools
 import logging
-import queue
 import threading
-import time
 import uuid
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 from assistant import composer, language, prompts, registry, smalltalk, texts
 from assistant.composer import Dropped, Piece
+from assistant.draft import Draft
 from assistant.engines.base import Engine
-from assistant.errors import BadInput, ConfideError, EngineError, EngineTimeout, EngineUnavailable, UnknownName
-from assistant.hosting import Choice, Hosting
+from assistant.engines.watch import watched
+from assistant.errors import BadInput, ConfideError, EngineError, EngineUnavailable, UnknownName
+from assistant.hosting import Hosting
 from assistant.outbound import Outbound
 from assistant.retrieval.reader import Reader, Reading
 from assistant.retrieval.search import Searcher
@@ -35,16 +34,12 @@ from assistant.types import (
     CollectionInfo,
     Company,
     Conversation,
-    Delta,
     Done,
     Found,
     GenerateOptions,
-    Hit,
     Message,
     ModelInfo,
     Outcome,
-    Passage,
-    Receipt,
     Usage,
 )
 
@@ -60,37 +55,6 @@ _SMALL_TALK = {
     smalltalk.Intent.GOODBYE: "goodbye",
     smalltalk.Intent.WHO: "who",
 }
-
-
-@dataclass(slots=True)
-class _Draft:
-    """An answer in the making: what was found, what was said, what is worth a note."""
-
-    question: str
-    info: CollectionInfo
-    language: str
-    choice: Choice
-    query: str = ""
-    started: float = field(default_factory=time.perf_counter)
-    hits: tuple[Hit, ...] = ()
-    pieces: list[Piece] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    outcome: Outcome = Outcome.ANSWERED
-    support: float = 0.0
-    shape: str = "none"
-    usage: Usage = field(default_factory=Usage)
-    failed: str | None = None
-    adapter: str | None = None
-
-    def say(self, key: str) -> Delta:
-        """One of the product's own texts."""
-        company = self.info.company.name(self.language) or texts.say("this_company", self.language)
-        return self.add(Piece(texts.say(key, self.language, company=company), (), "\n\n" if self.pieces else ""))
-
-    def add(self, piece: Piece) -> Delta:
-        """Adds a piece to the answer and returns what the reader sees of it."""
-        self.pieces.append(piece)
-        return Delta(piece.lead + piece.text)
 
 
 class Assistant:
@@ -177,7 +141,7 @@ class Assistant:
         info = self._collection(collection)
         fallback = info.languages[0] if len(info.languages) == 1 else "en"
         choice = self.hosting.choose(info.name, conversation.id, adapter)
-        draft = _Draft(question, info, language.detect(question, default=fallback), choice)
+        draft = Draft(question, info, language.detect(question, default=fallback), choice)
         self._keep(conversation, info, client_id or uuid.uuid4().hex, Message("user", question), None)
         answer_id = uuid.uuid4().hex
         done = False
@@ -193,7 +157,7 @@ class Assistant:
                 answer = self._answer(answer_id, draft)
                 self._keep(conversation, info, answer_id, Message("assistant", answer.text), answer)
 
-    def _walk(self, conversation: Conversation, draft: _Draft) -> Iterator[AskEvent]:
+    def _walk(self, conversation: Conversation, draft: Draft) -> Iterator[AskEvent]:
         # 1. Chatter and the wish for a person never reach the documents.
         intent = smalltalk.intent(draft.question)
         if intent is not smalltalk.Intent.QUESTION:
@@ -222,7 +186,7 @@ class Assistant:
         # 4. Quotes and checked sentences.
         yield from self._compose(conversation, draft, reading)
 
-    def _find(self, draft: _Draft) -> Reading:
+    def _find(self, draft: Draft) -> Reading:
         info = draft.info
         variants = () if draft.query == draft.question else (draft.question,)
         draft.hits = self.searcher.search(
@@ -232,7 +196,7 @@ class Assistant:
         draft.support = reading.support
         return reading
 
-    def _compose(self, conversation: Conversation, draft: _Draft, reading: Reading) -> Iterator[AskEvent]:
+    def _compose(self, conversation: Conversation, draft: Draft, reading: Reading) -> Iterator[AskEvent]:
         leading = composer.quotes(reading)
         try:
             draft.shape = self._shape(draft)
@@ -253,7 +217,7 @@ class Assistant:
             for piece in leading:
                 yield draft.add(Piece(piece.text, piece.spans, piece.lead or ("\n\n" if first else "")))
 
-    def _shape(self, draft: _Draft) -> str:
+    def _shape(self, draft: Draft) -> str:
         """How this answer is made; `quotes` where the model does not write the question's language."""
         if self.engine.location == "remote" and not self.outbound.allows(draft.info.name):
             draft.notes.append(f"{draft.info.name} does not leave this machine: quotes only, nothing was sent")
@@ -267,16 +231,16 @@ class Assistant:
             return "quotes"
         return shape
 
-    def _generate(self, conversation: Conversation, draft: _Draft) -> Iterator[AskEvent]:
+    def _generate(self, conversation: Conversation, draft: Draft) -> Iterator[AskEvent]:
         """The model's sentences that pass the check, as each of them ends."""
         with self.hosting.lease(self.engine, draft.choice) as leased:
             draft.adapter = leased.adapter
             draft.notes += leased.notes
             yield from self._write(conversation, draft)
 
-    def _write(self, conversation: Conversation, draft: _Draft) -> Iterator[AskEvent]:
+    def _write(self, conversation: Conversation, draft: Draft) -> Iterator[AskEvent]:
         engine, wanted = self.engine, self.settings.model
-        passages = _evidence(draft)
+        passages = draft.evidence()
         away = engine.location == "remote"
         prompt = prompts.build(
             self.outbound.redacted(conversation.messages) if away else conversation.messages,
@@ -305,34 +269,17 @@ class Assistant:
                 if isinstance(piece, Piece):
                     yield draft.add(piece)
                 elif isinstance(piece, Dropped):
-                    draft.notes.append(f"dropped a sentence of the model: {piece.reason}")
+                    draft.notes.append(f"dropped a sentence of the model ({piece.reason}): {piece.text}")
         draft.usage = Usage(prompt.tokens, engine.count_tokens(" ".join(written)))
 
-    def _answer(self, answer_id: str, draft: _Draft) -> Answer:
-        text, cited = composer.render(draft.pieces)
-        model = self._engine.model if self._engine else ModelInfo("", "", 0)
-        info = draft.info
+    def _answer(self, answer_id: str, draft: Draft) -> Answer:
         manifest = ""
         with contextlib.suppress(ConfideError):
-            manifest = self.searcher.manifest(info.tenant, info.name)
-        receipt = Receipt(
-            engine=self._engine.name if self._engine else engine_name(self.settings),
-            model=model.name,
-            model_sha256=model.sha256,
-            adapter=draft.adapter,
-            index_manifest=manifest,
-            embedder=info.embedder,
-            shape=draft.shape,
-            query=draft.query,
-            language=draft.language,
-            support=round(draft.support, 4),
-            threshold=info.threshold,
-            usage=draft.usage,
-            seconds=round(time.perf_counter() - draft.started, 3),
-            notes=tuple(draft.notes),
-            failed_component=draft.failed,
-        )
-        return Answer(answer_id, draft.outcome, text, cited, draft.hits, receipt)
+            manifest = self.searcher.manifest(draft.info.tenant, draft.info.name)
+        engine, model = engine_name(self.settings), ModelInfo("", "", 0)
+        if self._engine is not None:
+            engine, model = self._engine.name, self._engine.model
+        return draft.answer(answer_id, engine=engine, model=model, index_manifest=manifest)
 
     def _keep(
         self, conversation: Conversation, info: CollectionInfo, client_id: str, message: Message, answer: Answer | None
@@ -367,53 +314,3 @@ def engine_name(settings: Settings) -> str:
     if settings.model.engine != "auto":
         return settings.model.engine
     return "remote" if settings.remote.url else "hf"
-
-
-def _evidence(draft: _Draft) -> list[Passage]:
-    """What the model reads: the passages quoted, which it only connects; where none is quoted, all that were found."""
-    quoted = [span.passage for piece in draft.pieces for span in piece.spans]
-    return list({passage.id: passage for passage in quoted or [hit.passage for hit in draft.hits]}.values())
-
-
-def watched(engine: Engine, messages: Sequence[Message], options: GenerateOptions) -> Generator[str]:
-    """The engine's stream, with its time limit kept even by an engine that hangs.
-
-    The engine runs in its own thread; one that does not come back is left behind.
-
-    Raises:
-        EngineError: whatever the engine raised, as an error of that tree.
-    """
-    pieces: queue.Queue[str | BaseException | None] = queue.Queue(maxsize=64)
-    stopped = threading.Event()
-
-    def run() -> None:
-        end: BaseException | None = None
-        try:
-            for piece in engine.stream(messages, options):
-                if stopped.is_set():
-                    return  # the generator is closed with its last reference
-                pieces.put(piece)
-        except BaseException as error:
-            end = error
-        pieces.put(end)
-
-    threading.Thread(target=run, name="engine", daemon=True).start()
-    deadline = time.monotonic() + options.time_limit_s + 1.0  # the engine's own limit comes first
-    try:
-        while True:
-            try:
-                piece = pieces.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                raise EngineTimeout(f"The engine gave nothing for {options.time_limit_s:g} s.") from None
-            if piece is None:
-                return
-            if isinstance(piece, EngineError):
-                raise piece
-            if isinstance(piece, BaseException):
-                raise EngineUnavailable(f"The engine broke: {type(piece).__name__}: {piece}") from piece
-            yield piece
-    finally:
-        stopped.set()
-        with contextlib.suppress(queue.Empty):
-            while True:
-                pieces.get_nowait()

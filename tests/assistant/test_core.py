@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from assistant.core import Assistant, watched
+from assistant.core import Assistant
 from assistant.engines.echo import EchoEngine
+from assistant.engines.watch import watched
 from assistant.errors import BadInput, EngineTimeout, EngineUnavailable, UnknownName
 from assistant.ingest import ingest
 from assistant.retrieval.search import Searcher
@@ -103,7 +104,8 @@ def test_a_supported_sentence_of_the_model_follows_and_an_unsupported_one_never_
     )
     answer = run(make(engine, shape="free"), "What does repairing tent poles cost?")
     assert answer.text == "Broken tent poles are repaired for 15 EUR in every store."
-    assert any("dropped a sentence" in note for note in answer.receipt.notes)
+    (note,) = (note for note in answer.receipt.notes if "dropped a sentence" in note)
+    assert note.endswith("Broken tent poles are repaired for free.")
 
 
 def test_when_no_sentence_of_the_model_is_supported_the_best_passage_is_quoted(make):

@@ -1,0 +1,69 @@
+"""An answer in the making, and the answer with its receipt that becomes of it. Decides nothing: that is `core.py`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from assistant import composer, texts
+from assistant.composer import Piece
+from assistant.hosting import Choice
+from assistant.types import Answer, CollectionInfo, Delta, Hit, ModelInfo, Outcome, Passage, Receipt, Usage
+
+
+@dataclass(slots=True)
+class Draft:
+    """An answer in the making: what was found, what was said, what is worth a note."""
+
+    question: str
+    info: CollectionInfo
+    language: str
+    choice: Choice
+    query: str = ""
+    started: float = field(default_factory=time.perf_counter)
+    hits: tuple[Hit, ...] = ()
+    pieces: list[Piece] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    outcome: Outcome = Outcome.ANSWERED
+    support: float = 0.0
+    shape: str = "none"
+    usage: Usage = field(default_factory=Usage)
+    failed: str | None = None
+    adapter: str | None = None
+
+    def say(self, key: str) -> Delta:
+        """One of the product's own texts."""
+        company = self.info.company.name(self.language) or texts.say("this_company", self.language)
+        return self.add(Piece(texts.say(key, self.language, company=company), (), "\n\n" if self.pieces else ""))
+
+    def add(self, piece: Piece) -> Delta:
+        """Adds a piece to the answer and returns what the reader sees of it."""
+        self.pieces.append(piece)
+        return Delta(piece.lead + piece.text)
+
+    def evidence(self) -> list[Passage]:
+        """What the model reads: the passages quoted, which it only connects; where none is quoted, all found."""
+        quoted = [span.passage for piece in self.pieces for span in piece.spans]
+        return list({passage.id: passage for passage in quoted or [hit.passage for hit in self.hits]}.values())
+
+    def answer(self, answer_id: str, *, engine: str, model: ModelInfo, index_manifest: str) -> Answer:
+        """The answer as it stands now."""
+        text, cited = composer.render(self.pieces)
+        receipt = Receipt(
+            engine=engine,
+            model=model.name,
+            model_sha256=model.sha256,
+            adapter=self.adapter,
+            index_manifest=index_manifest,
+            embedder=self.info.embedder,
+            shape=self.shape,
+            query=self.query,
+            language=self.language,
+            support=round(self.support, 4),
+            threshold=self.info.threshold,
+            usage=self.usage,
+            seconds=round(time.perf_counter() - self.started, 3),
+            notes=tuple(self.notes),
+            failed_component=self.failed,
+        )
+        return Answer(answer_id, self.outcome, text, cited, self.hits, receipt)
