@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from privacy.errors import BadRequest, NotFinite
-from privacy.noise import add_noise, chosen, clip, gaussian, norm
+from privacy.noise import add_noise, chosen, clip, gaussian, norm, random_bytes
 
 finite = st.floats(-(2.0**50), 2.0**50, width=32, allow_subnormal=False)
 lists = st.lists(arrays.arrays(np.float32, arrays.array_shapes(max_dims=3, max_side=5), elements=finite), max_size=4)
@@ -124,3 +124,11 @@ def test_the_ends_of_sampling():
     assert len(chosen(0, 0.5)) == 0
     with pytest.raises(BadRequest):
         chosen(3, 1.5)
+
+
+def test_random_bytes_are_many_even_and_never_twice_the_same():
+    sizes = (0, 1, 64, 65, 100_000)
+    assert [len(random_bytes(size)) for size in sizes] == list(sizes)
+    assert random_bytes(1000) != random_bytes(1000)
+    counts = np.bincount(np.frombuffer(random_bytes(256_000), np.uint8), minlength=256)
+    assert ((counts - 1000) ** 2 / 1000).sum() < 380  # chi-square, 255 degrees of freedom: p about 1e-6
