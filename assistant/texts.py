@@ -38,6 +38,39 @@ _TEXTS: dict[str, dict[str, str]] = {
         "en": "Something went wrong on our side and I could not look this up. Please try again, or ask for a person.",
         "zh": "我们这边出了问题，未能查到答案。请重试，或要求转人工客服。",
     },
+    "advice": {"en": "These fit best:", "zh": "为您推荐："},
+    "advice_one": {"en": "This fits:", "zh": "为您推荐："},
+    "advice_line": {"en": "{n}. {name}: {price}{stock}", "zh": "{n}. {name}：{price}{stock}"},
+    "advice_stock": {"en": ", {n} in stock", "zh": "，库存 {n} 件"},
+    "advice_no_stock": {"en": ", out of stock", "zh": "，暂时缺货"},
+    "advice_no_price": {"en": "no price given", "zh": "未标价"},
+    "advice_none": {
+        "en": "Nothing in the catalogue fits all of this: {filter}.",
+        "zh": "目录中没有同时符合以下条件的商品：{filter}。",
+    },
+    "advice_relax": {"en": "Without “{condition}” there are {n}.", "zh": "如果去掉“{condition}”，有 {n} 件。"},
+    "advice_empty": {
+        "en": "There is nothing left to recommend: everything that fits was bought or dismissed.",
+        "zh": "没有可推荐的了：符合条件的商品都已购买或被您排除。",
+    },
+    "because_matches": {"en": "{field}: {value}", "zh": "{field}：{value}"},
+    "because_together": {
+        "en": "{value} customers who took {item} took this too",
+        "zh": "{value} 位选择了{item}的顾客也选择了它",
+    },
+    "because_shares": {
+        "en": "{field} {value}, like {item} in your history",
+        "zh": "与您记录中的{item}同为{field}：{value}",
+    },
+    "because_like": {"en": "Similar to {item}", "zh": "与{item}相似"},
+    "because_popular": {"en": "{value} customers took it", "zh": "{value} 位顾客选择过"},
+    "because_new": {"en": "New: nobody has taken it yet", "zh": "新品：还没有顾客选择过"},
+    "because_requires": {"en": "You have done {item}, which it builds on", "zh": "您已完成它的前置内容：{item}"},
+    "currency_note": {
+        "en": "Prices here are in {ours}; the amount you gave was read as {ours}, not {theirs}.",
+        "zh": "这里的价格以 {ours} 计；您给出的金额按 {ours} 而不是 {theirs} 理解。",
+    },
+    "no_catalogue": {"en": "There is no catalogue here yet.", "zh": "这里还没有商品目录。"},
     "this_company": {"en": "this company", "zh": "本公司"},
 }
 

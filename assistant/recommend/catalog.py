@@ -179,26 +179,26 @@ def _text(value: Any) -> str:
     return str(value).strip()
 
 
-def _plain(head: str) -> str:
+def plain(head: str) -> str:
     """A column's name as the tables above have it."""
     return re.sub(r"[\s_]+", " ", unicodedata.normalize("NFKC", head)).strip().lower()
 
 
 def _fields(heads: Sequence[str]) -> dict[str, str]:
     """field -> the file's column for it."""
-    plain = {_plain(head): head for head in heads}
+    known = {plain(head): head for head in heads}
     found = {}
     for field, names in _COLUMNS.items():
-        name = next((name for name in names if name in plain), None)
+        name = next((name for name in names if name in known), None)
         if name is not None:
-            found[field] = plain[name]
+            found[field] = known[name]
     for place in ("1", "2", "3"):  # Shopify: Option1 Name = Color, Option1 Value = red; WooCommerce likewise
         for name, value in (
             (f"option{place} name", f"option{place} value"),
             (f"attribute {place} name", f"attribute {place} value(s)"),
         ):
-            if name in plain and value in plain:
-                found[f"option {place}"] = plain[name] + "\0" + plain[value]
+            if name in known and value in known:
+                found[f"option {place}"] = known[name] + "\0" + known[value]
     return found
 
 
@@ -207,10 +207,10 @@ def _inherited(row: dict[str, str], heads: Sequence[str], parent: dict[str, str]
 
     Shopify repeats the handle and leaves the product's own columns of further variants empty.
     """
-    handle = next((head for head in heads if _plain(head) == "handle"), None)
-    if handle is None or not any(_plain(head) == "variant sku" for head in heads):
+    handle = next((head for head in heads if plain(head) == "handle"), None)
+    if handle is None or not any(plain(head) == "variant sku" for head in heads):
         return row
-    variant = any(value for head, value in row.items() if _plain(head) in {"variant sku", "variant price"})
+    variant = any(value for head, value in row.items() if plain(head) in {"variant sku", "variant price"})
     if parent.get(handle) == row.get(handle):
         if not variant:
             return None
@@ -228,7 +228,7 @@ def _item(row: Mapping[str, str], fields: Mapping[str, str], currency: str) -> I
         if field.startswith("option"):
             name, value = heads.split("\0")
             target = {"color": "colour", "colour": "colour", "颜色": "colour", "size": "size", "尺码": "size"}.get(
-                _plain(row.get(name, ""))
+                plain(row.get(name, ""))
             )
             if target and not cells.get(target):
                 cells[target] = row.get(value, "").replace(", ", " | ")
@@ -262,18 +262,18 @@ def _others(row: Mapping[str, str], used: set[str]) -> tuple[dict[str, str], dic
     names: dict[str, str] = {}
     attributes: dict[str, str] = {}
     for head, value in row.items():
-        plain = _plain(head)
-        language = _LANGUAGE.match(plain)
-        if plain in _PUBLISHED and value and value.lower() not in _PUBLISHED[plain]:
+        said = plain(head)
+        language = _LANGUAGE.match(said)
+        if said in _PUBLISHED and value and value.lower() not in _PUBLISHED[said]:
             raise ValueError(f"not for sale ({head}: {value})")
-        if not value or head in used or plain in _PUBLISHED or _IGNORED.match(plain):
+        if not value or head in used or said in _PUBLISHED or _IGNORED.match(said):
             continue
         if language:
             names[language[1]] = value[:500]
-        elif plain in _WEIGHTS:
-            attributes["weight_g"] = _grams(value, _WEIGHTS[plain])
+        elif said in _WEIGHTS:
+            attributes["weight_g"] = _grams(value, _WEIGHTS[said])
         else:
-            attributes[plain.replace(" ", "_")] = value[:LIMIT]
+            attributes[said.replace(" ", "_")] = value[:LIMIT]
     return names, attributes
 
 

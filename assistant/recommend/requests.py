@@ -36,6 +36,7 @@ _PERSONS = re.compile(
 _SIZE = re.compile(
     r"\b(?:in )?(?:a )?(?:size|sz|eu)\s*:?\s*([2-4]?x{0,3}[sml]|\d{1,3}(?:\.5)?)\b|\b([2-4]?x{1,3}[sl])\b|\bin ([sml])\b|([2-4]?x{0,3}[sml]|\d{1,3}(?:\.5)?)\s*[码号]|[尺码]码?\s*[:：是为]?\s*([2-4]?x{0,3}[sml]|\d{1,3})\b"
 )
+_ASIDE = re.compile(r"\b(?:in|inside|for|on|onto|with|under|into|beside) (?:the|my|a|an|our|your) $")
 _OR_SIZE = re.compile(r"\s*(?:or|/|或者?)\s*([2-4]?x{0,3}[sml]|\d{1,3}(?:\.5)?)(?![\w.])")
 _BARE = re.compile(
     r"(?<![\w.,-])(\d{1,3}(?:\.5)?)(?=\s*(?:$|[,;.!?，。]|(?:and|or|for|in|with|but|not|please|under|below|max|up)\b))"
@@ -151,13 +152,10 @@ class Vocabulary:
             if len(values) > 60 or self._table.is_numeric(field) or field in {"capacity"}:
                 continue
             for value in values:
-                if (
-                    2 < len(value) <= 30
-                    and not re.search(r"\d|,", value)
-                    and normal(value) not in {"yes", "no", normal(field)}
-                ):
-                    if not self._taken(value) and normal(value) not in TERMS.get(field, {}):
-                        self._add(field, value, [value])
+                plain = 1 < len(value) <= 30 and not re.search(r"\d|,", value)
+                known = normal(value) in {"yes", "no", normal(field), *TERMS.get(field, {})}
+                if plain and not known and not self._taken(value):
+                    self._add(field, value, [value])
 
     # What is understood
 
@@ -187,6 +185,7 @@ class Vocabulary:
         return "material" in self._table.fields and before not in _NOT_DOWN[0] and after not in _NOT_DOWN[1]
 
     def _choices(self, text: str, mentions: Sequence[_Mention]) -> list[Condition]:
+        mentions = _without_context(text, mentions)
         denied = self._denied(text, mentions)
         wanted: dict[str, list[str]] = {}
         refused: dict[str, list[str]] = {}
@@ -273,3 +272,10 @@ class Vocabulary:
                 conditions.append(Condition("size", "is", (match[1],)))
                 text = text[: match.start()] + " " * len(match.group()) + text[match.end() :]
         return " ".join(text.split())
+
+
+def _without_context(text: str, mentions: Sequence[_Mention]) -> list[_Mention]:
+    """Without the categories that only say where or with what a thing is used: "a lamp for my tent"."""
+    goods = [one for one in mentions if any(field == "category" for field, _ in one.meanings)]
+    aside = [one for one in goods if _ASIDE.search(text[: one.start])]
+    return [one for one in mentions if one not in aside or len(aside) == len(goods)]

@@ -81,6 +81,10 @@ class ItemKNN:
             model.fit(log.matrix(), show_progress=False)
         self.similar = (model.similarity - diags(model.similarity.diagonal())).tocsr()
 
+    def neighbours(self, items: Ints) -> Ints:
+        """The rows nearest to any of these, the nearest first."""
+        return _strongest(self.similar[items])
+
     def scores(self, histories: Sequence[History], candidates: Ints | None = None) -> Floats:
         """Sum of the similarities of the history's items to each."""
         found = profiles(histories, self.similar.shape[0], recent=self.recent) @ self.similar
@@ -111,6 +115,10 @@ class Transitions:
             reached = np.maximum(np.asarray(total.sum(axis=0)).ravel(), 1.0)
             total = total.multiply(reached**-self.damping).tocsr()
         self.follows = total
+
+    def neighbours(self, items: Ints) -> Ints:
+        """The rows that followed any of these, the most frequent first."""
+        return _strongest(self.follows[items])
 
     def scores(self, histories: Sequence[History], candidates: Ints | None = None) -> Floats:
         """What followed the history's items, its last ones counting most."""
@@ -207,6 +215,12 @@ class Content:
         mean = profiles(histories, len(self._vectors), recent=self.recent) @ self._vectors
         chosen = self._vectors if candidates is None else self._vectors[candidates]
         return np.asarray(mean @ chosen.T, dtype=np.float64)
+
+
+def _strongest(rows: Any) -> Ints:
+    total = np.bincount(rows.indices, weights=rows.data, minlength=1)
+    found = np.flatnonzero(total)
+    return np.asarray(found[np.argsort(-total[found], kind="stable")], dtype=np.int64)
 
 
 def _dense(found: Any, candidates: Ints | None) -> Floats:

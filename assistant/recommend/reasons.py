@@ -1,0 +1,67 @@
+"""Why an item is recommended, in sentences whose every fact is a cell of its row, a count of the log, or the
+customer's own interaction. No model writes here; a reason that cannot be shown is not given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from assistant import texts
+from assistant.goods import Condition, Interaction, Item, Reason
+from assistant.recommend.filters import cell, normal
+
+MOST = 3
+FEWEST_TOGETHER = 2
+"""Fewer customers than this who took both say nothing."""
+_FIELDS = {
+    "price": "价格", "stock": "库存", "category": "类别", "brand": "品牌", "colour": "颜色", "size": "尺码",
+    "name": "名称", "material": "材质", "waterproof": "防水", "season": "季节", "weight_g": "重量（克）",
+    "capacity": "容量", "genres": "类型", "year": "年份", "level": "难度", "minutes": "时长（分钟）", "topic": "主题",
+    "description": "说明",
+}  # fmt: skip
+
+
+def field_name(field: str, language: str) -> str:
+    """What a field is called."""
+    return _FIELDS.get(field, field) if language == "zh" else field.replace("_g", " (g)").replace("_", " ")
+
+
+def money(item: Item) -> str:
+    """The price as the row has it, with its currency; "" where the row has none."""
+    return "" if item.price is None else f"{item.price} {item.currency}".strip()
+
+
+def matched(item: Item, conditions: Sequence[Condition]) -> list[Reason]:
+    """What was asked for, and what the row says to it."""
+    found = []
+    for field in dict.fromkeys(one.field for one in conditions if one.test != "not" and one.field != "category"):
+        value = money(item) if field == "price" else cell(item, field)
+        if value and field not in {"name", "stock"}:
+            found.append(Reason("matches", field=field, value=value))
+    return found
+
+
+def shared(item: Item, history: Sequence[Interaction], items: Mapping[str, Item]) -> Reason | None:
+    """A field in which the item is like the latest thing of the same category that the customer dealt with."""
+    for one in reversed(history):
+        other = items.get(one.item)
+        if other is None or other.id == item.id or one.event == "dismiss":
+            continue
+        if other.category and normal(other.category) == normal(item.category):
+            for field in ("brand", "season", "material", "level", "category"):
+                value = cell(item, field)
+                if value and value == cell(other, field):
+                    return Reason("shares", field=field, value=value, item=other.id, at=one.at)
+    return None
+
+
+def told(reason: Reason, items: Mapping[str, Item], language: str) -> str:
+    """The sentence of a reason."""
+    other = items.get(reason.item)
+    return texts.say(
+        f"because_{reason.kind}",
+        language,
+        field=field_name(reason.field, language),
+        value=reason.value,
+        item=other.title(language) if other else reason.item,
+    )

@@ -1,0 +1,230 @@
+"""A fitted recommender of one catalogue: candidates, scores, order. Its parts are handed in; it reads nothing.
+
+Conditions come first: a row outside `allowed` is never scored. Then, on a large catalogue, some thousand
+candidates from the neighbours of the history, the nearest vectors and the best sellers; on a small one,
+everything that is allowed. Then the blend, how well a row answers the request, and diversity.
+
+Sources: maximal marginal relevance (Carbonell & Goldstein 1998).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from assistant.goods import Interaction
+from assistant.language import content_words
+from assistant.recommend.blend import Blend, ranks
+from assistant.recommend.candidates import Nearest
+from assistant.recommend.factors import Als
+from assistant.recommend.filters import Mask, Table, cell
+from assistant.recommend.log import Floats, History, Ints, Log
+from assistant.recommend.scorers import Content, Ease, ItemKNN, Popularity, Scorer, Transitions
+
+SMALL = 3000
+"""So many allowed rows are all scored; of more, the candidates."""
+PER_SOURCE = 300
+EVENTS = {"view": 0.2, "click": 0.3, "cart": 0.6, "buy": 1.0, "rating": 1.0}
+TAKEN = ("buy", "rating")
+RELEVANCE = 3.0
+"""Weight of the answer to a request beside the whole blend's (which sums to 1)."""
+DIVERSITY = 0.2
+_REPEATED, _BUYERS = 0.2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question to the recommender. `vector` (d,) is the request's; `seeds` are rows to be like."""
+
+    history: Sequence[Interaction]
+    allowed: Mask
+    n: int = 10
+    vector: Any = None
+    words: str = ""
+    seeds: Sequence[int] = ()
+    hidden: Sequence[int] = ()
+
+
+@dataclass(slots=True)
+class Recommender:
+    """Fitted by `fit`. `together` counts the customers who took two items, for reasons."""
+
+    table: Table
+    blend: Blend
+    vectors: Any
+    taken: Any
+    buyers: Ints
+    repeated: Mask
+    users: dict[str, int]
+    fitted_on: int
+    near: dict[str, Nearest] = field(default_factory=dict)
+    lexicon: dict[str, int] = field(default_factory=dict)
+    lexical: Any = None
+
+    def rank(self, ask: Ask) -> list[tuple[int, float]]:
+        """(row, score) of the best `n`, best first; fewer where fewer are allowed."""
+        open_rows = ask.allowed.copy()
+        open_rows[self._closed(ask.history)] = False
+        open_rows[list(ask.hidden)] = False
+        history = self.history_of(ask.history)
+        if ask.seeds:
+            open_rows[list(ask.seeds)] = False
+            history = History.of(list(ask.seeds))
+        rows = self._candidates(ask, history, open_rows)
+        if not len(rows):
+            return []
+        scores = self.blend.scores([history], rows)[0] / max(float(self.blend.weights.sum()), 1e-9)
+        scores = scores + RELEVANCE * self._relevance(ask, rows)
+        return self._diverse(rows, scores, ask.n)
+
+    def history_of(self, interactions: Sequence[Interaction]) -> History:
+        """What a customer did, as the scorers read it; dismissals are not liking."""
+        known = [one for one in interactions if one.item in self.table.row and one.event in EVENTS]
+        user = self.users.get(known[0].customer, -1) if known else -1
+        rows = np.array([self.table.row[one.item] for one in known], dtype=np.int64)
+        return History(rows, np.array([EVENTS[one.event] for one in known]), user)
+
+    def together(self, row: int, others: Sequence[int]) -> Ints:
+        """(len(others),) how many customers took both."""
+        if self.taken is None or not len(others):
+            return np.zeros(len(others), dtype=np.int64)
+        return np.asarray((self.taken[:, [row]].T @ self.taken[:, list(others)]).toarray()[0], dtype=np.int64)
+
+    def _closed(self, interactions: Sequence[Interaction]) -> list[int]:
+        """Rows that are not recommended to this customer: bought ones that nobody buys again, dismissed ones."""
+        rows = {self.table.row[one.item] for one in interactions if one.item in self.table.row and one.event in TAKEN}
+        gone = {one.item for one in interactions if one.event == "dismiss"}
+        return [row for row in rows if not self.repeated[row]] + [
+            self.table.row[x] for x in gone if x in self.table.row
+        ]
+
+    def _candidates(self, ask: Ask, history: History, allowed: Mask) -> Ints:
+        rows = np.flatnonzero(allowed)
+        if len(rows) <= SMALL:
+            return rows
+        found: list[Ints] = [np.argsort(-self.buyers, kind="stable")[:PER_SOURCE]]
+        for scorer in self.blend.scorers:
+            if isinstance(scorer, (ItemKNN, Transitions)) and len(history.items):
+                near = scorer.neighbours(history.items[-20:])
+                found.append(near[:PER_SOURCE])
+            if isinstance(scorer, Als) and len(history.items) and "als" in self.near:
+                found.append(self.near["als"].search(scorer.customers([history]), PER_SOURCE)[0])
+        if "content" in self.near:
+            mean = self.vectors[history.items[-5:]].mean(axis=0) if len(history.items) else None
+            found += [self.near["content"].search(one, PER_SOURCE)[0] for one in (mean, ask.vector) if one is not None]
+        if ask.words and self.lexical is not None:
+            said = self._said(ask.words)
+            found.append(
+                np.unique((self.lexical[:, said] if len(said) else self.lexical[:, :0]).nonzero()[0])[:PER_SOURCE]
+            )
+        some = np.unique(np.concatenate(found))
+        some = some[(some >= 0) & allowed[some]]
+        if len(some) < 5 * ask.n:  # a narrow filter that no source knows of: the first that sell best
+            best = rows[np.argsort(-self.buyers[rows], kind="stable")[:SMALL]]
+            some = np.union1d(some, best)
+        return some
+
+    def _relevance(self, ask: Ask, rows: Ints) -> Floats:
+        """(m,) how well each row answers the request; zeros where there is none."""
+        parts = []
+        if ask.vector is not None and self.vectors is not None:
+            parts.append(np.asarray(self.vectors[rows] @ ask.vector, dtype=np.float64))
+        if ask.words and self.lexical is not None:
+            said = self._said(ask.words)
+            if len(said):
+                parts.append(np.asarray(self.lexical[rows][:, said].sum(axis=1)).ravel())
+        if not parts:
+            return np.zeros(len(rows))
+        return np.asarray(ranks(np.stack(parts)).mean(axis=0), dtype=np.float64)
+
+    def _said(self, text: str) -> list[int]:
+        return sorted({self.lexicon[word] for word in content_words(text) if word in self.lexicon})
+
+    def _diverse(self, rows: Ints, scores: Floats, n: int) -> list[tuple[int, float]]:
+        """The best by score, each costing what it repeats of those before it."""
+        best = np.argsort(-scores, kind="stable")[: max(5 * n, 50)]
+        rows, scores = rows[best], scores[best]
+        if self.vectors is None or len(rows) <= 1:
+            return [(int(row), float(score)) for row, score in zip(rows[:n], scores[:n], strict=True)]
+        spread = float(scores[0] - scores[-1]) or 1.0
+        alike = np.asarray(self.vectors[rows] @ self.vectors[rows].T)
+        worst = np.zeros(len(rows))
+        chosen: list[int] = []
+        left = np.ones(len(rows), dtype=np.bool_)
+        while len(chosen) < min(n, len(rows)):
+            gain = np.where(left, (scores - scores[-1]) / spread - DIVERSITY * worst, -np.inf)
+            place = int(np.argmax(gain))
+            chosen.append(place)
+            left[place] = False
+            worst = np.maximum(worst, alike[place])
+        return [(int(rows[place]), float(scores[place])) for place in chosen]
+
+
+def fit(table: Table, interactions: Sequence[Interaction], vectors: Any = None) -> Recommender:
+    """The recommender of a catalogue. `vectors` are (n, d) float32 unit rows of the items, or None."""
+    users: dict[str, int] = {}
+    known = [one for one in interactions if one.item in table.row and one.event in EVENTS]
+    for one in known:
+        users.setdefault(one.customer, len(users))
+    log = Log.of(
+        [users[one.customer] for one in known],
+        [table.row[one.item] for one in known],
+        [one.at.timestamp() / 86400 for one in known],
+        weights=[EVENTS[one.event] for one in known],
+        n_users=len(users),
+        n_items=len(table),
+    )
+    blend = Blend(scorers_for(log, vectors))
+    blend.fit(log)
+    taken, buyers, repeated = _takings(table, known, users)
+    near = {"content": Nearest(vectors)} if vectors is not None and len(table) > SMALL else {}
+    als = next((one for one in blend.scorers if isinstance(one, Als)), None)
+    if als is not None and len(table) > SMALL:
+        near["als"] = Nearest(als.item_factors)
+    lexicon, lexical = _lexical(table)
+    return Recommender(table, blend, vectors, taken, buyers, repeated, users, len(interactions), near, lexicon, lexical)
+
+
+def scorers_for(log: Log, vectors: Any = None) -> list[Scorer]:
+    """The scorers of a blend: content alone where nobody did anything yet. Options as tuned on MovieLens."""
+    content: list[Scorer] = [] if vectors is None else [Content(vectors)]
+    if not len(log.items):
+        return [Popularity(), *content]
+    return [
+        Popularity(half_life_days=365), ItemKNN(k=50, recent=5), Transitions(window=5, recent=2),
+        Ease(regularization=300, recent=5), Als(regularization=1.0, alpha=10, recent=5), *content,
+    ]  # fmt: skip
+
+
+def _takings(table: Table, known: Sequence[Interaction], users: dict[str, int]) -> tuple[Any, Ints, Mask]:
+    """(customers x items they took, buyers per item, whether an item is bought again by a fair share)."""
+    from scipy.sparse import csc_matrix
+
+    taken = [one for one in known if one.event in TAKEN]
+    cells = ([users[one.customer] for one in taken], [table.row[one.item] for one in taken])
+    counts = csc_matrix((np.ones(len(taken), dtype=np.int32), cells), shape=(max(len(users), 1), len(table)))
+    counts.sum_duplicates()
+    again = np.asarray((counts > 1).sum(axis=0)).ravel()
+    once = counts.copy()
+    once.data = np.minimum(once.data, 1)
+    buyers = np.asarray(once.sum(axis=0)).ravel().astype(np.int64)
+    return once, buyers, (buyers >= _BUYERS) & (again >= _REPEATED * np.maximum(buyers, 1))
+
+
+def _lexical(table: Table) -> tuple[dict[str, int], Any]:
+    """(word -> column, (n, words) inverse document frequencies): words of names and short fields."""
+    from scipy.sparse import csr_matrix
+
+    lexicon: dict[str, int] = {}
+    rows, columns = [], []
+    fields = ("name", "category", "brand", "colour", "material", "topic", "genres", "tags")
+    for row, item in enumerate(table.items):
+        for word in set(content_words(" ".join(cell(item, name) for name in fields))):
+            rows.append(row)
+            columns.append(lexicon.setdefault(word, len(lexicon)))
+    often = np.bincount(columns, minlength=max(len(lexicon), 1))
+    values = np.log(1 + len(table) / np.maximum(often, 1))[columns] if columns else np.zeros(0)
+    return lexicon, csr_matrix((values, (rows, columns)), shape=(len(table), max(len(lexicon), 1)))
