@@ -101,6 +101,9 @@ class Journal:
 
     def close(self) -> None:
         """Overwrites and removes it: the erasure is complete."""
+        drafts = self.path.parent.glob(f".{self.path.name}.*")  # of a write that was killed
+        for draft in drafts:
+            draft.unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
             with self.path.open("r+b") as file:
                 file.write(b"\0" * self.path.stat().st_size)

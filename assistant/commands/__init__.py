@@ -17,8 +17,9 @@ import typer
 import typer.core
 
 from assistant import console
-from assistant.commands import adapters, asking, documents, judging, models, serving, training
+from assistant.commands import adapters, asking, documents, judging, models, privacy, serving, training
 from assistant.errors import BadInput, ConfideError
+from privacy.errors import PrivacyError
 
 typer.core.HAS_RICH = False  # plain help, the same in a terminal, in a pipe and in the docs
 INTERRUPTED = 130
@@ -40,6 +41,7 @@ for _command in _COMMANDS:
     cli.command()(_command)
 cli.add_typer(documents.cli, name="documents")
 cli.add_typer(models.cli, name="models")
+cli.add_typer(privacy.cli, name="privacy")
 cli.add_typer(adapters.cli, name="adapters")
 
 
@@ -56,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         console.tell("Interrupted.")
         return INTERRUPTED
-    except ConfideError as error:
+    except (ConfideError, PrivacyError) as error:
         console.tell(f"{error.message} {error.hint}".strip())
         return error.exit_code
     except BrokenPipeError:  # `confide collections | head -1`: the reader has gone

@@ -1,0 +1,192 @@
+"""Rows of one customer in files of rows: found, and taken out. JSON lines, JSON, CSV, TSV, and lines of a log.
+
+A row is theirs where it says so (its `customer`, `owner`, `conversation` ... is one of their ids), or where it
+holds one of the strings that are theirs alone. A file is replaced whole or not touched. Databases, indexes and other
+binary files are not its matter.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+OWNER_KEYS = frozenset({"customer", "customer_id", "owner", "conversation", "conversation_id", "session", "user_id"})
+ROW_FILES = frozenset({".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".log", ".txt", ".err", ".out"})
+_SAID = frozenset({"text", "question", "prompt", "correction", "comment", "content"})
+"""Fields in which a customer's own words stand; other fields hold what many rows share."""
+_SHORTEST = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Theirs:
+    """What makes a row theirs: `ids` as the whole value of an owner's field, `strings` anywhere in the row."""
+
+    ids: frozenset[str]
+    strings: tuple[str, ...] = ()
+
+    def owns(self, row: Any) -> bool | None:
+        """True where the row names them as its owner, False where it names somebody else, None where nobody."""
+        named = {str(row[key]) for key in OWNER_KEYS & row.keys() if row[key]} if isinstance(row, dict) else set()
+        return bool(named & self.ids) if named else None
+
+    def are_in(self, text: str) -> bool:
+        """Whether a line holds one of their strings, as it is or escaped."""
+        return any(one in text or json.dumps(one)[1:-1] in text for one in self.strings)
+
+
+def is_row_file(path: Path) -> bool:
+    """Whether a file's name is that of a file of rows (a rotated log's too)."""
+    return any(suffix in ROW_FILES for suffix in path.suffixes[-2:])
+
+
+def words_of(path: Path, theirs: Theirs) -> Iterator[str]:
+    """What the customer said in the rows that name them as owner: strings to look for elsewhere."""
+    for row in _rows(path):
+        if theirs.owns(row):
+            yield from _said(row)
+
+
+def others_words(path: Path, theirs: Theirs, candidates: Sequence[str]) -> set[str]:
+    """Those of the candidates that rows of other customers hold too."""
+    found: set[str] = set()
+    for row in _rows(path):
+        if theirs.owns(row) is False:
+            text = json.dumps(row, ensure_ascii=False)
+            found |= {one for one in candidates if json.dumps(one, ensure_ascii=False)[1:-1] in text}
+    return found
+
+
+def scrub(path: Path, theirs: Theirs) -> int:
+    """Takes their rows out of a file and says how many; a file without any is left as it is."""
+    text = _read(path)
+    if text is None:
+        return 0
+    if ".json" in path.suffixes:
+        cleaned, gone = _scrub_json(text, theirs)
+    elif {".csv", ".tsv"} & set(path.suffixes):
+        cleaned, gone = _scrub_table(text, theirs, "\t" if ".tsv" in path.suffixes else ",")
+    else:
+        cleaned, gone = _scrub_lines(text, theirs)
+    if gone:
+        _replace(path, cleaned)
+    return gone
+
+
+def _scrub_lines(text: str, theirs: Theirs) -> tuple[str, int]:
+    lines = text.splitlines(keepends=True)
+    kept = [line for line in lines if not _is_theirs(_parsed(line), line, theirs)]
+    return "".join(kept), len(lines) - len(kept)
+
+
+def _scrub_table(text: str, theirs: Theirs, delimiter: str) -> tuple[str, int]:
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    head = rows[0] if rows else []
+    kept = [
+        row
+        for number, row in enumerate(rows)
+        if number == 0 or not _is_theirs(dict(zip(head, row, strict=False)), "\n".join(row), theirs)
+    ]
+    written = io.StringIO(newline="")
+    csv.writer(written, delimiter=delimiter, lineterminator="\n").writerows(kept)
+    return written.getvalue(), len(rows) - len(kept)
+
+
+def _scrub_json(text: str, theirs: Theirs) -> tuple[str, int]:
+    data = _parsed(text)
+    gone = 0
+
+    def clean(value: Any) -> Any:
+        nonlocal gone
+        if isinstance(value, dict):
+            kept = {key: part for key, part in value.items() if not (key in theirs.ids or is_gone(part))}
+            gone += len(value) - len(kept)
+            return {key: clean(part) for key, part in kept.items()}
+        if isinstance(value, list):
+            rest = [part for part in value if not is_gone(part)]
+            gone += len(value) - len(rest)
+            return [clean(part) for part in rest]
+        return value
+
+    def is_gone(part: Any) -> bool:
+        nested = isinstance(part, dict | list)
+        if theirs.owns(part):
+            return True
+        leaf = part if isinstance(part, str) else ""
+        flat = isinstance(part, dict) and not any(isinstance(inner, dict | list) for inner in part.values())
+        return (flat or not nested) and theirs.are_in(leaf or (json.dumps(part, ensure_ascii=False) if flat else ""))
+
+    if data is None:
+        return text, 0
+    cleaned = clean(data)
+    return json.dumps(cleaned, ensure_ascii=False, indent=1) + "\n", gone
+
+
+def _is_theirs(row: Any, line: str, theirs: Theirs) -> bool:
+    named = theirs.owns(row)
+    return bool(named) or (named is None and theirs.are_in(line))
+
+
+def _rows(path: Path) -> Iterator[Any]:
+    text = _read(path)
+    if text is None:
+        return
+    if {".csv", ".tsv"} & set(path.suffixes):
+        delimiter = "\t" if ".tsv" in path.suffixes else ","
+        yield from csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    elif ".json" in path.suffixes:
+        yield from _objects(_parsed(text))
+    else:
+        yield from filter(None, map(_parsed, text.splitlines()))
+
+
+def _objects(data: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(data, dict):
+        yield data
+    for part in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
+        yield from _objects(part)
+
+
+def _said(row: Any) -> Iterator[str]:
+    """The customer's own words in a row: of a message only where it is the user's."""
+    if isinstance(row, dict):
+        if row.get("role") not in {"assistant", "system"}:
+            for key, value in row.items():
+                if key in _SAID and isinstance(value, str) and len(value) >= _SHORTEST:
+                    yield value
+                elif isinstance(value, dict | list):
+                    yield from _said(value)
+    elif isinstance(row, list):
+        for part in row:
+            yield from _said(part)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _read(path: Path) -> str | None:
+    """A text file's content; None where it is none (the search for traces still reads its bytes)."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except (UnicodeDecodeError, FileNotFoundError):
+        return None
+
+
+def _replace(path: Path, text: str) -> None:
+    """In one step, durably, with the mode it had."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        file.write(text.encode("utf-8"))
+        file.flush()
+        os.fsync(file.fileno())
+    part.chmod(path.stat().st_mode & 0o777)
+    part.replace(path)
