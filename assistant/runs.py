@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from filelock import FileLock, Timeout
 
 from assistant import heldout, template
-from assistant.adapters import CONFIG, Shelf, check_name, sha256_of
+from assistant.adapters import CONFIG, WEIGHTS, Shelf, check_name, sha256_of
 from assistant.engines import hardware, models
 from assistant.errors import BadInput
 from assistant.provenance import provenance
@@ -27,6 +27,7 @@ from assistant.settings import Settings
 from assistant.tuning.records import Records
 from assistant.types import Adapter, Example, Measure, Report, Task
 from assistant.vetting import verify
+from privacy.erasure import Learned, Tombstones
 from privacy.types import PrivacySpend
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class Run:
                 before=self._report(heldout.measures(before), "before"),
                 after=self._report([*heldout.measures(after), *heldout.gains(before, after)], "after"),
             )
-            return self._keep(card, parts.model), result
+            return self._keep(card, parts), result
 
     @contextlib.contextmanager
     def _alone(self, resume: bool) -> Iterator[None]:
@@ -177,7 +178,7 @@ class Run:
         from assistant.tuning.data import leaks, read_records
 
         plan = self.plan
-        records = read_records(plan.data, plan.task)
+        records = self._without_erased(read_records(plan.data, plan.task))
         none = records.subset(())
         kept, aside = records.split(plan.held_out, seed=plan.seed)
         valid, test = aside.split(0.5, seed=plan.seed) if plan.patience else (none, aside)
@@ -189,6 +190,15 @@ class Run:
         warnings = (*records.warnings, *leaks(kept, test))
         self.watch(Prepared(len(kept), len(test), records.statistics(), records.counts(), warnings))
         return records, kept, valid, test
+
+    def _without_erased(self, records: Records) -> Records:
+        """The records without those of customers who were erased: an old file does not bring them back."""
+        gone = Tombstones(self.settings.data_dir, self.settings.tenant).erased(row.customer for row in records.rows)
+        if not gone:
+            return records
+        rest = records.subset(i for i, row in enumerate(records.rows) if row.customer not in gone)
+        left_out = f"{len(records) - len(rest)} records are of customers who were erased: they are left out."
+        return dataclasses.replace(rest, warnings=(*rest.warnings, left_out))
 
     def _before(self, parts: _Parts, records: Records) -> heldout.Counts:
         """How the test records fare without this run: by the base, or by what stands for it."""
@@ -255,13 +265,15 @@ class Run:
             created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         )  # fmt: skip
 
-    def _keep(self, card: Adapter, model: Any) -> Adapter:
+    def _keep(self, card: Adapter, parts: _Parts) -> Adapter:
         """The adapter on the shelf; the shape on its card is read from what was written."""
         from assistant.tuning import lora
 
         draft = self.folder / _MADE
         shutil.rmtree(draft, ignore_errors=True)
-        lora.save(model, draft)
+        lora.save(parts.model, draft)
+        owners = {example.owner for example in parts.examples}
+        Learned(self.settings.data_dir, self.settings.tenant).remember(sha256_of(draft / WEIGHTS), owners)
         config = json.loads((draft / CONFIG).read_text(encoding="utf-8"))
         card = dataclasses.replace(
             card, rank=int(config["r"]), alpha=float(config["lora_alpha"]), targets=tuple(config["target_modules"])
@@ -313,6 +325,11 @@ class _Parts:
             model, tokenizer, task, base, train, valid, test,
             parent=parent.id if parent else None, spent=parent.privacy if parent else (),
         )  # fmt: skip
+
+
+def unfinished(settings: Settings) -> list[Path]:
+    """The folders of runs that were cut short and can go on, by name."""
+    return sorted({step.parent.parent for step in (settings.data_dir / "runs").glob(f"*/{_CHECKPOINT}/step-*")})
 
 
 def _check(plan: Plan) -> None:

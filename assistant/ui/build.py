@@ -26,10 +26,11 @@ from assistant.gate import LIGHT, MODEL, Caller, House, address
 from assistant.guard import SESSION
 from assistant.sessions import Door, Sessions
 from assistant.settings import Settings
-from assistant.ui import chat, documents, render
+from assistant.trainer import Trainer
+from assistant.ui import chat, documents, render, train
 from assistant.ui.desk import Desk
 from assistant.ui.parts import html
-from assistant.ui.texts import LANGUAGES, NAMES
+from assistant.ui.texts import LANGUAGES, NAMES, TEXTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ def build_ui(
     assistant: Assistant, settings: Settings, panels: Sequence[Panel] = (), *, sessions: Sessions, door: Door
 ) -> Page:
     """The pages of an assistant."""
+    panels = (_training(Trainer(assistant)), *panels)
     routes = paths(settings)
     first = next(iter(routes))
     company = Desk(assistant, sessions, door, first, "").company_name()
@@ -145,6 +147,10 @@ def _chat_page(blocks: gr.Blocks, desk: Desk, panels: Sequence[Panel], routes: d
 def _manage_page(blocks: gr.Blocks, desk: Desk, panels: Sequence[Panel]) -> None:
     mine = [panel for panel in panels if panel.audience == "staff"]
     documents.build(desk, blocks, panels=(lambda: _tabs(desk, mine)) if mine else None)
+
+
+def _training(trainer: Trainer) -> Panel:
+    return Panel(dict(TEXTS["train_title"]), lambda desk: train.build(desk, trainer))
 
 
 def _tabs(desk: Desk, panels: Sequence[Panel]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from assistant.errors import ConfideError
 from assistant.gate import ADMIN, LIGHT
 from assistant.ui import render
 from assistant.ui.desk import Desk
-from assistant.ui.parts import html, visitor
+from assistant.ui.parts import forget_uploads, html, visitor
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _PROGRESS = gr.Progress()
@@ -107,19 +106,6 @@ def _inside(desk: Desk) -> tuple[Any, ...]:
     return collection, facts, files, add, notice, verdicts, table, chosen, remove
 
 
-def _forget_uploads(paths: list[Path], uploads: Path) -> None:
-    """Deletes what was uploaded: Gradio keeps it twice, and leaves an empty file beside."""
-    names = {path.name for path in paths}
-    for folder in {uploads, *(path.parent.parent for path in paths)}:
-        for copy in folder.glob("*/*"):
-            if copy.name in names:
-                copy.unlink(missing_ok=True)
-        for leftover in folder.glob("tmp*"):
-            status = leftover.stat()
-            if not status.st_size and time.time() - status.st_mtime > 60:  # younger: perhaps being written
-                leftover.unlink(missing_ok=True)
-
-
 class _Handlers:
     """What happens on each event. Every one asks the door first."""
 
@@ -161,7 +147,7 @@ class _Handlers:
                 return self._view(request, collection, notice=render.notice(wrong, "bad"))
             return self._ingest(request, name, paths, progress)
         finally:
-            _forget_uploads(paths, self._desk.settings.data_dir / "uploads")
+            forget_uploads(paths, self._desk.settings.data_dir / "uploads")
 
     def remove(self, collection: str | None, chosen: list[str] | None, request: gr.Request) -> Update:
         if not self._is_inside(request) or not chosen or not collection:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -32,3 +34,16 @@ def visitor(request: gr.Request) -> Caller:
     if session is None:
         raise BadInput("There is no session.", hint="Reload the page.")
     return Caller(session.id, address(scope))
+
+
+def forget_uploads(paths: list[Path], uploads: Path) -> None:
+    """Deletes what was uploaded: Gradio keeps it twice, and leaves an empty file beside."""
+    names = {path.name for path in paths}
+    for folder in {uploads, *(path.parent.parent for path in paths)}:
+        for copy in folder.glob("*/*"):
+            if copy.name in names:
+                copy.unlink(missing_ok=True)
+        for leftover in folder.glob("tmp*"):
+            status = leftover.stat()
+            if not status.st_size and time.time() - status.st_mtime > 60:  # younger: perhaps being written
+                leftover.unlink(missing_ok=True)

@@ -117,7 +117,7 @@ def verdicts(files: Iterable[FileVerdict], look: Look) -> str:
         (safe(file.name), _verdict(file.verdict, look), str(file.passages or ""), safe(file.reason))
         for file in sorted(files, key=lambda file: (file.verdict != "refused", file.name))
     ]
-    return _table(look.say("verdict_head").split("|"), rows)
+    return table(look.say("verdict_head").split("|"), rows)
 
 
 def documents(found: Sequence[Document], look: Look) -> str:
@@ -125,7 +125,7 @@ def documents(found: Sequence[Document], look: Look) -> str:
     if not found:
         return f'<p class="quiet">{safe(look.say("no_documents"))}</p>'
     rows = [(safe(one.name), safe(one.kind), safe(one.language), f"{len(one.text):,}") for one in found]
-    return _table(look.say("documents_head").split("|"), rows)
+    return table(look.say("documents_head").split("|"), rows)
 
 
 def facts(info: CollectionInfo, look: Look) -> str:
@@ -282,8 +282,8 @@ def _verdict(verdict: str, look: Look) -> str:
     return f'<span class="chip {verdict}">{safe(look.say(verdict))}</span>'
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are HTML already."""
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are HTML already: whatever came from outside went through `safe`."""
     titles = "".join(f"<th>{safe(title)}</th>" for title in head)
     lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return f'<div class="table"><table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table></div>'

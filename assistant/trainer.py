@@ -1,0 +1,134 @@
+"""One training at a time in the background of a running assistant, and how it stands.
+
+The page looks at `state`; the chat goes on answering meanwhile, on the threads that are left. It is the walk
+`finetune.py` in a thread, nothing else; the command line needs none of this.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from assistant import finetune
+from assistant.core import Assistant
+from assistant.engines import hardware
+from assistant.errors import BadInput, ConfideError
+from assistant.finetune import Judging, Trained
+from assistant.runs import Plan, Prepared, unfinished
+
+if TYPE_CHECKING:
+    from assistant.tuning.loop import Progress
+
+Phase = Literal["idle", "preparing", "training", "judging", "done", "interrupted", "failed"]
+_PLAN = "plan.json"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How the last training stands. `losses` are (step, loss); `error` says why it failed."""
+
+    phase: Phase = "idle"
+    plan: Plan | None = None
+    prepared: Prepared | None = None
+    progress: Progress | None = None
+    losses: tuple[tuple[int, float], ...] = ()
+    judging: Judging | None = None
+    trained: Trained | None = None
+    error: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a training is under way."""
+        return self.phase in ("preparing", "training", "judging")
+
+
+class Trainer:
+    """The background training of one assistant. Thread-safe."""
+
+    def __init__(self, assistant: Assistant) -> None:
+        self._assistant = assistant
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.state = State()
+
+    def start(self, plan: Plan, *, collection: str, resume: bool = False, force: bool = False) -> None:
+        """Begins in the background; `state` tells the rest.
+
+        Raises:
+            BadInput: a training is under way.
+        """
+        with self._lock:
+            if self.state.is_running:
+                raise BadInput("A training is under way.", hint="Wait for its end, or stop it.")
+            self._stop.clear()
+            self.state = State("preparing", plan)
+            options = {"collection": collection, "resume": resume, "force": force}
+            self._thread = threading.Thread(target=self._run, args=(plan, options), name="training", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the training after the step that runs, with a checkpoint; a suite is asked to its end."""
+        self._stop.set()
+
+    def wait(self, seconds: float | None = None) -> State:
+        """The state once the training has ended, or after so many seconds."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+        return self.state
+
+    def unfinished(self) -> list[Plan]:
+        """The plans of runs that were cut short and can go on."""
+        found = []
+        for folder in unfinished(self._assistant.settings):
+            try:
+                data = json.loads((folder / _PLAN).read_text(encoding="utf-8"))
+                found.append(
+                    Plan(
+                        **{**data, "data": Path(data["data"]), "suite": Path(data["suite"]) if data["suite"] else None}
+                    )
+                )
+            except (OSError, ValueError, TypeError, KeyError):  # begun from the command line: it goes on there
+                continue
+        return found
+
+    def _run(self, plan: Plan, options: dict[str, Any]) -> None:
+        try:
+            self._remember(plan)
+            with hardware.threads(hardware.choose_threads()):
+                trained = finetune.train(plan, self._assistant, watch=self._watch, **options)
+            self._change(phase="done" if trained.adapter else "interrupted", trained=trained)
+        except ConfideError as error:
+            self._change(phase="failed", error=f"{error.message} {error.hint}".strip())
+        except Exception as error:
+            _log.exception("a training failed")
+            self._change(phase="failed", error=f"{type(error).__name__}: {error}")
+
+    def _remember(self, plan: Plan) -> None:
+        """Keeps the plan beside the run's checkpoint, so that it can go on after a restart."""
+        folder = self._assistant.settings.data_dir / "runs" / plan.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _PLAN).write_text(json.dumps(dataclasses.asdict(plan), default=str), encoding="utf-8")
+
+    def _watch(self, event: Any) -> None:
+        if isinstance(event, Prepared):
+            self._change(phase="training", prepared=event)
+        elif isinstance(event, Judging):
+            self._change(phase="judging", judging=event)
+        else:
+            losses = self.state.losses if event.loss != event.loss else (*self.state.losses, (event.step, event.loss))
+            self._change(progress=event, losses=losses)
+            if self._stop.is_set():
+                from assistant.tuning.loop import StopTraining
+
+                raise StopTraining
+
+    def _change(self, **fields: Any) -> None:
+        with self._lock:
+            self.state = dataclasses.replace(self.state, **fields)

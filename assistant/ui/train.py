@@ -1,0 +1,279 @@
+"""The Training tab of the staff's page: choose records, see what is wrong with them, start, watch, stop, compare,
+put to use, roll back.
+
+Every handler asks the door again whether its session is inside. Uploaded records are kept with their run, since
+a run that was cut short goes on from them; the uploads themselves are deleted.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import gradio as gr
+from gradio.context import Context
+
+from assistant import finetune
+from assistant.adapters import check_name
+from assistant.errors import BadInput, ConfideError
+from assistant.gate import ADMIN, LIGHT
+from assistant.runs import Plan
+from assistant.trainer import Trainer
+from assistant.types import Task
+from assistant.ui import render, render_train
+from assistant.ui.desk import Desk
+from assistant.ui.parts import forget_uploads, html, visitor
+
+_POLL_S = 2.0
+_log = logging.getLogger(__name__)
+Update = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The components of the tab."""
+
+    collection: gr.Dropdown
+    task: gr.Radio
+    data: gr.File
+    suite: gr.File
+    checked: gr.Markdown
+    name: gr.Textbox
+    epochs: gr.Slider
+    rank: gr.Slider
+    small: gr.Checkbox
+    stop: gr.Button
+    resume: gr.Button
+    state: gr.Markdown
+    timer: gr.Timer
+    table: gr.Markdown
+    chosen: gr.Dropdown
+    measures: gr.Markdown
+    force: gr.Checkbox
+    notice: gr.Markdown
+
+    def outputs(self) -> list[Any]:
+        """Every component a handler may change."""
+        return list(vars(self).values())
+
+
+def build(desk: Desk, trainer: Trainer) -> None:
+    """Draws the tab in the one that is open and wires it."""
+    say = desk.say
+    tab = Context.block
+    html(f'<p class="quiet">{render.safe(say("train_hint"))}</p>')
+    with gr.Row(elem_id="train-data"):
+        with gr.Column():
+            collection = gr.Dropdown([], label=say("which_collection"), elem_id="train-collection")
+            tasks = [(say(f"train_{task}"), task) for task in get_args(Task)]
+            task = gr.Radio(tasks, value="chat", label=say("train_task"), elem_id="train-task")
+        data = gr.File(label=say("train_data"), type="filepath", height=130, elem_id="train-records")
+        suite = gr.File(label=say("train_suite"), type="filepath", height=130, elem_id="train-suite")
+    check = gr.Button(say("train_check"), elem_id="train-check")
+    checked = html("", elem_id="train-checked")
+    with gr.Row(elem_id="train-options"):
+        name = gr.Textbox("support", label=say("train_name"), max_length=63, elem_id="train-name")
+        epochs = gr.Slider(1, 10, 3, step=1, label=say("train_epochs"))
+        rank = gr.Slider(2, 64, 16, step=2, label=say("train_rank"))
+    small = gr.Checkbox(False, label=say("train_small"))
+    with gr.Row(elem_id="train-go"):
+        start = gr.Button(say("train_start"), variant="primary", elem_id="train-start")
+        stop = gr.Button(say("train_stop"), variant="stop", visible=False, elem_id="train-stop")
+        resume = gr.Button("", visible=False, elem_id="train-resume")
+    state = html("", elem_id="train-state")
+    html(f"<h2>{render.safe(say('adapters_title'))}</h2>", elem_id="adapters-title")
+    notice = html("", elem_id="train-notice")
+    table = html("", elem_id="adapters")
+    chosen = gr.Dropdown([], label=say("adapter"), elem_id="adapter")
+    measures = html("", elem_id="measures")
+    force = gr.Checkbox(False, label=say("use_force"), elem_id="force")
+    with gr.Row(elem_id="adapter-go"):
+        use = gr.Button(say("use"), variant="primary", elem_id="use")
+        rollback = gr.Button(say("rollback"), elem_id="rollback")
+    timer = gr.Timer(_POLL_S, active=False)
+    parts = Parts(
+        collection, task, data, suite, checked, name, epochs, rank, small, stop, resume, state, timer, table, chosen,
+        measures, force, notice,
+    )  # fmt: skip
+    handlers = _Handlers(desk, parts, trainer)
+    outputs = parts.outputs()
+    light: dict[str, Any] = {"api_visibility": "private", "concurrency_id": LIGHT, "show_progress": "hidden"}
+    admin: dict[str, Any] = {"api_visibility": "private", "concurrency_id": ADMIN, "concurrency_limit": 1}
+    cast(gr.Tab, tab).select(handlers.open, [collection], outputs, **light)
+    collection.input(handlers.open, [collection], outputs, **light)
+    timer.tick(handlers.tick, [collection, chosen], outputs, **light)
+    chosen.input(handlers.choose, [chosen], outputs, **light)
+    stop.click(handlers.stop, None, outputs, **light)
+    check.click(handlers.check, [task, data], outputs, **admin, show_progress_on=[checked])
+    options = [collection, task, data, suite, name, epochs, rank, small]
+    start.click(handlers.start, options, outputs, **admin, show_progress="hidden")
+    resume.click(handlers.resume, [collection], outputs, **admin, show_progress="hidden")
+    use.click(handlers.use, [collection, chosen, force], outputs, **admin, show_progress_on=[table])
+    rollback.click(handlers.rollback, [collection, chosen], outputs, **admin, show_progress_on=[table])
+
+
+class _Handlers:
+    """What happens on each event. Every one asks the door first."""
+
+    def __init__(self, desk: Desk, parts: Parts, trainer: Trainer) -> None:
+        self._desk = desk
+        self._parts = parts
+        self._trainer = trainer
+
+    def open(self, collection: str | None, request: gr.Request) -> Update:
+        return self._inside(request, lambda: self._view(collection))
+
+    def tick(self, collection: str | None, chosen: str | None, request: gr.Request) -> Update:
+        def look() -> Update:
+            if self._trainer.state.is_running:
+                return self._running()
+            made = self._trainer.state.trained
+            return self._view(collection, made.adapter.id if made and made.adapter else chosen)
+
+        return self._inside(request, look)
+
+    def choose(self, chosen: str | None, request: gr.Request) -> Update:
+        return self._inside(request, lambda: {self._parts.measures: self._measures(chosen)})
+
+    def check(self, task: str, data: str | None, request: gr.Request) -> Update:
+        def look() -> Update:
+            from assistant.tuning.data import read_records
+
+            if not data:
+                raise BadInput(self._desk.say("train_no_data"))
+            records = read_records(Path(data), cast(Task, task))
+            found = render_train.data(records.statistics(), records.counts(), records.warnings, self._desk.look())
+            return {self._parts.checked: found}
+
+        return self._inside(request, look, told=self._parts.checked)
+
+    def start(
+        self, collection: str, task: str, data: str | None, suite: str | None, name: str, epochs: float, rank: int,
+        small: bool, request: gr.Request,
+    ) -> Update:  # fmt: skip
+        files = [Path(file) for file in (data, suite) if file]
+
+        def begin() -> Update:
+            if not data:
+                raise BadInput(self._desk.say("train_no_data"))
+            check_name(name)
+            if self._trainer.state.is_running:
+                return self._running()
+            kept = {
+                file: self._keep(Path(file), name, what) for file, what in ((data, "records"), (suite, "exam")) if file
+            }
+            plan = Plan(
+                cast(Task, task), kept[data], name, suite=kept[suite] if suite else None, epochs=epochs,
+                rank=int(rank), preset="small" if small else "",
+            )  # fmt: skip
+            self._trainer.start(plan, collection=collection)
+            forget_uploads(files, self._desk.settings.data_dir / "uploads")
+            return {**self._running(), self._parts.data: None, self._parts.suite: None, self._parts.checked: ""}
+
+        return self._inside(request, begin, told=self._parts.checked)
+
+    def resume(self, collection: str, request: gr.Request) -> Update:
+        def begin() -> Update:
+            plans = self._trainer.unfinished()
+            if plans and not self._trainer.state.is_running:
+                self._trainer.start(plans[0], collection=collection, resume=True)
+            return self._running()
+
+        return self._inside(request, begin)
+
+    def stop(self, request: gr.Request) -> Update:
+        def end() -> Update:
+            self._trainer.stop()
+            return self._running()
+
+        return self._inside(request, end)
+
+    def use(self, collection: str, chosen: str | None, force: bool, request: gr.Request) -> Update:
+        def put() -> Update:
+            if not chosen:
+                return {}
+            assistant = self._desk.assistant
+            finetune.promote(assistant, assistant.hosting.shelf.find(chosen), collection=collection, force=force)
+            said = render.notice(self._desk.say("used", adapter=chosen))
+            return {**self._view(collection, chosen), self._parts.notice: said, self._parts.force: False}
+
+        return self._inside(request, put, told=self._parts.notice)
+
+    def rollback(self, collection: str, chosen: str | None, request: gr.Request) -> Update:
+        def back() -> Update:
+            hosting, tenant = self._desk.assistant.hosting, self._desk.settings.tenant
+            now = hosting.deployments.rollback(tenant, collection, self._slot(chosen))
+            name = now.adapter or self._desk.say("bare_model")
+            said = render.notice(self._desk.say("used", adapter=name))
+            return {**self._view(collection, chosen), self._parts.notice: said}
+
+        return self._inside(request, back, told=self._parts.notice)
+
+    def _slot(self, chosen: str | None) -> str:
+        from assistant.deployments import CHAT, slot_of
+
+        return slot_of(self._desk.assistant.hosting.shelf.find(chosen)) if chosen else CHAT
+
+    def _inside(self, request: gr.Request, act: Callable[[], Update], told: Any = None) -> Update:
+        """What the event does, for a session that is inside; an error is told where the eye is."""
+        where = told or self._parts.notice
+        if not self._desk.door.is_inside(visitor(request).session):
+            return {
+                where: render.notice(self._desk.say("not_inside"), "bad"),
+                self._parts.timer: gr.Timer(active=False),
+            }
+        try:
+            return act()
+        except ConfideError as error:
+            lines = f"{error.message}\n{error.hint}".splitlines()
+            return {where: "".join(render.notice(line.strip(), "bad") for line in lines if line.strip())}
+        except Exception:
+            _log.exception("an event of the Training tab failed")
+            return {where: render.notice(self._desk.say("broken"), "bad")}
+
+    def _keep(self, file: Path, name: str, what: str) -> Path:
+        """A copy that outlives the upload, beside the run that reads it."""
+        folder = self._desk.settings.data_dir / "runs" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return Path(shutil.copyfile(file, folder / f"{what}{file.suffix.lower()}"))
+
+    def _running(self) -> Update:
+        """How the training stands, and nothing else: what was typed meanwhile stays."""
+        parts, now = self._parts, self._trainer.state
+        return {
+            parts.state: render_train.state(now, self._desk.look()),
+            parts.stop: gr.update(visible=now.is_running),
+            parts.resume: gr.update(visible=False),
+            parts.timer: gr.Timer(active=True),
+        }
+
+    def _view(self, collection: str | None, chosen: str | None = None) -> Update:
+        """The whole tab."""
+        desk, parts = self._desk, self._parts
+        names = [info.name for info in desk.collections()] or [desk.settings.collection]
+        name = collection if collection in names else names[0]
+        hosting = desk.assistant.hosting
+        found, live = hosting.shelf.all(), hosting.deployments.slots(desk.settings.tenant, name)
+        ids = [one.id for one in sorted(found, key=lambda one: one.created, reverse=True)]
+        chosen = chosen if chosen in ids else (ids[0] if ids else None)
+        plans = [] if self._trainer.state.is_running else self._trainer.unfinished()
+        label = desk.say("train_resume", name=plans[0].name) if plans else ""
+        return {
+            **self._running(),
+            parts.collection: gr.update(choices=names, value=name),
+            parts.resume: gr.update(visible=bool(plans), value=label),
+            parts.timer: gr.Timer(active=self._trainer.state.is_running),
+            parts.table: render_train.adapters(found, live, desk.look()),
+            parts.chosen: gr.update(choices=ids, value=chosen),
+            parts.measures: self._measures(chosen),
+            parts.notice: "",
+        }
+
+    def _measures(self, chosen: str | None) -> str:
+        if not chosen:
+            return ""
+        return render_train.before_after(self._desk.assistant.hosting.shelf.find(chosen), self._desk.look())

@@ -1,0 +1,85 @@
+"""The background training: one at a time, watched, stopped, gone on with."""
+
+import json
+import threading
+
+import pytest
+
+pytest.importorskip("torch")
+from tiny import llama, save, tokenizer
+
+from assistant.core import Assistant
+from assistant.errors import BadInput
+from assistant.runs import Plan
+from assistant.settings import Settings
+from assistant.trainer import Trainer
+
+
+@pytest.fixture
+def assistant(tmp_path):
+    opened = Assistant.open(Settings(data_dir=tmp_path / "data", model={"engine": "echo"}))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def plan(tmp_path):
+    base = save(llama(), tmp_path / "base", tokenizer())
+    rows = [
+        {"messages": [{"role": "user", "content": f"is it {n}"}, {"role": "assistant", "content": "yes"}]}
+        for n in range(20)
+    ]
+    data = tmp_path / "chat.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)))
+    return Plan("chat", data, "tiny", base=str(base), rank=2, epochs=3, batch_size=2)
+
+
+def test_a_training_runs_to_its_end_and_tells_how_it_stands(assistant, plan):
+    trainer = Trainer(assistant)
+    assert not trainer.state.is_running
+    trainer.start(plan, collection="shop")
+    state = trainer.wait(120)
+    assert state.phase == "done", state.error
+    assert state.trained.adapter.id == "tiny@1"
+    assert "golden" in state.trained.kept_aside
+    assert [step for step, _ in state.losses] == list(range(1, state.progress.steps + 1))
+    assert state.prepared.records == 18
+
+
+def test_only_one_trains_at_a_time(assistant, plan):
+    trainer, go = Trainer(assistant), threading.Event()
+    watch = trainer._watch
+    trainer._watch = lambda event: (go.wait(60), watch(event))
+    trainer.start(plan, collection="shop")
+    assert trainer.state.is_running
+    with pytest.raises(BadInput, match="under way"):
+        trainer.start(plan, collection="shop")
+    go.set()
+    assert trainer.wait(120).phase == "done"
+
+
+def test_a_stopped_training_can_go_on_after_a_restart(assistant, plan):
+    trainer = Trainer(assistant)
+    watch = trainer._watch
+
+    def stops(event):
+        trainer.stop()
+        watch(event)
+
+    trainer._watch = stops
+    trainer.start(plan, collection="shop")
+    assert trainer.wait(120).phase == "interrupted"
+    again = Trainer(assistant)
+    assert again.unfinished() == [plan]
+    again.start(plan, collection="shop", resume=True)
+    assert again.wait(120).phase == "done"
+    assert again.unfinished() == []
+
+
+def test_a_failure_is_a_sentence(assistant, plan):
+    plan.data.write_text("nonsense\n")
+    trainer = Trainer(assistant)
+    trainer.start(plan, collection="shop")
+    state = trainer.wait(120)
+    assert state.phase == "failed"
+    assert "line 1" in state.error
