@@ -225,7 +225,7 @@ class _Erasure:
         """The adapters that were trained on the customer's records, and those that went on from them."""
         direct, found = set(self._adapters()), list[Adapter]()
         for adapter in sorted(Shelf(self._root).all(), key=lambda one: one.created):
-            if adapter.id in direct or adapter.parent in {one.id for one in found}:
+            if adapter.sha256 in direct or adapter.parent in {one.id for one in found}:
                 found.append(adapter)
         return found
 

@@ -66,22 +66,26 @@ class Tombstones:
 
 
 class Learned:
-    """Whose records each adapter was trained on, by mark: `privacy/learned/<adapter>.json`."""
+    """Whose records each adapter was trained on, by mark: `privacy/learned/<sha256 of its weights>.json`."""
 
     def __init__(self, data_dir: Path, tenant: str = "default") -> None:
         self._folder = data_dir / "privacy" / "learned"
         self._data_dir, self._tenant = data_dir, tenant
 
-    def remember(self, adapter: str, customers: Iterable[str]) -> None:
-        """Keeps the marks of those an adapter (`name@version`) was trained on; marks stay marks."""
+    def remember(self, weights_sha256: str, customers: Iterable[str]) -> None:
+        """Keeps the marks of those whose records the weights learned from; marks stay marks. Call before they serve."""
         marks = Marks(self._data_dir, self._tenant)
-        found = {one if one.startswith(_PREFIX) and len(one) == 36 else marks.of(one) for one in set(customers) - {""}}
-        durable_write(self._folder / f"{adapter}.json", json.dumps(sorted(found)).encode())
+        found = {one if _is_mark(one) else marks.of(one) for one in set(customers) - {""}}
+        durable_write(self._folder / f"{weights_sha256}.json", json.dumps(sorted(found)).encode())
 
     def from_(self, mark: str) -> list[str]:
-        """The adapters that were trained on a customer's records."""
+        """The weights (by SHA-256) that learned from a customer's records."""
         files = sorted(self._folder.glob("*.json"))
         return [file.stem for file in files if mark in json.loads(file.read_text(encoding="ascii"))]
+
+
+def _is_mark(text: str) -> bool:
+    return len(text) == len(_PREFIX) + 32 and text.startswith(_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ def talk(house, customer, text, conversation):
 
 def adapter(house, name, parent=None, privacy=()):
     def write(folder):
-        (folder / WEIGHTS).write_bytes(b"weights")
+        (folder / WEIGHTS).write_bytes(f"weights of {name}".encode())
         (folder / CONFIG).write_text("{}")
 
     card = Adapter(
@@ -195,8 +195,8 @@ def test_adapters_that_learned_from_them_are_marked_with_what_bounds_them(house)
     first = adapter(house, "one", privacy=(private,))
     child = adapter(house, "child", parent=first.id, privacy=(private, PrivacySpend.nonprivate("chats")))
     untouched = adapter(house, "untouched")
-    Learned(house.root).remember(first.id, [ME, OTHER])
-    Learned(house.root).remember(untouched.id, [OTHER])
+    Learned(house.root).remember(first.sha256, [ME, OTHER])
+    Learned(house.root).remember(untouched.sha256, [OTHER])
     done = house.forget()
     shelf = Shelf(house.root)
     assert "train it again without them" in shelf.find(first.id).notes[0]

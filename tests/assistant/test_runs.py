@@ -202,3 +202,24 @@ def test_with_patience_records_that_stop_the_run_do_not_judge_it(moods, settings
     assert result.valid_losses
     assert told[0].held_out < 16
     assert adapter.after.measures[0].n == told[0].held_out
+
+
+def test_the_customers_an_adapter_learned_from_are_known_by_their_marks(chat, settings):
+    from privacy.erasure import Learned, Marks
+
+    adapter, _ = Run(chat, settings).train()
+    marks = [Marks(settings.data_dir).of(f"c{number}") for number in range(10)]
+    learned = [mark for mark in marks if Learned(settings.data_dir).from_(mark) == [adapter.sha256]]
+    assert len(learned) == adapter.owners
+
+
+def test_an_erased_customer_does_not_come_back_with_an_old_file(chat, settings):
+    from privacy.erasure import Learned, Marks, Tombstones
+
+    mark = Marks(settings.data_dir).of("c3")
+    Tombstones(settings.data_dir).add(mark, "2026-01-01")
+    told = []
+    Run(chat, settings, told.append).train()
+    assert told[0].records + told[0].held_out == 18
+    assert "2 records are of customers who were erased: they are left out." in told[0].warnings
+    assert Learned(settings.data_dir).from_(mark) == []
