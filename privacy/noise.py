@@ -1,10 +1,10 @@
 """Clip arrays to a norm and add Gaussian noise to them, with a generator nobody can predict.
 
 Not training (`dpsgd.py` uses this for its noise) and no accounting. The bits are a ChaCha20 stream (RFC 8439)
-under a key that the operating system draws anew each time; a test may hand in its own. Plain floating-point Gaussians leak through the gaps between the
-numbers they can take (Mironov, CCS 2012): every value here is the sum of four independent Box-Muller
-normals, which makes an attacker's search exponentially larger (Holohan and Braghin, arXiv 2107.10138,
-section 5.2; what Opacus calls its secure mode).
+under a key that the operating system draws anew each time; a test may hand in its own. Plain floating-point
+Gaussians leak through the gaps between the numbers they can take (Mironov, CCS 2012): every value here is the
+sum of four independent Box-Muller normals, which makes an attacker's search exponentially larger (Holohan and
+Braghin, arXiv 2107.10138, section 5; what Opacus calls its secure mode).
 """
 
 from __future__ import annotations

@@ -22,8 +22,9 @@ class PrivacySpend:
     "nonprivate" (an ordinary training run: epsilon is infinite from here on). `noise_multiplier`
     is sigma (laplace: the scale) over `clip_norm`; `sample_rate` the probability of a unit in one
     step; `steps` how many steps were charged; `dataset` the name of the data set in the holder's
-    ledger. `per_customer` is the most units one customer has in the data set (None = not known):
-    with it a spend per example also bounds what a customer loses.
+    ledger. `per_customer` is the most examples one customer has in the data set (None = not known): with it a spend
+    per example also bounds what a customer loses. In a spend per customer it is how many of a customer's
+    examples are taken in one step at most.
     """
 
     mechanism: str

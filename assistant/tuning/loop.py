@@ -102,7 +102,7 @@ class PrivateOptimizer(Protocol):
     """What `private` returns for an optimizer. `gather` comes after each part's backward pass of
     the SUM of its sequences' losses, `step` once a batch, after no part at all when it is empty."""
 
-    def gather(self) -> None:
+    def gather(self, part: Sequence[Example]) -> None:
         """Clips and adds up the gradients of each sequence of the part, and forgets them."""
         ...
 
@@ -249,12 +249,12 @@ class _Run:
                 losses = self.task.losses(self.net, made)
             if self.private:
                 losses.sum().backward()  # type: ignore[no-untyped-call]
-                self.outer.gather()
+                self.outer.gather(part)
             else:
                 (losses.sum() / len(batch)).backward()  # type: ignore[no-untyped-call]
             total += float(losses.detach().sum())
             self.tokens += made.tokens
-        if not math.isfinite(total):
+        if not self.private and not math.isfinite(total):  # a private step goes on: that it fails would tell who is in
             raise TrainingFailed(
                 f"The loss is not finite at step {self.step + 1}.", hint="Train with a lower learning rate."
             )
