@@ -116,6 +116,10 @@ class Advisor:
         """The conditions of a request, without recommending."""
         return self.shop(collection).vocabulary.understand(request)
 
+    def read_filter(self, collection: str, text: str) -> tuple[Condition, ...]:
+        """The conditions of a filter's text form. Raises BadInput with every part that is wrong."""
+        return filters.from_text(text, self.shop(collection).table)
+
     def record(self, collection: str, customer: str, item: str, event: Event, value: float = 1.0) -> None:
         """Keeps what a customer just did; the next recommendation knows it.
 

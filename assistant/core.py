@@ -17,11 +17,14 @@ import uuid
 from collections.abc import Iterator
 
 from assistant import composer, language, prompts, registry, smalltalk, texts
+from assistant.advisor import Advisor, Query, encoder
 from assistant.composer import Dropped, Piece
+from assistant.counter import Counter
 from assistant.draft import Draft
 from assistant.engines.base import Engine
 from assistant.engines.watch import watched
 from assistant.errors import BadInput, ConfideError, EngineError, EngineUnavailable, UnknownName
+from assistant.goods import Advice
 from assistant.hosting import Hosting
 from assistant.outbound import Outbound
 from assistant.retrieval.reader import Reader, Reading
@@ -69,6 +72,11 @@ class Assistant:
         self._readers: dict[str, Reader] = {}
         self.hosting = Hosting(settings, store)
         self.outbound = Outbound(settings)
+        has_documents = functools.partial(store.collection, settings.tenant)
+        self.advisor = Advisor(
+            store, settings.tenant, encoder(searcher, settings, lambda name: bool(has_documents(name)))
+        )
+        self.counter = Counter(self.advisor, store)
 
     @classmethod
     def open(cls, settings: Settings) -> Assistant:
@@ -157,6 +165,10 @@ class Assistant:
                 answer = self._answer(answer_id, draft)
                 self._keep(conversation, info, answer_id, Message("assistant", answer.text), answer)
 
+    def recommend(self, query: Query, *, collection: str | None = None) -> Advice:
+        """Items for a customer or a request; see `advisor.Query`. Raises BadInput."""
+        return self.advisor.recommend(collection or self.settings.collection, query)
+
     def _walk(self, conversation: Conversation, draft: Draft) -> Iterator[AskEvent]:
         # 1. Chatter and the wish for a person never reach the documents.
         intent = smalltalk.intent(draft.question)
@@ -166,7 +178,16 @@ class Assistant:
             yield Found(())
             yield draft.say(_SMALL_TALK[intent])
             return
-        # 2. Passages, for a query that needs no conversation.
+        # 2. Goods, instead of an answer or beside it.
+        offer = self.counter.offer(conversation, draft.info.name, draft.question, draft.language)
+        if offer is not None:
+            draft.advice = offer.advice
+        if offer is not None and offer.alone:
+            draft.shape = "goods"
+            yield Found(())
+            yield draft.add(Piece(offer.advice.text, (), ""))
+            return
+        # 3. Passages, for a query that needs no conversation.
         draft.query = prompts.standalone(conversation.messages)
         try:
             reading = self._find(draft)
@@ -178,12 +199,12 @@ class Assistant:
             yield draft.say("failed_empty")
             return
         yield Found(draft.hits)
-        # 3. Support decides, not the model.
+        # 4. Support decides, not the model.
         if reading.support < draft.info.threshold or not reading.units:
             draft.outcome = Outcome.NOT_IN_KNOWLEDGE_BASE
             yield draft.say("refusal")
             return
-        # 4. Quotes and checked sentences.
+        # 5. Quotes and checked sentences.
         yield from self._compose(conversation, draft, reading)
 
     def _find(self, draft: Draft) -> Reading:

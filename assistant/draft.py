@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from assistant import composer, texts
 from assistant.composer import Piece
+from assistant.goods import Advice
 from assistant.hosting import Choice
 from assistant.types import Answer, CollectionInfo, Delta, Hit, ModelInfo, Outcome, Passage, Receipt, Usage
 
@@ -30,6 +31,7 @@ class Draft:
     usage: Usage = field(default_factory=Usage)
     failed: str | None = None
     adapter: str | None = None
+    advice: Advice | None = None
 
     def say(self, key: str) -> Delta:
         """One of the product's own texts."""
@@ -66,4 +68,4 @@ class Draft:
             notes=tuple(self.notes),
             failed_component=self.failed,
         )
-        return Answer(answer_id, self.outcome, text, cited, self.hits, receipt)
+        return Answer(answer_id, self.outcome, text, cited, self.hits, receipt, self.advice)

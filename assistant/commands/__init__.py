@@ -17,7 +17,7 @@ import typer
 import typer.core
 
 from assistant import console
-from assistant.commands import adapters, asking, documents, judging, models, privacy, serving, training
+from assistant.commands import adapters, asking, documents, judging, models, privacy, recommending, serving, training
 from assistant.errors import BadInput, ConfideError
 from privacy.errors import PrivacyError
 
@@ -35,11 +35,13 @@ cli = typer.Typer(
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
     asking.ask, documents.ingest, documents.collections, judging.evaluate, training.train, serving.serve,
-    judging.doctor,
+    judging.doctor, recommending.recommend,
 )  # fmt: skip
 for _command in _COMMANDS:
     cli.command()(_command)
 cli.add_typer(documents.cli, name="documents")
+cli.add_typer(recommending.catalog_cli, name="catalog")
+cli.add_typer(recommending.interactions_cli, name="interactions")
 cli.add_typer(models.cli, name="models")
 cli.add_typer(privacy.cli, name="privacy")
 cli.add_typer(adapters.cli, name="adapters")

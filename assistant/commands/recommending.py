@@ -1,0 +1,186 @@
+"""`recommend`, `catalog ...` and `interactions ...`: what there is to recommend, and recommending it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from assistant import console
+from assistant.commands.opening import CollectionOption, JsonOption, assistant_of, store_of
+from assistant.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assistant.goods import Advice
+    from assistant.recommend.catalog import BadRow
+
+catalog_cli = typer.Typer(help="The items that can be recommended.", no_args_is_help=True)
+interactions_cli = typer.Typer(help="What customers did with the items.", no_args_is_help=True)
+_SHOWN = 20
+
+
+def recommend(
+    context: typer.Context,
+    user: Annotated[str, typer.Option("--user", metavar="CUSTOMER", help="Whose history it is for.")] = "",
+    query: Annotated[str, typer.Option("--query", metavar="TEXT", help="A request, in the customer's words.")] = "",
+    only: Annotated[
+        str | None,
+        typer.Option("--filter", metavar="FILTER", help='Instead of the request\'s: "price < 100; colour = blue".'),
+    ] = None,
+    n: Annotated[int, typer.Option("--n", "-n", help="How many.")] = 10,
+    collection: CollectionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recommends items to a customer, or for a request, with reasons."""
+    from assistant.advisor import Query
+    from assistant.language import detect
+
+    with assistant_of(context) as assistant:
+        name = collection or assistant.settings.collection
+        conditions = None if only is None else assistant.advisor.read_filter(name, only)
+        language = detect(query) if query else assistant.settings.language
+        advice = assistant.recommend(
+            Query(user, query, conditions, n, language="zh" if language == "zh" else "en"), collection=name
+        )
+    if as_json:
+        console.print_json(advice.to_dict())
+    else:
+        _print(advice)
+
+
+@catalog_cli.command("import")
+def catalog_import(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, TSV, XLSX or JSON; a shop's export.")],
+    words: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What customers call things: a JSON file, field -> value -> words."),
+    ] = None,
+    currency: Annotated[str, typer.Option(help="The prices' currency where the file does not say.")] = "",
+    prune: Annotated[bool, typer.Option("--prune", help="Remove items that are not in FILE any more.")] = False,
+    collection: CollectionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Reads items; unchanged ones are skipped, changed ones replaced, bad rows listed."""
+    from assistant.recommend.catalog import read_catalog
+    from assistant.shelf import Shelf
+
+    _exists(file)
+    said = _words(words) if words else None
+    read = read_catalog(file, currency=currency)
+    with store_of(context) as (store, settings):
+        shelf = Shelf(store, settings.tenant, collection or settings.collection)
+        changed = shelf.put(read.items, prune=prune)
+        if said is not None:
+            shelf.save_words(said)
+    _report(dataclasses.asdict(changed), read.bad, as_json=as_json)
+    if not read.items:
+        raise typer.Exit(2)
+
+
+@catalog_cli.command("list")
+def catalog_list(context: typer.Context, collection: CollectionOption = None, as_json: JsonOption = False) -> None:
+    """Lists the items of a catalogue."""
+    from assistant.recommend.reasons import money
+    from assistant.shelf import Shelf
+
+    with store_of(context) as (store, settings):
+        items = Shelf(store, settings.tenant, collection or settings.collection).items()
+    if as_json:
+        keys = ("id", "name", "category", "stock")
+        console.print_json([{**{key: getattr(one, key) for key in keys}, "price": money(one)} for one in items])
+        return
+    rows = [(one.id, one.name, one.category, money(one), "" if one.stock is None else str(one.stock)) for one in items]
+    console.print_table(("item", "name", "category", "price", "stock"), rows)
+
+
+@interactions_cli.command("import")
+def interactions_import(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Who did what with which item, and when.")],
+    collection: CollectionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Reads interactions; known ones are skipped, bad rows listed."""
+    from assistant.recommend.interactions import read_interactions
+    from assistant.shelf import Shelf
+
+    _exists(file)
+    with store_of(context) as (store, settings):
+        name = collection or settings.collection
+        shelf = Shelf(store, settings.tenant, name)
+        items = {item.id for item in shelf.items()}
+        if not items:
+            raise BadInput(
+                f"The collection {name!r} has no catalogue yet.", hint="`confide catalog import FILE` first."
+            )
+        read = read_interactions(file, items=items)
+        added = shelf.add(read.interactions)
+    counts = {"added": added, "known": len(read.interactions) - added, "of unknown items": read.unknown}
+    _report(counts, read.bad, as_json=as_json)
+
+
+@interactions_cli.command("forget")
+def interactions_forget(
+    context: typer.Context,
+    customer: Annotated[str, typer.Argument(help="The customer, as in the file.")],
+    collection: CollectionOption = None,
+) -> None:
+    """Deletes everything a customer did here."""
+    from assistant.shelf import Shelf
+
+    with store_of(context) as (store, settings):
+        gone = Shelf(store, settings.tenant, collection or settings.collection).forget(customer)
+    typer.echo(f"Deleted {gone} interactions of {customer}.")
+
+
+def _exists(file: Path) -> None:
+    if not file.is_file():
+        raise BadInput(f"There is no file {file}.", hint="Nothing was read.")
+
+
+def _words(file: Path) -> dict[str, dict[str, list[str]]]:
+    shape = 'It holds {"category": {"jackets": ["coat", "parka"]}}: field, value, words.'
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        return {
+            str(field): {str(value): [str(word) for word in spellings] for value, spellings in values.items()}
+            for field, values in data.items()
+        }
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise BadInput(f"The words file {file} cannot be read: {error}.", hint=shape) from error
+
+
+def _report(counts: dict[str, int], bad: Sequence[BadRow], *, as_json: bool) -> None:
+    if as_json:
+        rows = [{"line": one.line, "problem": one.problem} for one in bad]
+        console.print_json({**counts, "bad": rows})
+        return
+    typer.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
+    for one in bad[:_SHOWN]:
+        console.tell(f"line {one.line}: {one.problem}")
+    if len(bad) > _SHOWN:
+        console.tell(f"... and {len(bad) - _SHOWN} more bad rows; --json lists all.")
+
+
+def _print(advice: Advice) -> None:
+    from assistant.recommend.filters import to_text
+
+    if advice.conditions:
+        console.tell(f"filter: {to_text(advice.conditions)} ({advice.items} items)")
+    for note in advice.notes:
+        console.tell(note)
+    lines = advice.text.split("\n")
+    found = advice.recommendations
+    typer.echo(lines[0])
+    for line, one in zip(lines[1:], found, strict=False):
+        typer.echo(line)
+        for reason in one.reasons:
+            typer.echo(f"     - {reason.text}")
+    for line in lines[1 + len(found) :]:
+        typer.echo(line)

@@ -1,0 +1,138 @@
+"""Goods in a conversation: whether a message wants some, and what a follow-up does to the list shown before.
+
+It decides between answering, recommending and both (`recommend/intents.py`), and asks the advisor. What was
+shown last is taken from the conversation's stored turns, or from memory where nothing is stored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assistant.advisor import IN_STOCK, Advisor, Query
+from assistant.errors import ConfideError
+from assistant.goods import Advice, Condition
+from assistant.recommend import filters, intents
+from assistant.recommend.requests import Wish
+from assistant.store import Store
+from assistant.types import Conversation
+
+CARDS = 4
+_REMEMBERED = 1000
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a conversation saw last: the conditions, and the items' ids and prices in order."""
+
+    conditions: tuple[Condition, ...]
+    ids: tuple[str, ...]
+    prices: tuple[float | None, ...]
+    request: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What to show. `alone`: instead of an answer from the documents, not beside one."""
+
+    advice: Advice
+    alone: bool
+
+
+class Counter:
+    """The shop's counter. Thread-safe."""
+
+    def __init__(self, advisor: Advisor, store: Store) -> None:
+        self._advisor, self._store = advisor, store
+        self._shown: OrderedDict[str, Shown] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def offer(self, conversation: Conversation, collection: str, question: str, language: str) -> Offer | None:
+        """The goods that belong to a message; None where it wants none, or where there is no catalogue."""
+        try:
+            if not self._advisor.has_catalogue(collection):
+                return None
+            return self._offer(conversation, collection, question, "zh" if language == "zh" else "en")
+        except ConfideError as error:
+            _log.warning("nothing was recommended: %s", error)
+            return None
+
+    def _offer(self, conversation: Conversation, collection: str, question: str, language: str) -> Offer | None:
+        wish = self._advisor.understand(collection, question)
+        shown = self._last(conversation)
+        follow = intents.follow_up(question, wish) if shown else None
+        if shown is not None and follow is not None:
+            query, alone = _refined(follow, wish, shown, question), True
+        else:
+            decision = intents.decide(question, wish)
+            if decision == "answer":
+                return None
+            query, alone = Query(request=question), decision == "advise"
+        query = dataclasses.replace(query, customer=conversation.customer, n=CARDS, language=language)
+        advice = self._advisor.recommend(collection, query)
+        if not advice.recommendations and not alone:
+            return None
+        if advice.recommendations:
+            self._remember(conversation.id, advice)
+        return Offer(advice, alone)
+
+    def _last(self, conversation: Conversation) -> Shown | None:
+        with self._lock:
+            known = self._shown.get(conversation.id)
+        if known is not None or not conversation.customer:
+            return known
+        for turn in reversed(self._store.turns(conversation.id, conversation.customer)):
+            advice = (turn.answer or {}).get("advice")
+            if advice and advice["recommendations"]:
+                return _stored(advice)
+        return None
+
+    def _remember(self, conversation: str, advice: Advice) -> None:
+        items = [one.item for one in advice.recommendations]
+        prices = tuple(None if item.price is None else float(item.price) for item in items)
+        with self._lock:
+            self._shown[conversation] = Shown(advice.conditions, tuple(item.id for item in items), prices, advice.asked)
+            self._shown.move_to_end(conversation)
+            while len(self._shown) > _REMEMBERED:
+                self._shown.popitem(last=False)
+
+
+def _refined(follow: intents.FollowUp, wish: Wish, shown: Shown, question: str) -> Query:
+    """The query of a follow-up: the conditions before, changed by what was said."""
+    conditions = filters.merged(shown.conditions, wish.conditions)
+    chosen = _chosen(follow.place, shown)
+    asked = " ".join(filter(None, (shown.request, question)))[:500]
+    if follow.turn in {"cheaper", "dearer"} and not any(one.field == "price" for one in wish.conditions):
+        prices = [price for price in shown.prices if price is not None]
+        price = shown.prices[chosen] if chosen is not None else (prices[0] if prices else None)
+        if price is not None:
+            test = Condition("price", "<" if follow.turn == "cheaper" else ">", (f"{price:g}",))
+            conditions = filters.merged(conditions, (test,))
+    if follow.turn == "like" and chosen is not None:
+        return Query(request=asked, conditions=conditions, like=(shown.ids[chosen],))
+    hidden = shown.ids if follow.turn == "other" else ()
+    return Query(request=asked, conditions=conditions or (IN_STOCK,), hidden=hidden)
+
+
+def _chosen(place: int, shown: Shown) -> int | None:
+    """The index of the item that was pointed to."""
+    if place == 0:
+        return None
+    index = len(shown.ids) - 1 if place < 0 else place - 1
+    return index if 0 <= index < len(shown.ids) else None
+
+
+def _stored(advice: dict[str, Any]) -> Shown:
+    items: Sequence[dict[str, Any]] = [one["item"] for one in advice["recommendations"]]
+    return Shown(
+        tuple(Condition(one["field"], one["test"], tuple(one["values"])) for one in advice["conditions"]),
+        tuple(item["id"] for item in items),
+        tuple(None if item["price"] is None else float(item["price"]) for item in items),
+        advice["asked"],
+    )
