@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from assistant.types import Adapter, Answer, IngestReport, Measure, Report
+from privacy.logs import RedactingFormatter
 
 Progress = Callable[[str, float, float], None]
 """Called with what is going on, how much is done, and of how much."""
@@ -24,9 +25,10 @@ def tell(text: str) -> None:
 
 
 def log(*, verbose: bool) -> None:
-    """Sends the log to stderr: warnings in a line each, or everything with tracebacks."""
+    """Sends the log to stderr, without personal data: warnings in a line each, or everything with tracebacks."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s") if verbose else _Short("%(message)s"))
+    plain = logging.Formatter("%(levelname)s %(name)s: %(message)s") if verbose else _Short("%(message)s")
+    handler.setFormatter(RedactingFormatter(plain))
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
 
 

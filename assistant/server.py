@@ -89,7 +89,7 @@ def serve(settings: Settings, panels: Sequence[Panel] = ()) -> None:
             threading.Thread(target=_warm, args=(assistant,), name="warm", daemon=True).start()
             config = uvicorn.Config(
                 app, log_level="warning", access_log=False, server_header=False, limit_concurrency=_CONNECTIONS,
-                timeout_graceful_shutdown=5, ws="none",
+                timeout_graceful_shutdown=5, ws="none", log_config=None,  # through our log, which redacts
             )  # fmt: skip
             uvicorn.Server(config).run(sockets=[listener])
         finally:

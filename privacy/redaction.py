@@ -11,9 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import logging
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
@@ -127,21 +125,3 @@ class Redactor:
             clean = self._walk(str(data), counts)
             return data if clean == str(data) else clean
         return data
-
-
-class RedactingFormatter(logging.Formatter):
-    """Log lines of another formatter with personal data replaced, the traceback's too.
-
-    Its key is random and lives as long as the process: lines of one run can be joined, no others.
-    """
-
-    def __init__(self, inner: logging.Formatter) -> None:
-        super().__init__()
-        self._inner = inner
-        self._redactor = Redactor(secrets.token_bytes(32))
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line that may be written."""
-        line = self._inner.format(record)
-        record.exc_text = None  # the inner formatter keeps the traceback there for the next handler
-        return self._redactor.redact(line).text
