@@ -18,13 +18,17 @@ from assistant.errors import BadInput
 from assistant.types import Task
 
 Pooling = Literal["mean", "last", "tokens"]
+SHARPNESS = 20.0
+"""What a classifier's cosines are multiplied by: all-MiniLM-L6-v2 was trained with this factor."""
 
 
 class Classifier(nn.Module):
     """A base network under a linear head.
 
     `pooling`: the mean over tokens (encoders), the last token (causal models), or each token for
-    itself ("tokens": tagging). The head reads float32 and is trained from zero noise.
+    itself ("tokens": tagging). A sequence is pooled to length one, as sentence encoders are trained,
+    and the head's answer multiplied by `SHARPNESS`: a head of class centroids (`heads.py`) is a
+    cosine classifier. The head reads float32.
     """
 
     def __init__(self, net: nn.Module, labels: Sequence[str], pooling: Pooling, *, seed: int = 0) -> None:
@@ -42,15 +46,24 @@ class Classifier(nn.Module):
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Logits (n, labels), or (n, t, labels) for pooling "tokens"."""
         hidden = self.net(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return cast(torch.Tensor, self.head(self._pool(hidden, attention_mask).to(self.head.weight.dtype)))
-
-    def _pool(self, hidden: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
         if self.pooling == "tokens":
-            return hidden
+            return cast(torch.Tensor, self.head(hidden.to(self.head.weight.dtype)))
+        return cast(torch.Tensor, self.head(self.pool(hidden, attention_mask))) * SHARPNESS
+
+    def embed(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """(n, d) float32 rows of length one: what the head reads of each sequence."""
+        hidden = self.net(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return self.pool(hidden, attention_mask)
+
+    def pool(self, hidden: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
+        """(n, t, d) hidden states -> (n, d) rows of length one."""
+        hidden = hidden.to(self.head.weight.dtype)
         if self.pooling == "last":
-            return hidden[torch.arange(len(hidden), device=hidden.device), attention.sum(1) - 1]
-        weights = attention.unsqueeze(-1).to(hidden.dtype)
-        return (hidden * weights).sum(1) / weights.sum(1)
+            pooled = hidden[torch.arange(len(hidden), device=hidden.device), attention.sum(1) - 1]
+        else:
+            weights = attention.unsqueeze(-1).to(hidden.dtype)
+            pooled = (hidden * weights).sum(1) / weights.sum(1)
+        return nn.functional.normalize(pooled, dim=-1)
 
 
 def load_chat(folder: Path, *, dtype: str = "float32", name: str = "") -> tuple[Any, Any]:
@@ -81,9 +94,13 @@ def load_classifier(
 
     _check_safe(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    unused = {"add_pooling_layer": False} if config["model_type"] in {"bert", "roberta", "xlm-roberta"} else {}
-    tokenizer, net = _load(AutoModel, folder, dtype, name, **unused)
     causal = _is_causal(config)
+    more: dict[str, Any] = {}
+    if config["model_type"] in {"bert", "roberta", "xlm-roberta"}:
+        more["add_pooling_layer"] = False
+    if not causal and not torch.cuda.is_available():
+        more["attn_implementation"] = "eager"  # the CPU's fused kernel took half of a training step on short texts
+    tokenizer, net = _load(AutoModel, folder, dtype, name, **more)
     pooling: Pooling = "tokens" if task == "tag" else "last" if causal else "mean"
     return tokenizer, Classifier(net, labels, pooling, seed=seed)
 

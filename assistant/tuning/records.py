@@ -85,6 +85,14 @@ class Records:
         chosen = set(taken)
         return self.subset(i for i in range(len(self.rows)) if i not in chosen), self.subset(sorted(chosen))
 
+    def groups(self) -> tuple[int, ...]:
+        """A number a row: rows of one customer or of one text have the same, and stay together in a split."""
+        numbers = [0] * len(self.rows)
+        for number, places in enumerate(_groups(self.rows).values()):
+            for place in places:
+                numbers[place] = number
+        return tuple(numbers)
+
     def statistics(self) -> dict[str, float]:
         """What a page shows of the data: counts and lengths, by name."""
         lengths = sorted(len(text_of(row)) for row in self.rows) or [0]

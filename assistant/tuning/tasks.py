@@ -145,11 +145,16 @@ class ChatTask(_Collating):
 
 @dataclass(frozen=True, slots=True)
 class ClassifyTask(_Collating):
-    """One class a text. `balanced` weighs each class by its rarity (mean weight 1)."""
+    """One class a text.
+
+    `balanced` weighs each class by its rarity (mean weight 1). `smoothing` is the share of a label's
+    certainty that goes to the other classes: less sure of noisy labels, better calibrated.
+    """
 
     labels: tuple[str, ...]
     max_tokens: int = MAX_TOKENS["classify"]
     balanced: bool = False
+    smoothing: float = 0.0
     name: TaskName = field(default="classify", init=False)
 
     def examples(self, records: Records, tokenizer: Any) -> tuple[Example, ...]:
@@ -171,7 +176,10 @@ class ClassifyTask(_Collating):
         from torch.nn import functional
 
         logits = model(input_ids=batch.ids, attention_mask=batch.attention)
-        return functional.cross_entropy(logits.float(), batch.classes, reduction="none") * batch.weight
+        losses = functional.cross_entropy(
+            logits.float(), batch.classes, reduction="none", label_smoothing=self.smoothing
+        )
+        return losses * batch.weight
 
     def predict(self, model: Any, batch: Batch) -> torch.Tensor:
         """Probabilities (n, labels)."""
