@@ -101,6 +101,12 @@ REGISTRY: dict[str, Benchmark] = {
         "personal data in 2,000 synthetic messages (en, zh, de, es), a fresh seed each time",
         {"recall": (">=", 0.99), "precision": (">=", 0.95)},
     ),
+    "erasure": Benchmark(
+        "benchmarks.erasure:run",
+        0.2,
+        "50 strings of a customer planted all over a data folder, forgotten, and looked for byte by byte",
+        {"found": ("=", 0), "vectors_found": ("=", 0), "others_lost": ("=", 0), "found_before": (">=", 50)},
+    ),
     "citations-fuzz": Benchmark(
         "benchmarks.citations_fuzz:run",
         5,
