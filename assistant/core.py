@@ -313,7 +313,7 @@ class Assistant:
 
     def _collection(self, name: str | None) -> CollectionInfo:
         name = name or self.settings.collection
-        info = self.store.collection(self.settings.tenant, name)
+        info = self.store.collection(self.settings.tenant, name, counted=False)
         if info is None:
             known = [known.name for known in self.store.collections(self.settings.tenant)]
             hint = registry.did_you_mean(name, known) or "`python app.py ingest PATH` makes one."

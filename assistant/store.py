@@ -106,11 +106,11 @@ class Store:
             ).all()
             return [self._info(session, row) for row in rows]
 
-    def collection(self, tenant: str, name: str) -> CollectionInfo | None:
-        """One collection, or None."""
+    def collection(self, tenant: str, name: str, *, counted: bool = True) -> CollectionInfo | None:
+        """One collection, or None. Without `counted` its sizes are 0: they cost a look at every passage."""
         with self._sessions() as session:
             row = session.get(CollectionRow, (tenant, name))
-            return self._info(session, row) if row else None
+            return self._info(session, row, counted=counted) if row else None
 
     def save_collection(self, info: CollectionInfo) -> None:
         """Creates or updates a collection's settings (its counts are not stored)."""
@@ -304,15 +304,13 @@ class Store:
         row = session.get(ConversationRow, conversation_id)
         return row if row is not None and row.customer == customer else None
 
-    def _info(self, session: orm.Session, row: CollectionRow) -> CollectionInfo:
-        where = (DocumentRow.tenant == row.tenant, DocumentRow.collection == row.name)
-        documents = session.scalar(sa.select(sa.func.count()).select_from(DocumentRow).where(*where))
-        passages = session.scalar(
-            sa.select(sa.func.count())
-            .select_from(PassageRow)
-            .join(DocumentRow, PassageRow.document_id == DocumentRow.id)
-            .where(*where)
-        )
+    def _info(self, session: orm.Session, row: CollectionRow, *, counted: bool = True) -> CollectionInfo:
+        documents = passages = 0
+        if counted:
+            where = (DocumentRow.tenant == row.tenant, DocumentRow.collection == row.name)
+            documents = session.scalar(sa.select(sa.func.count()).select_from(DocumentRow).where(*where)) or 0
+            joined = sa.select(sa.func.count()).select_from(PassageRow).join(DocumentRow).where(*where)
+            passages = session.scalar(joined) or 0
         return CollectionInfo(
             tenant=row.tenant,
             name=row.name,
@@ -320,8 +318,8 @@ class Store:
             embedder=row.embedder,
             threshold=row.threshold,
             company=to_company(json.loads(row.company)),
-            documents=documents or 0,
-            passages=passages or 0,
+            documents=documents,
+            passages=passages,
         )
 
 

@@ -157,7 +157,7 @@ class Searcher:
         return LANGUAGES.get(name, ())
 
     def _info(self, tenant: str, collection: str) -> CollectionInfo:
-        info = self._store.collection(tenant, collection)
+        info = self._store.collection(tenant, collection, counted=False)
         if info is None:
             known = [other.name for other in self._store.collections(tenant)]
             hint = did_you_mean(collection, known) or "There is none yet: `confide ingest PATH` makes one."
