@@ -10,21 +10,71 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from assistant.tuning import loop, lora
+from assistant import runs
+from assistant.settings import Settings
+from assistant.tuning import loop, lora, networks
 from assistant.tuning.tasks import Batch, Task
 from assistant.types import Example
+from assistant.types import Task as TaskName
 from federated.errors import BadRequest
 from federated.local import Trained
 from federated.types import Arrays, RoundPlan, TensorSpec
 from federated.weights import weights_sha256
 from privacy.types import PrivacySpend
 
-PROXIMAL = "proximal"
-FROZEN = "frozen_sha256"
+PROXIMAL, FROZEN, RECIPE = "proximal", "frozen_sha256", "recipe"
+"""Keys of a plan's `training` beside the loop's options."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recipe:
+    """What everybody trains: the base by name, the task, and the adapter's shape. Equal at all partners.
+
+    `labels` are the classes or tags in order; `targets` () = all linear layers of a transformer block.
+    """
+
+    base: str = ""
+    task: TaskName = "chat"
+    rank: int = 8
+    targets: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    seed: int = 0
+
+    @classmethod
+    def of(cls, training: Mapping[str, Any]) -> Recipe:
+        """The recipe in a plan's training options.
+
+        Raises:
+            BadRequest: it is not one.
+        """
+        try:
+            made = cls(**training[RECIPE])
+        except (KeyError, TypeError) as error:
+            raise BadRequest(f"The plan's recipe is not understood: {error!r}.") from error
+        return dataclasses.replace(made, targets=tuple(made.targets), labels=tuple(made.labels))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {**dataclasses.asdict(self), "targets": list(self.targets), "labels": list(self.labels)}
+
+    def model(self, settings: Settings) -> tuple[Any, Any, runs.Base]:
+        """(tokenizer, model with the fresh shared adapter, the base), on the CPU."""
+        plan = runs.Plan(self.task, Path(), "federated", base=self.base)
+        base = runs.base_of(plan, settings)
+        if self.task == "chat":
+            tokenizer, model = networks.load_chat(base.path, name=base.name)
+        else:
+            tokenizer, model = networks.load_classifier(
+                base.path, self.task, self.labels, name=base.name, seed=self.seed
+            )
+        shape = lora.LoraPlan("frozen-a", self.rank, targets=self.targets, seed=self.seed)
+        return tokenizer, lora.attach(model, shape), base
+
 
 Privately = Callable[[RoundPlan], tuple[loop.Private, PrivacySpend]]
 """plan -> (the loop's `private` hook, what this round spends by the partner's own ledger)."""
@@ -95,6 +145,7 @@ class LoraTrainer:
         wanted = dict(plan.training)
         proximal = float(wanted.pop(PROXIMAL, 0.0))
         frozen = wanted.pop(FROZEN, None)
+        wanted.pop(RECIPE, None)
         if frozen is not None and frozen != frozen_sha256(self._model):
             raise BadRequest(
                 "This partner's frozen adapter matrices are not the coordinator's.",

@@ -94,7 +94,9 @@ class Wire(Protocol):
         """Asks those whose masked update arrived for what takes the masks off."""
         ...
 
-    def evaluate(self, partners: Sequence[str], weights: Arrays) -> Iterable[tuple[str, Mapping[str, float]]]:
+    def evaluate(
+        self, partners: Sequence[str], weights: Arrays, training: Mapping[str, Any]
+    ) -> Iterable[tuple[str, Mapping[str, float]]]:
         """Asks partners for their own measures of shared weights (those that tell)."""
         ...
 
@@ -121,6 +123,7 @@ class Coordinator:
         self.weights = {name: np.asarray(array, np.float64) for name, array in start.items()}
         self.step = ServerStep(config.step, config.server_rate)
         self.results: tuple[RoundResult, ...] = ()
+        self.baseline: dict[str, float] = {}
 
     @property
     def round(self) -> int:
@@ -137,6 +140,8 @@ class Coordinator:
         """
         with self._locked():
             self._resume()
+            if not self.results:
+                self.baseline = self._measures(tuple(sorted(self._wire.partners())))
             while self.round < self.config.rounds:
                 on_round(self._one_round())
         return self.results
@@ -240,14 +245,20 @@ class Coordinator:
         return mean([clip(update, self.config.clip_norm) for update in updates], shares)
 
     def _measures(self, partners: tuple[str, ...]) -> dict[str, float]:
-        """The coordinator's suite, and the mean of what the partners tell of theirs as `partners.NAME`."""
-        found = dict(self._judge(self.weights)) if self._judge else {}
-        told: dict[str, list[float]] = {}
-        for _, measures in self._wire.evaluate(partners, self.sent_weights()):
-            for name, value in measures.items():
-                if np.isfinite(value):
-                    told.setdefault(f"partners.{name}", []).append(float(value))
-        return {**found, **{name: float(np.mean(values)) for name, values in told.items()}}
+        """The coordinator's suite as `NAME`, what partners tell of theirs as `PARTNER/NAME`; higher is better."""
+        found = dict(self._judge(self.sent_weights())) if self._judge else {}
+        for partner, measures in self._wire.evaluate(partners, self.sent_weights(), self.config.training):
+            found |= {f"{partner}/{name}": float(value) for name, value in measures.items()}
+        return {name: value for name, value in found.items() if np.isfinite(value)}
+
+    def objections(self) -> tuple[str, ...]:
+        """What the shared weights do worse than the weights of round 0: with one, they are not published."""
+        last = next((result.metrics for result in reversed(self.results) if result.committed), {})
+        return tuple(
+            f"{name}: {self.baseline[name]:.4g} before, {value:.4g} after"
+            for name, value in sorted(last.items())
+            if name in self.baseline and value < self.baseline[name]
+        )
 
     # The run's one file
 
@@ -257,7 +268,9 @@ class Coordinator:
         weights |= {f"first/{name}": array for name, array in self.step.first.items()}
         weights |= {f"second/{name}": array for name, array in self.step.second.items()}
         about = {"config": _plain(self.config), "results": [item.to_dict() for item in self.results]}
-        save_weights(self._folder / "run.safetensors", weights, {**about, "start": self._start})
+        save_weights(
+            self._folder / "run.safetensors", weights, {**about, "start": self._start, "baseline": self.baseline}
+        )
 
     def _resume(self) -> None:
         path = self._folder / "run.safetensors"
@@ -274,6 +287,7 @@ class Coordinator:
         self.step = ServerStep(
             self.config.step, self.config.server_rate, first=_under("first/", kept), second=_under("second/", kept)
         )
+        self.baseline = about["baseline"]
         self.results = tuple(RoundResult.from_dict(item) for item in about["results"])
         if self.results and not self.results[-1].committed:
             # void attempts were for the partners that were away; a new start tries anew

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from federated.errors import FederationError, RoundVoid
 from federated.local import Partner
@@ -44,7 +45,9 @@ class InProcess:
             with contextlib.suppress(RoundVoid):  # the missing disclosure voids the round
                 yield self._partners[name].disclose(plan, arrived)
 
-    def evaluate(self, partners: Sequence[str], weights: Arrays) -> Iterable[tuple[str, Mapping[str, float]]]:
+    def evaluate(
+        self, partners: Sequence[str], weights: Arrays, training: Mapping[str, Any]
+    ) -> Iterable[tuple[str, Mapping[str, float]]]:
         """Each partner's own measures."""
         for name in partners:
             yield name, self._partners[name].evaluate(weights)

@@ -235,10 +235,26 @@ def test_what_a_run_promises_and_cannot_keep_is_refused_at_once() -> None:
             config(**wrong)
 
 
-def test_metrics_are_the_coordinators_and_what_partners_tell(tmp_path: Path) -> None:
+def test_metrics_are_the_coordinators_and_what_each_partner_tells(tmp_path: Path) -> None:
     sites, _, roster = partners(tmp_path, 3)
-    results = coordinator(
+    lead = coordinator(
         tmp_path, InProcess(sites), roster, config(rounds=2), judge=lambda weights: {"size": distance(weights, start())}
-    ).go()
-    assert set(results[0].metrics) == {"size", "partners.closeness"}
-    assert results[1].metrics["partners.closeness"] > results[0].metrics["partners.closeness"]
+    )
+    results = lead.go()
+    assert set(results[0].metrics) == {"size", "p0/closeness", "p1/closeness", "p2/closeness"} == set(lead.baseline)
+    assert results[1].metrics["p0/closeness"] > lead.baseline["p0/closeness"]
+
+
+def test_weights_that_are_worse_for_one_partner_meet_its_objection(tmp_path: Path) -> None:
+    sites, trainers, roster = partners(tmp_path, 4)
+    # three pull far away from where the fourth is at home
+    trainers[3].target = start()
+    for trainer in trainers[:3]:
+        trainer.target = {name: array + 5.0 for name, array in trainer.target.items()}
+    lead = coordinator(tmp_path, InProcess(sites), roster, config(rounds=2))
+    lead.go()
+    (objection,) = lead.objections()
+    assert objection.startswith("p3/closeness")
+    again = coordinator(tmp_path, InProcess(sites), roster, config(rounds=2))
+    again.go()
+    assert again.objections() == (objection,)

@@ -1,0 +1,233 @@
+"""The coordinator's own folder, and the conduct of its run from the first weights to a published adapter.
+
+    ca.pem server.pem *.key   TLS and signing        roster.json   who was invited, is enrolled, is revoked
+    run.json                  what is trained, how    run/          the run's one file, its lock, rounds.jsonl
+    app/                      the two lines of code that are shipped to partners
+
+What is not here: the rounds (`rounds.py`), the daemons (`deploy.py`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from federated.enrol import Invitation, Roster, make_authority
+from federated.errors import BadRequest, RoundVoid
+from federated.learning import FROZEN, RECIPE, Recipe, frozen_sha256, put_weights, weights_of
+from federated.rounds import Coordinator, RunConfig, Wire
+from federated.site import CARDS
+from federated.types import Arrays, RoundResult
+from privacy.keys import Signer, durable_write, load_signer, new_signer
+from privacy.types import PrivacySpend
+
+HOME = "FEDERATED_COORDINATOR_HOME"
+_SHIPPED = Path(__file__).parent / "shipped"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Address:
+    """Where partners reach the coordinator. `insecure` = without TLS and keys: on loopback only."""
+
+    host: str = "127.0.0.1"
+    port: int = 18000
+    insecure: bool = False
+
+    def __post_init__(self) -> None:
+        if self.insecure and self.host not in ("127.0.0.1", "localhost", "::1"):
+            raise BadRequest(f"Without TLS the coordinator listens on this machine only, not on {self.host}.")
+
+
+class Home:
+    """One coordinator's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.roster = Roster(folder)
+
+    @classmethod
+    def here(cls) -> Home:
+        """The folder this process belongs to.
+
+        Raises:
+            BadRequest: the process was not started for a coordinator.
+        """
+        folder = os.environ.get(HOME)
+        if not folder:
+            raise BadRequest(f"{HOME} is not set.", hint="Start with: federated coordinator start")
+        return cls(Path(folder))
+
+    def init(
+        self, config: RunConfig, recipe: Recipe, address: Address, *, data_dir: Path, suite: Path | None = None
+    ) -> None:
+        """Makes the folder: authority, signing key, the run's settings, the app that is shipped."""
+        make_authority(self.folder, tuple(dict.fromkeys((address.host, "localhost", "127.0.0.1"))))
+        new_signer().save(self.folder / "signing.key")
+        about = {
+            "config": {**dataclasses.asdict(config), "training": dict(config.training)},
+            "recipe": recipe.to_dict(),
+            "address": dataclasses.asdict(address),
+            "data_dir": str(data_dir.resolve()),
+            "suite": str(suite.resolve()) if suite else None,
+        }
+        durable_write(self.folder / "run.json", json.dumps(about, indent=1).encode())
+        write_app(self.folder / "app")
+
+    def invite(self, partner: str, *, days: float = 7) -> Invitation:
+        """A new invitation for a partner."""
+        address = self.address
+        return self.roster.invite(
+            partner, address=f"{address.host}:{address.port}", days=days, coordinator=self.signer.public,
+            authority=(self.folder / "ca.pem").read_text(encoding="ascii"),
+        )  # fmt: skip
+
+    @property
+    def signer(self) -> Signer:
+        """The coordinator's signing key."""
+        return load_signer(self.folder / "signing.key")
+
+    @property
+    def address(self) -> Address:
+        """Where partners reach it."""
+        return Address(**self._about()["address"])
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is trained."""
+        return Recipe.of({RECIPE: self._about()["recipe"]})
+
+    @property
+    def config(self) -> RunConfig:
+        """How the run goes."""
+        fields = self._about()["config"]
+        return RunConfig(**{**fields, "weights": tuple((str(k), float(v)) for k, v in fields["weights"])})
+
+    def rounds(self) -> list[RoundResult]:
+        """What became of each attempt so far, oldest first: for a live view."""
+        path = self.folder / "run" / "rounds.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [RoundResult.from_dict(json.loads(line)) for line in lines]
+
+    def outcome(self) -> dict[str, Any] | None:
+        """How the run ended: the adapter that was published, or the objections; None = it has not."""
+        path = self.folder / "run" / "outcome.json"
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+    def conduct(self, wire: Wire) -> dict[str, Any]:
+        """Runs what is left of the run, and publishes the adapter where nobody objects.
+
+        Returns:
+            `adapter` (its id or None), `objections`, `rounds`.
+        """
+        from assistant.settings import load_settings
+
+        settings = load_settings(data_dir=Path(self._about()["data_dir"]))
+        tokenizer, model, base = self.recipe.model(settings)
+        frozen = frozen_sha256(model)
+        config = self.config
+        cards = [dataclasses.asdict(card) for card in self.roster.cards().values()]
+        training = {**config.training, RECIPE: self.recipe.to_dict(), FROZEN: frozen, CARDS: cards}
+        lead = Coordinator(
+            dataclasses.replace(config, training=training), self.folder / "run", weights_of(model), wire=wire,
+            verify=self.roster.verify, judge=self._judge(model, tokenizer),
+        )  # fmt: skip
+        try:
+            lead.go(self._note)
+        except RoundVoid as void:
+            self._end({"adapter": None, "objections": [], "rounds": lead.round, "void": str(void)})
+            raise
+        objections = lead.objections()
+        adapter = None if objections else self._publish(model, tokenizer, base, lead, settings.data_dir)
+        outcome = {"adapter": adapter, "objections": list(objections), "rounds": lead.round, "baseline": lead.baseline}
+        self._end(outcome)
+        return outcome
+
+    def _end(self, outcome: dict[str, Any]) -> None:
+        durable_write(self.folder / "run" / "outcome.json", json.dumps(outcome, indent=1).encode())
+
+    def _judge(self, model: Any, tokenizer: Any) -> Callable[[Arrays], Mapping[str, float]] | None:
+        suite = self._about()["suite"]
+        if suite is None:
+            return None
+        from assistant.tuning import data, loop
+        from assistant.tuning.tasks import make_task
+
+        records = data.read_records(Path(suite), self.recipe.task, labels=self.recipe.labels or None)
+        task = make_task(records)
+        examples = task.examples(records, tokenizer)
+
+        def judge(weights: Arrays) -> Mapping[str, float]:
+            put_weights(model, weights)
+            return {"score": -loop.evaluate(model, task, examples)}
+
+        return judge
+
+    def _note(self, result: RoundResult) -> None:
+        with (self.folder / "run" / "rounds.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(result.to_dict(), sort_keys=True) + "\n")
+
+    def _publish(self, model: Any, tokenizer: Any, base: Any, lead: Coordinator, data_dir: Path) -> str:
+        """The adapter on the coordinator's shelf, signed on its card; partners' spends are their own and not on it."""
+        from assistant import template
+        from assistant.adapters import CONFIG, Shelf
+        from assistant.tuning import lora
+        from assistant.types import Adapter
+
+        put_weights(model, lead.sent_weights())
+        name = f"shared-{self.config.run}"
+        last = lead.results[-1]
+        statement = json.dumps([name, last.round, last.weights_sha256], separators=(",", ":"))
+        shape = model.peft_config["default"] if hasattr(model, "peft_config") else model.net.peft_config["default"]
+        card = Adapter(
+            name=name, version=0, path="", task=self.recipe.task, base=base.name, base_sha256=base.sha256, sha256="",
+            rank=int(shape.r), alpha=float(shape.lora_alpha), targets=tuple(sorted(shape.target_modules)),
+            method="frozen-a", labels=self.recipe.labels, owners=len(last.accepted),
+            template_sha256=template.template_sha256(tokenizer) if self.recipe.task == "chat" else "",
+            privacy=(PrivacySpend.nonprivate(f"federation {self.config.run}"),),
+            created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            notes=(
+                f"Federated run {self.config.run}: {lead.round} rounds, partners {', '.join(last.accepted)}.",
+                f"Statement {statement} signed {self.signer.sign(statement.encode())} by {self.signer.public}.",
+            ),
+        )  # fmt: skip
+
+        def write(folder: Path) -> None:
+            lora.save(model, folder)
+            config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            assert config["r"] == shape.r
+
+        return Shelf(data_dir).save(card, write).id
+
+    def _about(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads((self.folder / "run.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise BadRequest(
+                f"{self.folder} is no coordinator's folder: {error}.", hint="Make one: federated coordinator init"
+            ) from error
+
+
+def write_app(folder: Path) -> None:
+    """The app that is shipped to partners: the same bytes for everybody who has this Confide."""
+    for path in sorted(_SHIPPED.rglob("*")):
+        if path.suffix in (".py", ".toml"):
+            target = folder / path.relative_to(_SHIPPED)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+
+
+def app_sha256() -> str:
+    """The hash of that app as Flower archives it: what a partner with this Confide approves by itself."""
+    import hashlib
+    import tempfile
+
+    from flwr.cli.build import build_fab_from_disk
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_app(Path(folder))
+        return hashlib.sha256(build_fab_from_disk(Path(folder))).hexdigest()

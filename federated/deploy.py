@@ -1,0 +1,156 @@
+"""Flower's daemons for a coordinator and for a partner: which are started, how, and how they end.
+
+A coordinator is a SuperLink and `flwr run`; a partner is a SuperNode whose client program is ours
+(`site.py`). TLS and node keys always, but on loopback where the coordinator says so. Nothing phones
+home: telemetry, update check and dependency installation are off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from federated import coordinator, site
+from federated.coordinator import Home
+from federated.errors import FederationError
+from federated.site import Site
+from privacy.keys import durable_write
+
+_QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",
+    "HF_HUB_OFFLINE": "1",
+}
+_PATIENCE_S = 60.0
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def superlink(home: Home) -> Iterator[subprocess.Popen[bytes]]:
+    """The coordinator's SuperLink while the block runs; its log is in the folder."""
+    address, folder = home.address, home.folder
+    flags = ["--host", address.host, "--port", str(address.port), "--database", str(folder / "flower.db")]
+    flags.append("--disable-runtime-dependency-installation")
+    if address.insecure:
+        flags.append("--insecure")
+    else:
+        flags += ["--ssl-ca-certfile", str(folder / "ca.pem"), "--ssl-certfile", str(folder / "server.pem")]
+        flags += ["--ssl-keyfile", str(folder / "server.key"), "--enable-supernode-auth"]
+    with _daemon("flower-superlink", flags, folder, {coordinator.HOME: str(folder.resolve())}) as process:
+        _await_port(address.host, address.port, process)
+        _write_connection(home)
+        yield process
+
+
+@contextlib.contextmanager
+def supernode(partner: Site) -> Iterator[subprocess.Popen[bytes]]:
+    """A partner's SuperNode while the block runs. It starts our client program, found first on its PATH."""
+    invitation = partner.invitation
+    flags = ["--superlink", invitation.address, "--port", str(free_port())]
+    if invitation.authority:
+        flags += ["--root-certificates", str(partner.home / "ca.pem")]
+        flags += ["--auth-supernode-private-key", str(partner.home / "identity" / "node.key")]
+    else:
+        flags.append("--insecure")
+    more = {site.HOME: str(partner.home.resolve())}
+    with _daemon("flower-supernode", flags, partner.home, more, first=partner.write_launcher()) as process:
+        yield process
+
+
+def register(home: Home) -> None:
+    """Tells the SuperLink the node keys of everybody enrolled; those it knows already are left."""
+    for card in home.roster.cards().values():
+        path = home.folder / "nodes" / f"{card.name}.pub"
+        durable_write(path, card.node.encode() + b"\n")
+        done = _flwr(home, "supernode", "register", str(path), "confide")
+        if done.returncode and "already" not in (done.stdout + done.stderr).lower():
+            raise FederationError(f"{card.name} could not be registered: {(done.stdout + done.stderr).strip()[-300:]}")
+
+
+def start_run(home: Home) -> None:
+    """Starts the coordinator's app on the SuperLink; it goes on where the run's folder says."""
+    coordinator.write_app(home.folder / "app")
+    done = _flwr(home, "run", str(home.folder / "app"), "confide")
+    if done.returncode:
+        raise FederationError(f"The run could not be started: {(done.stdout + done.stderr).strip()[-500:]}")
+
+
+def _flwr(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [_program("flwr"), *arguments]
+    return subprocess.run(
+        command, env=_environment(home.folder, {}), capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def _write_connection(home: Home) -> None:
+    address = home.address
+    trust = "insecure = true" if address.insecure else f'root-certificates = "{(home.folder / "ca.pem").resolve()}"'
+    text = (
+        f'[superlink]\ndefault = "confide"\n\n[superlink.confide]\naddress = "{address.host}:{address.port}"\n{trust}\n'
+    )
+    durable_write(home.folder / "flwr" / "config.toml", text.encode())
+
+
+@contextlib.contextmanager
+def _daemon(
+    program: str, flags: list[str], folder: Path, more: Mapping[str, str], *, first: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{program}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [_program(program), *flags], env=_environment(folder, more, first), stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes], *, hard: bool = False) -> None:
+    """Ends a daemon and everything it started; `hard` = SIGKILL."""
+    import signal
+
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL if hard else signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+def _environment(folder: Path, more: Mapping[str, str], first: Path | None = None) -> dict[str, str]:
+    folders = [*([str(first.resolve())] if first else []), str(Path(sys.executable).parent)]
+    path = os.pathsep.join([*folders, os.environ.get("PATH", "")])
+    own = {"FLWR_HOME": str((folder / "flwr").resolve()), "PATH": path}
+    return {**os.environ, **_QUIET, **own, **more}
+
+
+def _program(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+def _await_port(host: str, port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise FederationError("The SuperLink ended at once.", hint="Its log is flower-superlink.log.")
+        with contextlib.suppress(OSError), socket.create_connection((host, port), 1):
+            return
+        time.sleep(0.2)
+    raise FederationError(f"The SuperLink does not listen on {host}:{port}.", hint="Its log is flower-superlink.log.")

@@ -1,0 +1,18 @@
+"""The coordinator's Flower app: a thin shell around `rounds.py`, over the run's own folder."""
+
+from __future__ import annotations
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Runs what is left of the run whose folder FEDERATED_COORDINATOR_HOME names."""
+    from federated.coordinator import Home
+    from federated.wire import FlowerWire
+
+    home = Home.here()
+    home.conduct(FlowerWire(grid, home.roster.verify, expected=len(home.roster.cards())))

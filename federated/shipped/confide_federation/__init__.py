@@ -1,0 +1,1 @@
+"""Shipped to partners: it only names what their own Confide has installed."""

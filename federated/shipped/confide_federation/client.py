@@ -1,0 +1,5 @@
+"""See `federated.client_app`."""
+
+from federated.client_app import app
+
+__all__ = ["app"]

@@ -1,0 +1,5 @@
+"""See `federated.server_app`."""
+
+from federated.server_app import app
+
+__all__ = ["app"]

@@ -1,0 +1,136 @@
+"""The way to partners over a real Flower deployment: messages through its grid (see `rounds.Wire`).
+
+Who a node is, it proves: asked for its name it signs this run's own challenge, and the roster
+decides. A node that is silent, broken or a stranger is left out; nothing here raises for it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from flwr.app import Message, RecordDict
+from flwr.serverapp import Grid
+
+from federated import records
+from federated.errors import UpdateRefused
+from federated.gate import Verify
+from federated.masking import Disclosure
+from federated.types import Arrays, ClientUpdate, Refusal, RoundPlan
+
+_POLL_S = 0.2
+
+
+class FlowerWire:
+    """A wire over a Flower grid. `seconds` is how long a short question may take, and how long
+    `expected` partners are waited for before a round begins with fewer."""
+
+    def __init__(self, grid: Grid, verify: Verify, *, expected: int = 1, seconds: float = 60.0) -> None:
+        self._grid = grid
+        self._verify = verify
+        self._expected = expected
+        self._seconds = seconds
+        self._nodes: dict[str, int] = {}
+
+    def partners(self) -> Sequence[str]:
+        """The enrolled partners whose node is connected now."""
+        end = time.time() + self._seconds
+        while len(found := self._connected()) < self._expected and time.time() < end:
+            time.sleep(1.0)
+        return sorted(found)
+
+    def _connected(self) -> dict[str, int]:
+        """Partner -> node, each proven once."""
+        connected = set(self._grid.get_node_ids())
+        known = {name: node for name, node in self._nodes.items() if node in connected}
+        strangers = connected - set(known.values())
+        challenge = secrets.token_hex(16)
+        asked = {node: records.pack({"challenge": challenge}) for node in strangers}
+        for node, reply in self._ask(records.HELLO, asked, time.time() + self._seconds):
+            if isinstance(reply, str):
+                continue
+            try:
+                fields = records.about(reply)
+                name, signature = str(fields["partner"]), str(fields["signature"])
+            except (UpdateRefused, KeyError):
+                continue
+            if self._verify(name, hello(challenge, name), signature):
+                known[name] = node
+        self._nodes = known
+        return known
+
+    def train(self, plan: RoundPlan, start: Arrays) -> Iterable[ClientUpdate | Refusal]:
+        """Updates as they come, until all have answered or the deadline has passed."""
+        names = {self._nodes[name]: name for name in plan.partners if name in self._nodes}
+        asked = {node: records.from_plan(plan, start) for node in names}
+        for node, reply in self._ask("train", asked, plan.deadline):
+            if isinstance(reply, str):
+                yield Refusal(names[node], reply)
+                continue
+            try:
+                yield self._answered(names[node], reply)
+            except UpdateRefused as refusal:
+                yield Refusal(names[node], refusal.message)
+
+    def disclose(self, plan: RoundPlan, arrived: tuple[str, ...]) -> Iterable[Disclosure]:
+        """The disclosures that came in time."""
+        about = {"plan": plan.to_dict(), "arrived": list(arrived)}
+        asked = {self._nodes[name]: records.pack(about) for name in arrived if name in self._nodes}
+        for _, reply in self._ask(records.DISCLOSE, asked, time.time() + self._seconds):
+            if not isinstance(reply, str):
+                try:
+                    yield records.to_disclosure(reply)
+                except UpdateRefused:
+                    continue
+
+    def evaluate(
+        self, partners: Sequence[str], weights: Arrays, training: Mapping[str, Any]
+    ) -> Iterable[tuple[str, Mapping[str, float]]]:
+        """What partners tell of the shared weights; who does not tell is skipped."""
+        names = {self._nodes[name]: name for name in partners if name in self._nodes}
+        sent = {name: array.astype("<f2") for name, array in weights.items()}
+        asked = {node: records.pack({"training": dict(training)}, sent) for node in names}
+        for node, reply in self._ask("evaluate", asked, time.time() + self._seconds):
+            if isinstance(reply, str):
+                continue
+            try:
+                told = records.about(reply)["measures"]
+                yield names[node], {str(name): float(value) for name, value in told.items()}
+            except (UpdateRefused, KeyError, TypeError, ValueError, AttributeError):
+                continue
+
+    @staticmethod
+    def _answered(name: str, reply: RecordDict) -> ClientUpdate | Refusal:
+        fields = records.about(reply)
+        if "declined" in fields:
+            return Refusal(name, str(fields["declined"])[:300])
+        return records.to_update(reply)
+
+    def _ask(
+        self, kind: str, contents: Mapping[int, RecordDict], deadline: float
+    ) -> Iterator[tuple[int, RecordDict | str]]:
+        """(node, its reply, or in words why there is none) as they come; ends at the deadline."""
+        if not contents:
+            return
+        left = max(1.0, deadline - time.time())
+        messages = [
+            Message(content=content, message_type=kind, dst_node_id=node, ttl=left + 60)
+            for node, content in contents.items()
+        ]
+        waiting = {key for key in self._grid.push_messages(messages) if key}
+        while waiting and time.time() < deadline:
+            for message in self._grid.pull_messages(list(waiting)):
+                waiting.discard(message.metadata.reply_to_message_id)
+                node = message.metadata.src_node_id
+                if message.has_error():
+                    yield node, f"Its program failed: {message.error.reason or 'no reason given'}."[:300]
+                else:
+                    yield node, message.content
+            time.sleep(_POLL_S)
+
+
+def hello(challenge: str, partner: str) -> bytes:
+    """What a partner signs to prove who its node is."""
+    return f"confide hello {challenge} {partner}".encode()
