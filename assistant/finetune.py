@@ -133,7 +133,7 @@ def promote(
     if objections and not force:
         raise AdapterRefused(
             f"{adapter.id} is not put to use: {'; '.join(objections)}.",
-            hint="--suite GOLDEN.jsonl judges it; --force overrules that, and its card will say so.",
+            hint="Judge it on a golden file (--suite), or overrule that (--force): its card will say so.",
         )
     if objections:
         today = dt.datetime.now(dt.UTC).date().isoformat()

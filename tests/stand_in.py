@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 
 from assistant import language
+from assistant.hosting import Hosting
 from assistant.settings import Settings
 from assistant.store import Store, Turn
 from assistant.types import (
@@ -52,6 +53,7 @@ class StandIn:
         self.settings = settings
         self.store = Store.open(settings.data_dir)
         self.searcher = StandInSearcher()
+        self.hosting = Hosting(settings, self.store)
         self.script = dict(script or {})
         self.delay_s = delay_s
         self.closed = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 from assistant.deployments import Deployment
@@ -9,8 +10,7 @@ from assistant.trainer import State
 from assistant.types import Adapter, Measure
 from assistant.ui.render import Look, notice, safe, table
 
-_WIDTH, _HEIGHT = 600, 120
-_POINTS = 200
+_POINTS = 100
 _LABELS = 12
 
 
@@ -64,14 +64,12 @@ def _phase(now: State, look: Look) -> str:
 
 
 def _bar(text: str, done: int, total: int) -> str:
-    share = done / total if total else 0.0
-    width = round(_WIDTH * share)
-    drawing = (
-        f'<svg class="bar" viewBox="0 0 {_WIDTH} 8" preserveAspectRatio="none" role="img" aria-label="{share:.0%}">'
-        f'<rect class="rail" width="{_WIDTH}" height="8" rx="4"></rect>'
+    width = f"{100 * done / total if total else 0:.0f}%"  # shares, not a viewBox: the page's sanitizer takes that away
+    return (
+        f'<p class="doing-text">{safe(text)}</p><svg class="bar">'
+        f'<rect class="rail" width="100%" height="8" rx="4"></rect>'
         f'<rect class="done" width="{width}" height="8" rx="4"></rect></svg>'
     )
-    return f'<p class="doing-text">{safe(text)}</p>{drawing}'
 
 
 def curve(losses: Sequence[tuple[int, float]], look: Look) -> str:
@@ -82,17 +80,17 @@ def curve(losses: Sequence[tuple[int, float]], look: Look) -> str:
     parts = [losses[start : start + size] for start in range(0, len(losses), size)]
     points = [(part[-1][0], sum(loss for _, loss in part) / len(part)) for part in parts]
     low, high = min(loss for _, loss in points), max(loss for _, loss in points)
-    last = max(points[-1][0], 1)
-    drawn = " ".join(
-        f"{_WIDTH * step / last:.1f},{4 + (_HEIGHT - 8) * (high - loss) / max(high - low, 1e-9):.1f}"
+    first, last = points[0][0], points[-1][0]
+    places = [
+        (100 * (step - first) / max(last - first, 1), 4 + 92 * (high - loss) / max(high - low, 1e-9))
         for step, loss in points
+    ]
+    lines = "".join(
+        f'<line x1="{x:.1f}%" y1="{y:.1f}%" x2="{to_x:.1f}%" y2="{to_y:.1f}%"></line>'
+        for (x, y), (to_x, to_y) in itertools.pairwise(places)
     )
     caption = look.say("train_curve", first=f"{points[0][1]:.3f}", last=f"{points[-1][1]:.3f}")
-    return (
-        f'<div class="curve"><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{safe(caption)}"><polyline points="{drawn}"></polyline></svg>'
-        f'<p class="quiet">{safe(caption)}</p></div>'
-    )
+    return f'<div class="curve"><svg>{lines}</svg><p class="quiet">{safe(caption)}</p></div>'
 
 
 def adapters(found: Sequence[Adapter], live: Mapping[str, Deployment], look: Look) -> str:
@@ -142,5 +140,5 @@ def _value(measure: Measure | None, *, sign: str = "") -> str:
         return ""
     bounds = ""
     if measure.low is not None and measure.high is not None:
-        bounds = f" ({measure.low:{sign}.3f} – {measure.high:{sign}.3f})"
-    return safe(f"{measure.value:{sign}.3f}{bounds}")
+        bounds = f'<span class="bounds">{safe(f"{measure.low:{sign}.3f} … {measure.high:{sign}.3f}")}</span>'
+    return f"{safe(f'{measure.value:{sign}.3f}')}{bounds}"

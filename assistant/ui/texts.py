@@ -124,15 +124,16 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "en": "Teach the assistant from your own conversations. What is learned is an adapter: it is judged first, put to use only where nothing got worse, and taken back with one click.",
         "zh": "用您自己的对话训练智能助手。学到的内容是一个适配器：先评估，只有各项指标都没有变差才会启用，并可一键撤回。",
     },
+    "train_exam_hint": {
+        "en": "The exam judges the adapter: for answers a golden file of questions; for classes and entities records that were not trained on. Without an exam, answers are kept aside.",
+        "zh": "考题用于评估适配器：回答用标准问答文件；分类与实体用未参与训练的数据。没有考题时，回答适配器不会自动启用。",
+    },
     "train_task": {"en": "What is learned", "zh": "学习内容"},
     "train_chat": {"en": "Answers", "zh": "回答"},
     "train_classify": {"en": "Classes of texts", "zh": "文本分类"},
     "train_tag": {"en": "Entities", "zh": "实体"},
     "train_data": {"en": "Records (JSONL, CSV)", "zh": "训练数据（JSONL、CSV）"},
-    "train_suite": {
-        "en": "Exam (optional): a golden file, or records not trained on",
-        "zh": "考题（可选）：标准问答文件，或未参与训练的数据",
-    },
+    "train_suite": {"en": "Exam (optional)", "zh": "考题（可选）"},
     "train_check": {"en": "Check the records", "zh": "检查数据"},
     "train_name": {"en": "Name of the adapter", "zh": "适配器名称"},
     "train_epochs": {"en": "Passes over the records", "zh": "训练轮数"},
@@ -178,6 +179,76 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "bare_model": {"en": "the bare model", "zh": "原始模型"},
     "live": {"en": "live", "zh": "已启用"},
     "refresh": {"en": "Refresh", "zh": "刷新"},
+    # The Privacy tab
+    "privacy_title": {"en": "Privacy", "zh": "隐私"},
+    "privacy_hint": {
+        "en": "What training may reveal of a customer, what left this machine, and how to forget somebody.",
+        "zh": "训练可能透露多少客户信息、哪些内容离开过本机，以及如何删除某位客户的数据。",
+    },
+    "privacy_training": {"en": "Spent by training", "zh": "训练的隐私消耗"},
+    "privacy_no_spend": {
+        "en": "No training is on the book, and no budget is set.",
+        "zh": "账本上没有训练记录，也未设置预算。",
+    },
+    "privacy_spent": {
+        "en": "ε {spent} of {budget} spent, {left} left.",
+        "zh": "已消耗 ε {spent}，预算 {budget}，剩余 {left}。",
+    },
+    "privacy_no_budget": {"en": "ε {spent} spent; no budget is set.", "zh": "已消耗 ε {spent}，未设置预算。"},
+    "privacy_infinite": {
+        "en": "No bound: there was training without differential privacy, so nothing limits what a model may reveal of a {unit}.",
+        "zh": "无上限：曾进行过没有差分隐私的训练，模型可能透露的{unit}信息不受限制。",
+    },
+    "privacy_per": {"en": "Per {unit}, at δ {delta}.", "zh": "以{unit}为单位，δ = {delta}。"},
+    "unit_example": {"en": "record", "zh": "单条记录"},
+    "unit_customer": {"en": "customer", "zh": "客户"},
+    "unit_partner": {"en": "partner", "zh": "合作方"},
+    "privacy_everyone": {"en": "All customers, over all data sets", "zh": "全部客户（所有数据集合计）"},
+    "privacy_people": {"en": "Customers of “{name}”, over their data sets", "zh": "“{name}”的客户（所有数据集合计）"},
+    "privacy_not_covered": {
+        "en": "Not covered by ε: answers quoted from documents, and text sent to a remote engine.",
+        "zh": "ε 不涵盖：从文档引用的回答，以及发送到远程引擎的文本。",
+    },
+    "privacy_history_head": {
+        "en": "At (UTC)|Data set|For|Mechanism|Noise|Steps",
+        "zh": "时间 (UTC)|数据集|用途|机制|噪声|步数",
+    },
+    "privacy_nonprivate": {"en": "not private", "zh": "非隐私"},
+    "privacy_open": {"en": "(open)", "zh": "（未结算）"},
+    "forget_title": {"en": "Forget a customer", "zh": "删除客户数据"},
+    "forget_hint": {
+        "en": "Deletes conversations, feedback, documents, vectors, caches and training rows of one customer, and signs a receipt. It cannot be undone.",
+        "zh": "删除一位客户的对话、反馈、文档、向量、缓存和训练数据，并签发回执。此操作无法撤销。",
+    },
+    "find_text": {
+        "en": "What they wrote: an e-mail address, an order number …",
+        "zh": "客户写过的内容：邮箱、订单号……",
+    },
+    "find": {"en": "Find", "zh": "查找"},
+    "find_head": {"en": "Customer|Conversations|Last (UTC)", "zh": "客户|对话数|最近 (UTC)"},
+    "find_nobody": {
+        "en": "Nobody wrote that. Give at least three characters.",
+        "zh": "没有人写过。请至少输入三个字符。",
+    },
+    "customer_id": {"en": "Customer's id", "zh": "客户编号"},
+    "forget_sure": {"en": "Delete everything of this customer", "zh": "确认删除该客户的全部数据"},
+    "forget_unsure": {"en": "Tick the box first: it cannot be undone.", "zh": "请先勾选确认：此操作无法撤销。"},
+    "forget": {"en": "Forget", "zh": "删除"},
+    "forgot": {
+        "en": "Deleted: {rows} rows, {documents} documents, {lines} lines of files, {copies} cached copies. Then {strings} strings were searched for in every file.",
+        "zh": "已删除：{rows} 条记录、{documents} 个文档、{lines} 行文件内容、{copies} 个缓存副本；随后在所有文件中搜索了 {strings} 个字符串。",
+    },
+    "forgot_trace": {"en": "Still there, and not ours to change: {file}", "zh": "仍有残留且无法自动更改：{file}"},
+    "not_undone": {"en": "What this does not undo:", "zh": "无法撤销的部分："},
+    "receipt_of": {"en": "Receipt of {when}", "zh": "{when} 的回执"},
+    "egress_title": {"en": "What left this machine", "zh": "离开本机的内容"},
+    "egress_none": {"en": "Nothing was sent to a remote engine.", "zh": "没有向远程引擎发送过任何内容。"},
+    "egress_sum": {
+        "en": "{n} requests, {bytes} bytes in all. The text itself is not kept.",
+        "zh": "共 {n} 次请求，{bytes} 字节。不保存文本本身。",
+    },
+    "egress_local": {"en": "Never sent away: {names}", "zh": "禁止外发：{names}"},
+    "egress_head": {"en": "At (UTC)|Destination|Collection|Bytes|Digest", "zh": "时间 (UTC)|目的地|文档集|字节|摘要"},
 }
 
 

@@ -66,34 +66,36 @@ def build(desk: Desk, trainer: Trainer) -> None:
     say = desk.say
     tab = Context.block
     html(f'<p class="quiet">{render.safe(say("train_hint"))}</p>')
-    with gr.Row(elem_id="train-data"):
-        with gr.Column():
+    with gr.Column(elem_id="train-card"):
+        with gr.Row():
             collection = gr.Dropdown([], label=say("which_collection"), elem_id="train-collection")
             tasks = [(say(f"train_{task}"), task) for task in get_args(Task)]
             task = gr.Radio(tasks, value="chat", label=say("train_task"), elem_id="train-task")
-        data = gr.File(label=say("train_data"), type="filepath", height=130, elem_id="train-records")
-        suite = gr.File(label=say("train_suite"), type="filepath", height=130, elem_id="train-suite")
-    check = gr.Button(say("train_check"), elem_id="train-check")
-    checked = html("", elem_id="train-checked")
-    with gr.Row(elem_id="train-options"):
-        name = gr.Textbox("support", label=say("train_name"), max_length=63, elem_id="train-name")
-        epochs = gr.Slider(1, 10, 3, step=1, label=say("train_epochs"))
-        rank = gr.Slider(2, 64, 16, step=2, label=say("train_rank"))
-    small = gr.Checkbox(False, label=say("train_small"))
-    with gr.Row(elem_id="train-go"):
-        start = gr.Button(say("train_start"), variant="primary", elem_id="train-start")
-        stop = gr.Button(say("train_stop"), variant="stop", visible=False, elem_id="train-stop")
-        resume = gr.Button("", visible=False, elem_id="train-resume")
+        with gr.Row(elem_id="train-files"):
+            data = gr.File(label=say("train_data"), type="filepath", height=130, elem_id="train-records")
+            suite = gr.File(label=say("train_suite"), type="filepath", height=130, elem_id="train-suite")
+        html(f'<p class="quiet">{render.safe(say("train_exam_hint"))}</p>')
+        check = gr.Button(say("train_check"), elem_id="train-check")
+        checked = html("", elem_id="train-checked")
+        with gr.Row(elem_id="train-options"):
+            name = gr.Textbox("support", label=say("train_name"), max_length=63, elem_id="train-name")
+            epochs = gr.Slider(1, 10, 3, step=1, label=say("train_epochs"), buttons=[])
+            rank = gr.Slider(2, 64, 16, step=2, label=say("train_rank"), buttons=[])
+        small = gr.Checkbox(False, label=say("train_small"))
+        with gr.Row(elem_id="train-go"):
+            start = gr.Button(say("train_start"), variant="primary", elem_id="train-start")
+            stop = gr.Button(say("train_stop"), variant="stop", visible=False, elem_id="train-stop")
+            resume = gr.Button("", visible=False, elem_id="train-resume")
     state = html("", elem_id="train-state")
     html(f"<h2>{render.safe(say('adapters_title'))}</h2>", elem_id="adapters-title")
     notice = html("", elem_id="train-notice")
     table = html("", elem_id="adapters")
     chosen = gr.Dropdown([], label=say("adapter"), elem_id="adapter")
     measures = html("", elem_id="measures")
-    force = gr.Checkbox(False, label=say("use_force"), elem_id="force")
     with gr.Row(elem_id="adapter-go"):
         use = gr.Button(say("use"), variant="primary", elem_id="use")
         rollback = gr.Button(say("rollback"), elem_id="rollback")
+    force = gr.Checkbox(False, label=say("use_force"), elem_id="force")
     timer = gr.Timer(_POLL_S, active=False)
     parts = Parts(
         collection, task, data, suite, checked, name, epochs, rank, small, stop, resume, state, timer, table, chosen,

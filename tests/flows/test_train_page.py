@@ -1,0 +1,99 @@
+"""The Training tab in a real Chromium, with a real training of a tiny network behind it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from live import served
+from test_page import ARGUMENTS, CHROMIUM, PASSWORD
+
+pytest.importorskip("torch")
+from tiny import llama, save, tokenizer
+
+from assistant.core import Assistant
+from assistant.server import create_app
+from assistant.settings import Settings
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install the system's chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    folder = tmp_path_factory.mktemp("train")
+    base = save(llama(), folder / "base", tokenizer())
+    server = {"admin_password": PASSWORD, "requests_per_minute": 1000}
+    settings = Settings(data_dir=folder / "data", server=server, model={"engine": "echo", "name": str(base)})
+    assistant = Assistant.open(settings)
+    rows = [
+        {"messages": [{"role": "user", "content": f"is it {n}"}, {"role": "assistant", "content": "yes 30 days"}]}
+        for n in range(30)
+    ]
+    (folder / "good.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "bad.jsonl").write_text('{"messages": []}\nnonsense\n')
+    with served(create_app(assistant, settings)) as url, sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        opened = browser.new_page(viewport={"width": 390, "height": 844}, locale="en-GB")
+        opened.goto(f"{url}/manage")
+        opened.fill("#password input", PASSWORD)
+        opened.click("#enter")
+        opened.get_by_role("tab", name="Training").click()
+        opened.wait_for_selector("#adapters p", timeout=30_000)
+        opened.folder = folder
+        yield opened
+        browser.close()
+    assistant.close()
+
+
+def choose(page: Any, name: str) -> None:
+    chosen = page.locator("#train-records button[aria-label*='emove'], #train-records button[aria-label*='lear']")
+    if chosen.count():
+        chosen.first.click()
+    page.set_input_files("#train-records input[type=file]", page.folder / name)
+    page.wait_for_selector("#train-records .file-preview", timeout=30_000)
+
+
+def test_bad_records_are_listed_by_line_and_good_ones_counted(page):
+    choose(page, "bad.jsonl")
+    page.click("#train-check")
+    page.wait_for_selector("#train-checked .notice.bad", timeout=30_000)
+    told = page.inner_text("#train-checked")
+    assert "line 1" in told
+    assert "line 2" in told
+    choose(page, "good.jsonl")
+    page.click("#train-check")
+    page.wait_for_selector("#train-checked table", timeout=30_000)
+    assert "30" in page.inner_text("#train-checked table")
+
+
+def test_a_training_is_started_watched_judged_put_to_use_and_taken_back(page):
+    choose(page, "good.jsonl")
+    page.fill("#train-name input, #train-name textarea", "page")
+    page.click("#train-start")
+    page.wait_for_selector("#adapters table", timeout=90_000)
+    assert "page@1" in page.inner_text("#train-state")
+    assert page.locator("#train-state .curve line").count() > 1
+    assert not page.is_visible("#train-stop")
+    assert "loss" in page.inner_text("#measures")
+    page.click("#use")
+    page.wait_for_selector("#train-notice .notice.bad", timeout=30_000)
+    assert "golden" in page.inner_text("#train-notice")
+    page.check("#force input")
+    page.click("#use")
+    page.wait_for_selector("#adapters .chip.added", timeout=30_000)
+    assert "page@1 answers" in page.inner_text("#train-notice")
+    assert "by force" in page.inner_text("#measures")
+    page.click("#rollback")
+    page.wait_for_selector("#adapters .chip.added", state="detached", timeout=30_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_who_signed_out_moves_nothing(page):
+    page.click("#leave")
+    page.wait_for_selector("#password", state="visible", timeout=30_000)
+    assert not page.is_visible("#train-start")
