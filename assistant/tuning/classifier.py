@@ -33,22 +33,22 @@ class LoadedClassifier:
     def __init__(self, tokenizer: Any, model: networks.Classifier) -> None:
         self.labels = model.labels
         self.task = "tag" if model.pooling == "tokens" else "classify"
-        self._tokenizer, self._model = tokenizer, model
+        self.tokenizer, self.model = tokenizer, model
         self._window = networks.window(model)
 
     def classify(self, texts: Sequence[str]) -> Probabilities:
         """(n, labels): how likely each class is. What is beyond the window of the base is not read."""
         rows = [ClassifyRow(text, self.labels[0]) for text in texts]
         task = ClassifyTask(self.labels, max_tokens=1_000_000)
-        examples = task.examples(records_of("classify", rows, labels=self.labels), self._tokenizer)
-        return predictions(self._model, task, [_cut(example, self._window) for example in examples])
+        examples = task.examples(records_of("classify", rows, labels=self.labels), self.tokenizer)
+        return predictions(self.model, task, [_cut(example, self._window) for example in examples])
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
         """A tag for each word of each sentence; "O" beyond the window of the base."""
         rows = [TagRow(tuple(words), (self.labels[0],) * len(words)) for words in sentences]
         task = TagTask(self.labels, max_tokens=1_000_000)
-        examples = task.examples(records_of("tag", rows, labels=self.labels), self._tokenizer)
-        found = taggings(self._model, task, [_cut(example, self._window) for example in examples])
+        examples = task.examples(records_of("tag", rows, labels=self.labels), self.tokenizer)
+        found = taggings(self.model, task, [_cut(example, self._window) for example in examples])
         return [(*tags, *(_OUTSIDE,) * (len(words) - len(tags))) for tags, words in zip(found, sentences, strict=True)]
 
 
