@@ -78,11 +78,14 @@ class Advisor:
     def __init__(self, store: Store, tenant: str, encode: Encode | None = None) -> None:
         self._store, self._tenant, self._encode = store, tenant, encode
         self._shops: dict[str, _Shop] = {}
+        self._shelves: dict[str, Shelf] = {}
         self._lock = threading.Lock()
 
     def shelf(self, collection: str) -> Shelf:
         """The items and interactions of a collection."""
-        return Shelf(self._store, self._tenant, collection)
+        if collection not in self._shelves:
+            self._shelves[collection] = Shelf(self._store, self._tenant, collection)
+        return self._shelves[collection]
 
     def has_catalogue(self, collection: str) -> bool:
         """Whether there is anything to recommend. Quick."""

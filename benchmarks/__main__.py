@@ -114,6 +114,33 @@ REGISTRY: dict[str, Benchmark] = {
         {"violations": ("=", 0)},
         seeded=True,
     ),
+    "movielens": Benchmark(
+        "benchmarks.movielens:run",
+        4,
+        "MovieLens small 2016: the scorers and the blend, leave the last out, all unseen items ranked",
+        {"hr@10": (">=", 0.090), "ndcg@10": (">=", 0.045)},
+    ),
+    "scorer-agreement": Benchmark(
+        "benchmarks.recommend:agreement",
+        0.2,
+        "each scorer against the textbook's formula in float64",
+        {"max_error": ("<=", 1e-6)},
+    ),
+    "shop-recommend": Benchmark(
+        "benchmarks.recommend:shop",
+        3,
+        "60 requests with conditions, a third Chinese; the facts of 1,000 generated ones",
+        {"constraints_kept": (">=", 1.0), "parsed_correctly": (">=", 0.95), "untrue_facts": ("=", 0)},
+    ),
+    "recommend-latency": Benchmark(
+        "benchmarks.recommend:latency", 4, "the walk recommend at 100,000 items", {"p95_ms": ("<=", 50)}
+    ),
+    "recommend-scale": Benchmark(
+        "benchmarks.recommend:scale",
+        6,
+        "fitting on 1,000,000 synthetic interactions; the approximate index at 1,000,000 items",
+        {"fit_seconds": ("<=", 60), "peak_mb": ("<=", 2000), "recall@100": (">=", 0.95), "p95_ms_ann": ("<=", 10)},
+    ),
 }
 
 

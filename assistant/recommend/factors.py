@@ -46,6 +46,7 @@ class Als:
                 iterations=self.iterations, random_state=_SEED, dtype=np.float32,
             )  # fmt: skip
             self._model.fit(log.matrix().astype(np.float32), show_progress=False)
+        self._model.num_threads = 1  # for one customer at a time, threads cost more than they bring
 
     def customers(self, histories: Sequence[History]) -> Any:
         """(B, factors): the least-squares vector of each history; zeros where it is empty."""
