@@ -10,7 +10,10 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036  said before anything newer is imported
     sys.exit("Confide needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")
 
-from assistant.commands import run
+from assistant.commands import cli, run
+from federated.commands import cli as federated
+
+cli.add_typer(federated, name="federated")
 
 
 def main() -> None:

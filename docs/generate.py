@@ -18,7 +18,7 @@ def _cli() -> str:
     import click
     import typer
 
-    from assistant.commands import cli
+    from app import cli
 
     parts = [
         "# The command line\n",

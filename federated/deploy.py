@@ -13,13 +13,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from federated import coordinator, site
 from federated.coordinator import Home
 from federated.errors import FederationError
 from federated.site import Site
+from federated.types import RoundResult
 from privacy.keys import durable_write
 
 _QUIET = {
@@ -86,6 +88,29 @@ def start_run(home: Home) -> None:
     done = _flwr(home, "run", str(home.folder / "app"), "confide")
     if done.returncode:
         raise FederationError(f"The run could not be started: {(done.stdout + done.stderr).strip()[-500:]}")
+
+
+def follow(
+    home: Home, on_round: Callable[[RoundResult], None], *, seen: int = 0, seconds: float | None = None
+) -> dict[str, Any]:
+    """Tells each attempt as it ends, and returns how the run ended (see `Home.conduct`).
+
+    Raises:
+        FederationError: it did not end in `seconds`, or its program is gone without a word.
+    """
+    end = None if seconds is None else time.monotonic() + seconds
+    while True:
+        outcome = home.outcome()
+        for result in (made := home.rounds())[seen:]:
+            on_round(result)
+        seen = len(made)
+        if outcome is not None:
+            return outcome
+        if end is not None and time.monotonic() > end:
+            raise FederationError(
+                f"The run did not end in {seconds:.0f} seconds.", hint="Its log is flower-superlink.log in its folder."
+            )
+        time.sleep(0.5)
 
 
 def _flwr(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:

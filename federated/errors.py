@@ -11,16 +11,11 @@ FederationError
 
 from __future__ import annotations
 
+from assistant.errors import ConfideError
 
-class FederationError(Exception):
+
+class FederationError(ConfideError):
     """Root of the tree. `hint` is the next thing to do, a command where there is one."""
-
-    exit_code = 1
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        self.message = message
-        self.hint = hint
-        super().__init__(f"{message} {hint}".strip())
 
 
 class BadRequest(FederationError):

@@ -15,6 +15,7 @@ import hashlib
 import importlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -126,6 +127,20 @@ class Site:
         durable_write(script, f'#!/bin/sh\nexec "{sys.executable}" -m federated.site "$@"\n'.encode())
         script.chmod(0o700)
         return folder
+
+    def sent(self) -> list[dict[str, Any]]:
+        """Everything that ever left, oldest first: the manifests."""
+        path = self.home / "run" / "sent.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def leave(self) -> None:
+        """No app code may run here any more; keys, masks and trained changes are deleted, the manifests stay."""
+        durable_write(self.home / "approved.json", b"[]")
+        shutil.rmtree(self.home / "identity", ignore_errors=True)
+        shutil.rmtree(self.home / "run" / "masks", ignore_errors=True)
+        for name in ("trained.safetensors", "residual.safetensors"):
+            (self.home / "run" / name).unlink(missing_ok=True)
 
     # The learning partner
 

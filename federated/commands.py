@@ -1,0 +1,327 @@
+"""The subcommands of federation: parse, call, print. `app.py` hands them to the command line.
+
+What a subcommand needs is imported inside it, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from assistant import console
+from assistant.commands.opening import JsonOption, settings_of
+
+if TYPE_CHECKING:
+    from federated.coordinator import Home
+    from federated.types import RoundResult
+
+_OPTIONS: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None}
+cli = typer.Typer(help="Train one adapter with partner companies; nobody sees another's customers.", **_OPTIONS)
+coordinator_cli = typer.Typer(help="The side that calls the rounds.", **_OPTIONS)
+partner_cli = typer.Typer(help="The side that has data.", **_OPTIONS)
+cli.add_typer(coordinator_cli, name="coordinator")
+cli.add_typer(partner_cli, name="partner")
+
+FolderArgument = Annotated[Path, typer.Argument(help="The folder of this coordinator or partner.")]
+
+
+@cli.command()
+def demo(
+    context: typer.Context,
+    rounds: Annotated[int, typer.Option(help="How many rounds.")] = 3,
+    mode: Annotated[str, typer.Option(help="masked, robust or plain.")] = "masked",
+    question: Annotated[str, typer.Option(help="What the assistant is asked with the new adapter.")] = "",
+) -> None:
+    """A coordinator and three partners as processes on this machine; the shared adapter then answers. Minutes."""
+    from federated.demo import run
+
+    outcome = run(settings_of(context), rounds=rounds, mode=mode, on_round=_print_round, tell=console.tell)
+    _print_outcome(outcome)
+    if outcome["adapter"] and question:
+        from assistant.commands import run as command_line
+
+        command_line(["ask", question, "--adapter", outcome["adapter"]])
+
+
+@cli.command()
+def simulate(
+    context: typer.Context,
+    data: Annotated[Path, typer.Argument(help="One training file (JSONL) that is split among the partners.")],
+    task: Annotated[str, typer.Option(help="chat, classify or tag.")] = "chat",
+    partners: Annotated[int, typer.Option(help="How many partners.")] = 5,
+    split: Annotated[str, typer.Option(help="iid, size, label (Dirichlet) or customer.")] = "iid",
+    alpha: Annotated[float, typer.Option(help="How even labels are dealt; small = much skew.")] = 0.5,
+    rounds: Annotated[int, typer.Option(help="How many rounds.")] = 5,
+    mode: Annotated[str, typer.Option(help="masked, robust or plain.")] = "masked",
+    rate: Annotated[float, typer.Option(help="The partners' learning rate.")] = 1e-3,
+    seed: Annotated[int, typer.Option(help="The seed.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """The same rounds in one process, on one file split among partners: for studies."""
+    from federated.study import Study, run
+
+    study = Study(data, task, partners, split, alpha=alpha, rounds=rounds, mode=mode, rate=rate, seed=seed)  # type: ignore[arg-type]
+    found = run(study, settings_of(context), on_round=None if as_json else _print_round)
+    if as_json:
+        console.print_json(found)
+    else:
+        rows = [[name, f"{value:.4f}"] for name, value in found["measures"].items()]
+        console.print_table(["held-out score", "value"], rows)
+
+
+# The coordinator
+
+
+@coordinator_cli.command()
+def init(
+    context: typer.Context,
+    folder: FolderArgument,
+    run: Annotated[str, typer.Option(help="The run's name; the adapter is called shared-NAME.")] = "run",
+    host: Annotated[
+        str, typer.Option(help="The name or address under which partners reach this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port.")] = 18000,
+    rounds: Annotated[int, typer.Option(help="How many rounds.")] = 10,
+    mode: Annotated[
+        str, typer.Option(help="masked (partners hidden from the coordinator), robust or plain.")
+    ] = "masked",
+    quorum: Annotated[int, typer.Option(help="The fewest updates that make a round.")] = 3,
+    seconds: Annotated[float, typer.Option(help="The deadline of a round.")] = 900.0,
+    task: Annotated[str, typer.Option(help="chat, classify or tag.")] = "chat",
+    base: Annotated[str, typer.Option(help="The base model by name; default: the task's own.")] = "",
+    rank: Annotated[int, typer.Option(help="The adapter's rank.")] = 8,
+    targets: Annotated[
+        str, typer.Option(help="Layers that are adapted, by comma; default: all linear ones.")
+    ] = "q_proj,v_proj",
+    label: Annotated[
+        list[str] | None, typer.Option(help="A class or tag; once for each, for classify and tag.")
+    ] = None,
+    suite: Annotated[
+        Path | None, typer.Option(help="The coordinator's own records; a worse adapter is not published.")
+    ] = None,
+    rate: Annotated[float, typer.Option(help="The partners' learning rate.")] = 1e-3,
+    epochs: Annotated[float, typer.Option(help="Passes over a partner's data in one round.")] = 1.0,
+    insecure: Annotated[bool, typer.Option("--insecure", help="No TLS and no keys: on this machine only.")] = False,
+) -> None:
+    """Makes a coordinator's folder: its authority, its keys, the run's settings."""
+    from federated.coordinator import Address, Home
+    from federated.learning import Recipe
+    from federated.rounds import RunConfig
+
+    training = {"epochs": epochs, "learning_rate": rate}
+    config = RunConfig(run, rounds, mode=mode, quorum=quorum, seconds=seconds, training=training)  # type: ignore[arg-type]
+    names = tuple(name for name in targets.split(",") if name)
+    recipe = Recipe(base, task, rank, names, tuple(label or ()))  # type: ignore[arg-type]
+    data_dir = settings_of(context).data_dir
+    Home(folder).init(config, recipe, Address(host, port, insecure), data_dir=data_dir, suite=suite)
+    console.tell(f"{folder} is ready. Next: federated coordinator invite {folder} PARTNER")
+
+
+@coordinator_cli.command()
+def invite(
+    folder: FolderArgument,
+    partner: Annotated[str, typer.Argument(help="The partner's name: lower-case letters, digits, hyphens.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where the invitation is written; default: PARTNER.invite.json.")
+    ] = None,
+    days: Annotated[float, typer.Option(help="How long it is good.")] = 7.0,
+) -> None:
+    """Writes an invitation for a partner. It works once: send it over a channel you trust."""
+    from federated.coordinator import Home
+
+    path = out or Path(f"{partner}.invite.json")
+    Home(folder).invite(partner, days=days).save(path)
+    console.tell(f"Send {path} to {partner}. Whoever has it first can join as {partner}.")
+
+
+@coordinator_cli.command()
+def enrol(
+    folder: FolderArgument,
+    application: Annotated[Path, typer.Argument(help="The file the partner sent back.")],
+) -> None:
+    """Takes a partner in that answered its invitation."""
+    from federated.coordinator import Home
+    from federated.enrol import Application
+    from federated.errors import BadRequest
+
+    try:
+        answer = Application.from_dict(json.loads(application.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadRequest(f"{application} is not a partner's answer: {error!r}.") from error
+    card = Home(folder).roster.enrol(answer, now=time.time())
+    console.tell(f"{card.name} is enrolled. Compare its fingerprint by telephone: {card.fingerprint}")
+
+
+@coordinator_cli.command()
+def revoke(folder: FolderArgument, partner: Annotated[str, typer.Argument(help="The partner.")]) -> None:
+    """From the partner's next message on, nothing of it is accepted."""
+    from federated.coordinator import Home
+
+    Home(folder).roster.revoke(partner)
+    console.tell(f"{partner} is revoked.")
+
+
+@coordinator_cli.command(name="start")
+def start_coordinator(folder: FolderArgument) -> None:
+    """Starts or goes on with the run, and shows its rounds until it ends."""
+    from federated import deploy
+    from federated.coordinator import Home
+
+    home = Home(folder)
+    before = home.outcome()
+    if before is not None and "void" not in before:
+        console.tell("The run has ended; a new one has a folder of its own.")
+        _print_outcome(before)
+        return
+    (home.folder / "run" / "outcome.json").unlink(missing_ok=True)
+    seen = len(home.rounds())
+    with deploy.superlink(home):
+        if not home.address.insecure:
+            deploy.register(home)
+        console.tell(f"Listening on {home.address.host}:{home.address.port}. Partners: {_states(home)}. Ctrl-C stops.")
+        deploy.start_run(home)
+        _print_outcome(deploy.follow(home, _print_round, seen=seen))
+
+
+@coordinator_cli.command(name="status")
+def coordinator_status(folder: FolderArgument, as_json: JsonOption = False) -> None:
+    """Partners, rounds, and how the run ended."""
+    from federated.coordinator import Home
+
+    home = Home(folder)
+    rounds, outcome = home.rounds(), home.outcome()
+    if as_json:
+        states, made = home.roster.states(), [result.to_dict() for result in rounds]
+        console.print_json({"partners": states, "rounds": made, "outcome": outcome})
+        return
+    console.print_table(["partner", "state"], [[name, state] for name, state in home.roster.states().items()])
+    for result in rounds:
+        _print_round(result)
+    if outcome:
+        _print_outcome(outcome)
+
+
+# The partner
+
+
+@partner_cli.command()
+def join(
+    context: typer.Context,
+    invitation: Annotated[Path, typer.Argument(help="The coordinator's file.")],
+    folder: FolderArgument,
+    data: Annotated[Path, typer.Option(help="Your own training file (JSONL). It never leaves this machine.")],
+    masked_only: Annotated[bool, typer.Option("--masked-only", help="Take part in masked rounds only.")] = False,
+    keep_measures: Annotated[
+        bool, typer.Option("--keep-measures", help="Tell nothing about your own measures.")
+    ] = False,
+) -> None:
+    """Makes this partner's folder and keys, and the answer to send back to the coordinator."""
+    from federated.coordinator import app_sha256
+    from federated.enrol import Invitation, apply
+    from federated.local import Policy
+    from federated.site import Site, SiteConfig
+    from privacy.keys import durable_write
+
+    policy = Policy(modes=("masked",) if masked_only else ("masked", "robust", "plain"), evaluates=not keep_measures)
+    settings, site = settings_of(context), Site(folder)
+    config = SiteConfig(str(data.resolve()), str(settings.data_dir.resolve()), policy)
+    identity = site.join(Invitation.load(invitation), config)
+    site.approve(app_sha256())
+    path = folder / "application.json"
+    durable_write(path, json.dumps(apply(site.invitation, identity).to_dict(), indent=1).encode())
+    console.tell(f"Send {path} to the coordinator. Your fingerprint: {identity.card.fingerprint}")
+    console.tell(f"Then: federated partner start {folder}")
+
+
+@partner_cli.command(name="start")
+def start_partner(folder: FolderArgument) -> None:
+    """Waits for rounds and answers them, until Ctrl-C."""
+    from federated import deploy
+    from federated.site import Site
+
+    site = Site(folder)
+    with deploy.supernode(site) as process:
+        console.tell(f"{site.identity.card.name} waits for {site.invitation.address}. Ctrl-C stops.")
+        process.wait()
+    console.tell(f"The node ended; its log is {folder / 'flower-supernode.log'}.")
+
+
+@partner_cli.command(name="status")
+def partner_status(folder: FolderArgument, as_json: JsonOption = False) -> None:
+    """Policy, approved app code, and everything that was ever sent."""
+    from federated.site import Site
+
+    site = Site(folder)
+    sent = site.sent()
+    if as_json:
+        console.print_json({"config": site.config.to_dict(), "approved": list(site.approved()), "sent": sent})
+        return
+    console.tell(f"{site.identity.card.name}, fingerprint {site.identity.card.fingerprint}")
+    console.tell(f"Approved app code: {', '.join(site.approved()) or 'none'}")
+    rows = [
+        [
+            entry["run"],
+            str(entry["round"]),
+            entry["mode"],
+            str(entry["numbers"]),
+            str(entry["bytes"]),
+            f"{entry['norm']:.3g}",
+        ]
+        for entry in sent
+    ]
+    console.print_table(["run", "round", "mode", "numbers sent", "bytes", "norm"], rows)
+
+
+@partner_cli.command()
+def approve(
+    folder: FolderArgument,
+    sha256: Annotated[str, typer.Argument(help="The hash of app code that may run here.")],
+) -> None:
+    """Lets app code of this hash run at this site."""
+    from federated.errors import BadRequest
+    from federated.site import Site
+
+    if len(sha256) != 64 or any(letter not in "0123456789abcdef" for letter in sha256.lower()):
+        raise BadRequest(f"{sha256!r} is not a sha256 in hex.")
+    Site(folder).approve(sha256)
+    console.tell("Approved.")
+
+
+@partner_cli.command()
+def leave(folder: FolderArgument) -> None:
+    """Ends this partner's part: no app code may run here any more, and its keys are deleted."""
+    from federated.site import Site
+
+    Site(folder).leave()
+    console.tell("Left. What was sent stays listed in run/sent.jsonl; ask the coordinator to revoke you.")
+
+
+def _states(home: Home) -> str:
+    return ", ".join(f"{name} {state}" for name, state in home.roster.states().items()) or "none"
+
+
+def _print_round(result: RoundResult) -> None:
+    if not result.committed:
+        console.tell(f"round {result.round}: void. {result.reason}")
+        return
+    scores = [value for name, value in result.metrics.items() if name.endswith("/score")]
+    score = f", partners' mean score {sum(scores) / len(scores):.4f}" if scores else ""
+    megabytes = (result.bytes_up + result.bytes_down) / 1e6
+    console.tell(
+        f"round {result.round}: {len(result.accepted)} updates in {result.seconds:.0f} s, {megabytes:.2f} MB{score}"
+    )
+    for refusal in result.refused:
+        console.tell(f"  without {refusal.partner}: {refusal.reason}")
+
+
+def _print_outcome(outcome: dict[str, Any]) -> None:
+    if outcome["adapter"]:
+        console.tell(f"Published {outcome['adapter']}. Use it: adapters use {outcome['adapter']}")
+    elif outcome.get("void"):
+        console.tell(outcome["void"])
+    else:
+        console.tell("Not published: the shared adapter is worse than none for " + "; ".join(outcome["objections"]))
