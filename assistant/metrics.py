@@ -113,6 +113,21 @@ def ranking(
     return {name: [results.get(query, {}).get(name, 0.0) for query in relevant] for name in names}
 
 
+def rouge_l(texts: Sequence[str], references: Sequence[str]) -> list[float]:
+    """Of each text its ROUGE-L F1 against its reference (Lin 2004), stemmed, by Google's `rouge-score`.
+
+    >>> rouge_l(["the tent is red"], ["the tent was red"])
+    [0.75]
+    """
+    from rouge_score.rouge_scorer import RougeScorer
+
+    scorer = RougeScorer(["rougeL"], use_stemmer=True)
+    return [
+        float(scorer.score(reference, text)["rougeL"].fmeasure)
+        for text, reference in zip(texts, references, strict=True)
+    ]
+
+
 # What a text says
 
 _LINK = r"(?:https?://|www\.)[^\s<>\"'，。；）)\]】》]+"

@@ -55,8 +55,25 @@ def context(model: Any, name: str) -> Iterator[None]:
         yield
         return
     device = device_of(model).partition(":")[0]
-    with torch.autocast(device, dtype=torch.bfloat16):
+    with torch.autocast(device, dtype=torch.bfloat16), _narrow(model):
         yield
+
+
+@contextlib.contextmanager
+def _narrow(model: Any) -> Iterator[None]:
+    """PEFT widens what goes into an adapter to its float32; autocast would narrow it again."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    every = (layer for layer in model.modules() if isinstance(layer, BaseTunerLayer))
+    layers = [layer for layer in every if hasattr(layer, "cast_input_dtype_enabled")]
+    before = [layer.cast_input_dtype_enabled for layer in layers]
+    for layer in layers:
+        layer.cast_input_dtype_enabled = False
+    try:
+        yield
+    finally:
+        for layer, was in zip(layers, before, strict=True):
+            layer.cast_input_dtype_enabled = was
 
 
 def _seconds(name: str, model: Any, task: Task, examples: Sequence[Example]) -> float:
