@@ -114,6 +114,21 @@ REGISTRY: dict[str, Benchmark] = {
         {"violations": ("=", 0)},
         seeded=True,
     ),
+    "aggregation": Benchmark(
+        "benchmarks.federation:aggregation",
+        0.5,
+        "aggregated LoRA products against their exact mean, masked and plain",
+        {"masked_error": ("<=", 1e-4), "plain_error": ("<=", 1e-6)},
+    ),
+    "masking": Benchmark(
+        "benchmarks.federation:masks",
+        0.2,
+        "what secure aggregation costs a partner, 368,640 numbers, five partners",
+        {"seconds_per_partner": ("<=", 0.5)},
+    ),
+    "gate": Benchmark(
+        "benchmarks.federation:gates", 0.1, "malformed updates that the gate accepts", {"accepted": ("=", 0)}
+    ),
     "movielens": Benchmark(
         "benchmarks.movielens:run",
         4,
