@@ -28,6 +28,7 @@ from assistant.errors import BadInput, ConfideError
 from assistant.goods import Advice, Condition, Event, Interaction, Item, Reason, Recommendation
 from assistant.recommend import filters, reasons
 from assistant.recommend.filters import Table
+from assistant.recommend.propensity import Propensity, fit_propensity
 from assistant.recommend.recommender import EVENTS, Ask, Recommender, fit
 from assistant.recommend.requests import Vocabulary, Wish
 from assistant.retrieval.embedders import Embedder, choose_embedder, load_embedder
@@ -79,6 +80,7 @@ class Advisor:
         self._store, self._tenant, self._encode = store, tenant, encode
         self._shops: dict[str, _Shop] = {}
         self._shelves: dict[str, Shelf] = {}
+        self._propensities: dict[str, tuple[_Shop, Propensity]] = {}
         self._lock = threading.Lock()
 
     def shelf(self, collection: str) -> Shelf:
@@ -122,6 +124,23 @@ class Advisor:
     def read_filter(self, collection: str, text: str) -> tuple[Condition, ...]:
         """The conditions of a filter's text form. Raises BadInput with every part that is wrong."""
         return filters.from_text(text, self.shop(collection).table)
+
+    def catalogues(self) -> list[str]:
+        """The collections that have a catalogue, by name."""
+        return Shelf.collections(self._store, self._tenant)
+
+    def propensity(self, collection: str) -> Propensity:
+        """The calibrated probability of a purchase, and its reliability; fitted once per fitted catalogue.
+
+        Raises:
+            BadInput: there is no catalogue, or too few purchases.
+        """
+        shop = self.shop(collection)
+        known = self._propensities.get(collection)
+        if known is None or known[0] is not shop:
+            known = shop, fit_propensity(shop.model, self.shelf(collection).interactions())
+            self._propensities[collection] = known
+        return known[1]
 
     def record(self, collection: str, customer: str, item: str, event: Event, value: float = 1.0) -> None:
         """Keeps what a customer just did; the next recommendation knows it.

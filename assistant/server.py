@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import socket
 import sys
 import threading
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -27,7 +28,7 @@ from starlette.requests import Request
 from assistant import __version__
 from assistant.errors import StoreBusy
 from assistant.gate import Gate
-from assistant.guard import BodyCap, SafeHeaders, SameOrigin, SessionCookie
+from assistant.guard import SESSION, BodyCap, SafeHeaders, SameOrigin, SessionCookie
 from assistant.sessions import Door, Sessions, password_file
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 LANGUAGE_COOKIE = "confide_language"
 _BODY = 1_000_000
+_RECEIPT = re.compile(r"[0-9TZ-]{8,30}-cust[0-9a-f]{32}\.json")
 _CONNECTIONS = 1000
 _log = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ _log = logging.getLogger(__name__)
 def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel] = ()) -> FastAPI:
     """The whole web application of an assistant; `panels` are further tabs."""
     _silence(settings.data_dir)
+    from assistant import api
     from assistant.ui.build import build_ui, mount
 
     server = settings.server
@@ -52,6 +55,8 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     page = build_ui(assistant, settings, panels, sessions=sessions, door=door)
     app = FastAPI(title="Confide", docs_url=None, redoc_url=None, openapi_url=None)
     _routes(app, assistant, page.house.pages)
+    _receipts(app, settings.data_dir, door)
+    api.add_routes(app, assistant, door)
     # Middleware runs from the last added to the first.
     app.add_middleware(Gate, house=page.house, door=door, per_minute=server.requests_per_minute)
     app.add_middleware(SessionCookie, sessions=sessions, is_page=page.house.pages.__contains__)
@@ -151,6 +156,18 @@ def _routes(app: FastAPI, assistant: Assistant, pages: frozenset[str]) -> None:
             return RedirectResponse(f"/zh{query}", 303)
         answer: Response = await forward(request)
         return answer
+
+
+def _receipts(app: FastAPI, data_dir: Path, door: Door) -> None:
+    """The receipts of erasures, for a session that gave the password; to everybody else there is no such page."""
+
+    @app.get("/receipts/{name}")
+    def receipt(name: str, request: Request) -> Response:
+        session = request.scope.get(SESSION)
+        path = data_dir / "privacy" / "receipts" / name
+        if session is None or not door.is_inside(session.id) or not _RECEIPT.fullmatch(name) or not path.is_file():
+            return JSONResponse({"detail": "Not Found"}, 404)
+        return FileResponse(path, filename=name, media_type="application/json")
 
 
 def _speaks_chinese(request: Request) -> bool:

@@ -92,6 +92,14 @@ class Shelf:
         self.tenant, self.collection = tenant, collection
         self._sessions = store.tables(_Base.metadata)
 
+    @staticmethod
+    def collections(store: Store, tenant: str) -> list[str]:
+        """The collections of a tenant that have items, by name."""
+        with store.tables(_Base.metadata)() as session:
+            return list(
+                session.scalars(sa.select(_Shop.collection).where(_Shop.tenant == tenant).order_by(_Shop.collection))
+            )
+
     # Items
 
     def items(self) -> list[Item]:

@@ -27,7 +27,7 @@ from assistant.guard import SESSION
 from assistant.sessions import Door, Sessions
 from assistant.settings import Settings
 from assistant.trainer import Trainer
-from assistant.ui import chat, documents, privacy, render, train
+from assistant.ui import chat, documents, privacy, recommend, render, train
 from assistant.ui.desk import Desk
 from assistant.ui.parts import html
 from assistant.ui.texts import LANGUAGES, NAMES, TEXTS
@@ -65,7 +65,7 @@ def build_ui(
     assistant: Assistant, settings: Settings, panels: Sequence[Panel] = (), *, sessions: Sessions, door: Door
 ) -> Page:
     """The pages of an assistant."""
-    panels = (_training(Trainer(assistant)), _PRIVACY, *panels)
+    panels = (_GOODS, _training(Trainer(assistant)), _PRIVACY, *panels)
     routes = paths(settings)
     first = next(iter(routes))
     company = Desk(assistant, sessions, door, first, "").company_name()
@@ -153,6 +153,7 @@ def _training(trainer: Trainer) -> Panel:
     return Panel(dict(TEXTS["train_title"]), lambda desk: train.build(desk, trainer))
 
 
+_GOODS = Panel(dict(TEXTS["goods_title"]), recommend.build)
 _PRIVACY = Panel(dict(TEXTS["privacy_title"]), privacy.build)
 
 

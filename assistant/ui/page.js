@@ -78,4 +78,20 @@
     target.classList.add("shown");
     target.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
   });
+
+  // What a visitor thinks of a card is an event of their own session.
+  addEventListener("click", (event) => {
+    const link = event.target.closest && event.target.closest("a.act");
+    if (!link) return;
+    event.preventDefault();
+    const [, what, id] = link.hash.match(/^#act-([a-z]+)-(.*)$/) || [];
+    const item = id && id.replace(/_([0-9a-f]+)_/g, (_, code) => String.fromCodePoint(parseInt(code, 16)));
+    const picked = document.querySelector("#collection input");
+    const body = JSON.stringify({ item, event: what, collection: (picked && picked.value) || "" });
+    fetch("./v1/recommend/events", { method: "POST", headers: { "content-type": "application/json" }, body }).then((answer) => {
+      if (!answer.ok) return;
+      link.classList.add("told");
+      if (what === "dismiss") link.closest(".good").classList.add("gone");
+    });
+  });
 })();

@@ -99,7 +99,8 @@ def answer(data: Mapping[str, Any], look: Look, number: int) -> str:
     if aside:
         aside = f'<div class="sources"><h3>{safe(look.say("sources"))}</h3>{aside}</div>'
     looked = "" if sources else _looked_at(data["hits"], look)
-    return _assistant(f"{said}{looked}{_foot(data, chip, look)}", look, aside)
+    goods = _goods(data, look)
+    return _assistant(f"{said}{goods}{looked}{_foot(data, chip, look)}", look, aside)
 
 
 def banner(info: CollectionInfo, known: Sequence[str], look: Look) -> str:
@@ -160,6 +161,17 @@ def _user(text: str, look: Look) -> str:
 def _assistant(inner: str, look: Look, aside: str = "") -> str:
     heading = f"<h2>{safe(look.say('assistant'))}</h2>"
     return f'<div class="turn assistant">{heading}<div class="answer">{inner}</div>{aside}</div>'
+
+
+def _goods(data: Mapping[str, Any], look: Look) -> str:
+    """The cards of a recommendation; imported here because they are drawn with this module's own parts."""
+    advice = data.get("advice")
+    if not advice or not advice["recommendations"]:
+        return ""
+    from assistant.ui import cards
+
+    language = "zh" if data["receipt"].get("language") == "zh" else "en"
+    return cards.conditions(advice, look) + cards.notes(advice) + cards.cards(advice, look, language=language, act=True)
 
 
 def _chip(data: Mapping[str, Any], look: Look) -> str:

@@ -1,0 +1,116 @@
+"""Whether a message asks for goods, for an answer, or for both; and how a follow-up refines what was shown.
+
+Rules, not a model. A question about terms, orders or facts must reach the documents, so a message is taken for a
+wish only where its words say so and the catalogue has something that it names. English and Chinese. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from assistant.recommend.filters import normal
+from assistant.recommend.requests import Wish
+
+Decision = Literal["answer", "advise", "both"]
+Turn = Literal["cheaper", "dearer", "like", "other", "refine"]
+_STRONG = re.compile(
+    r"\b(?:recommend|recommendations?|suggest|suggestions?|gift idea|show me|find me|help me (?:find|choose|pick)|which \w+(?: \w+)? (?:should|would) (?:i|you))\b|推荐|给我看|帮我(?:找|挑|选)|送礼|礼物"
+)
+_WISH = re.compile(
+    r"\b(?:i'm |i am |we're |we are )?(?:looking for|searching for|after a|in search of)\b|\b(?:i|we)(?:'d like| would like| want| need|'m in need of)\b(?! to (?:return|exchange|cancel|know|complain|speak|talk|track|send|change))"
+    r"|\b(?:something|anything|gift) (?:like|similar|for|from|by|in|under|below|waterproof|warm|light)|\bgift for\b|^(?:any|a|an|some)\b|想买|想要|要买|需要|想找|找一|来一|挑一|买一|看看|类似"
+)
+_QUESTION = re.compile(
+    r"\bdo you (?:have|sell|stock|carry)\b|\bhave you got\b|\bare there any\b|\b(?:which|what)\b|有没有|有哪些|有什么|哪(?:些|款|种|个)|吗[？?]?$"
+)
+_SERVICE = re.compile(
+    r"\b(?:return\w*|refund\w*|exchang\w+|repair\w*|warranty|guarantee|deliver\w*|shipping|shipped|ship|cancel\w*|wash\w*|clean\w*|pay\w*|invoice|complain\w*|broken|torn|store|shop|open(?:ing)?|track\w*|voucher|coupon|discount|"
+    r"order(?:ed|s)?|account|membership|policy|how (?:do|can|long|much|many|often|does|should)|can i|could i|may i|am i|is it|is the|is this|does|why|when|where|who|difference|compare|mean|weigh\w*|cost)\b"
+    r"|退|换货|维修|修理|保修|质保|配送|发货|运费|送货|清洗|怎么|如何|多久|多少钱|什么时候|哪里|为什么|支付|付款|发票|优惠券|会员|订单|取消|投诉|区别|能不能|可以.{0,6}吗"
+)
+_GENERIC = re.compile(
+    r"\b(?:something|anything|products?|items?|gift|present|what(?:'s| is) (?:new|popular)|me)\b[\s.!?]*$|\bfor me\b|(?:商品|东西|产品|礼物|什么好)"
+)
+_GOODS = {"category", "brand", "colour", "material", "name", "size", "season", "waterproof", "capacity"}
+_CHEAPER = re.compile(
+    r"\b(?:cheaper|less expensive|lower(?:-| )priced?|more affordable|not (?:so|as|that) expensive|too expensive)\b|便宜[一点些的]*|太贵|更实惠|低价"
+)
+_DEARER = re.compile(r"\b(?:more expensive|higher end|better quality|premium|pricier)\b|更好的|更贵|高端|贵一点")
+_LIKE = re.compile(
+    r"\b(?:more |others? |something |anything |similar |ones? )*(?:like|similar to|resembling)\b|类似|相似|像|同类"
+)
+_OTHER = re.compile(
+    r"\b(?:(?:show|any|what|see|some)(?: \w+){0,2} (?:more|others?|else)|(?:some|any)thing else|(?:more|other) (?:options|choices|ones|results)|none of (?:these|those|them)|next)\b|^(?:more|others?)[\s.!?]*$|换一批|还有别的|还有其他|别的|其他的|再来|更多"
+)
+_ORDINALS = {
+    "first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5, "5th": 5, "last": -1,
+    "一": 1, "二": 2, "三": 3, "四": 4, "五": 5, "1": 1, "2": 2, "3": 3, "4": 4, "5": 5, "6": 6, "7": 7, "8": 8, "9": 9, "10": 10,
+}  # fmt: skip
+_PLACE = re.compile(
+    r"\b(?:the |number |no\.? ?|#)?(first|second|third|fourth|fifth|last|1st|2nd|3rd|4th|5th)\b|\b(?:number|no\.?|option|#) ?(\d{1,2})\b|第\s*([一二三四五]|\d{1,2})\s*[个款件种]?|(最后)一?[个款件种]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """How a message changes what was shown. `place` counts from 1 (-1 = the last, 0 = none was named)."""
+
+    turn: Turn
+    place: int = 0
+
+
+def decide(message: str, wish: Wish) -> Decision:
+    """What a message wants, where nothing was shown before.
+
+    >>> from assistant.goods import Condition
+    >>> tents = Wish((Condition("category", "is", ("tents",)),), "")
+    >>> decide("recommend a tent", tents), decide("Can I return a tent?", tents), decide("Which tents do you have?", tents)
+    ('advise', 'answer', 'both')
+    """
+    text = normal(message).strip()
+    named = {one.field for one in wish.conditions} & _GOODS
+    service = bool(_SERVICE.search(text))
+    strong = bool(_STRONG.search(text))
+    if strong and (named or _GENERIC.search(text) or wish.like_own):
+        return "both" if service else "advise"
+    if service or not (named or wish.like_own):
+        return "answer"
+    if _QUESTION.search(text):
+        return "both" if "category" in named or len(named) > 1 else "answer"
+    if _WISH.search(text) or wish.like_own:
+        return "advise"
+    return "both" if "category" in named and len(wish.conditions) > 1 else "answer"
+
+
+def follow_up(message: str, wish: Wish) -> FollowUp | None:
+    """How a message refines the list that was shown before; None where it is about something else.
+
+    >>> follow_up("more like the second", Wish((), "")), follow_up("便宜一点的", Wish((), ""))
+    (FollowUp(turn='like', place=2), FollowUp(turn='cheaper', place=0))
+    """
+    text = normal(message).strip()
+    place = _place(text)
+    if _CHEAPER.search(text):
+        return FollowUp("cheaper", place)
+    if _SERVICE.search(text):
+        return None
+    if _DEARER.search(text):
+        return FollowUp("dearer", place)
+    if place and _LIKE.search(text):
+        return FollowUp("like", place)
+    if _OTHER.search(text):
+        return FollowUp("other", place)
+    short = len(re.findall(r"[a-z0-9']+|[\u3400-\u9fff]", text)) <= 12
+    if short and wish.conditions and not any(one.field == "category" for one in wish.conditions):
+        return FollowUp("refine", place)
+    return None
+
+
+def _place(text: str) -> int:
+    found = _PLACE.search(text)
+    if found is None:
+        return 0
+    said = next(group for group in found.groups() if group)
+    return -1 if said == "最后" else _ORDINALS.get(said, 0)
