@@ -271,7 +271,7 @@ def _not_undone(adapters: list[dict[str, Any]], sent: int, left: dict[str, str])
         )
         yield f"The adapter {one['adapter']} was trained on this customer's records and is not untrained; {bound}."
     if sent:
-        yield f"{sent} requests of all customers went to a remote engine, redacted: what it keeps is not known here."
+        yield f"A remote engine got {sent} requests of all customers, redacted: what it keeps is not known here."
     if left:
         yield f"{len(left)} files still hold something of this customer and are not ours to change: see traces."
     yield "Backups, exports and copies outside the data folder are not reached."

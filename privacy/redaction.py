@@ -12,11 +12,11 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
-from privacy.keys import secret_key
+from privacy.keys import durable_write, secret_key
 from privacy.recognise import Finder, Found, find
 
 _SEAL = object()
@@ -125,3 +125,23 @@ class Redactor:
             clean = self._walk(str(data), counts)
             return data if clean == str(data) else clean
         return data
+
+
+def training_row(redactor: Redactor, messages: Sequence[tuple[str, str]], *, mark: str) -> Redacted:
+    """A line of a chat training file from a conversation: (role, text) pairs, the last one the assistant's.
+
+    `mark` is the customer's (`erasure.Marks`), never their id: the row can be found when they are forgotten.
+
+    >>> redactor = Redactor(bytes(32))
+    >>> training_row(redactor, [("user", "I am max@web.de"), ("assistant", "Hello!")], mark="cust1").text[:62]
+    '{"customer": "cust1", "messages": [{"content": "I am <email:'
+    """
+    rows = [{"role": role, "content": text} for role, text in messages]
+    return redactor.redact_data({"messages": rows, "customer": mark})
+
+
+def write_lines(path: Path, lines: Iterable[Redacted]) -> int:
+    """Writes redacted lines to a file for others, whole or not at all, and says how many."""
+    texts = [line.encode().replace(b"\n", b" ") + b"\n" for line in lines]
+    durable_write(path, b"".join(texts))
+    return len(texts)

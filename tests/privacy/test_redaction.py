@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privacy.redaction import Redacted, Redactor
+from privacy.erasure import Marks, Tombstones
+from privacy.redaction import Redacted, Redactor, training_row, write_lines
 
 KEY = b"k" * 32
 TEXTS = st.text(alphabet=st.sampled_from("0123456789 +-./()@:abDE<>emailphone\n,[]#号订单是"), max_size=100)
@@ -73,3 +74,36 @@ def test_data_is_redacted_to_its_leaves_keys_and_numbers(redactor):
     assert "13812345678" not in done.text
     assert done.counts == {"email": 1, "phone": 2}
     assert next(iter(back.values()))[1]["price"] == 12.5
+
+
+def test_a_training_row_names_the_customer_by_mark_and_can_be_forgotten(redactor, tmp_path):
+    mark = Marks(tmp_path).of("visitor-17")
+    row = training_row(redactor, [("user", "I am max@web.de"), ("assistant", "Hello!")], mark=mark)
+    data = json.loads(row.text)
+    assert data["customer"] == mark
+    assert data["messages"][0]["content"].startswith("I am <email:")
+    Tombstones(tmp_path).add(mark, "2026-01-01")
+    assert Tombstones(tmp_path).erased([data["customer"], "visitor-18"]) == {mark}
+
+
+def test_marks_are_never_taken_for_personal_data(redactor, tmp_path):
+    marks = [Marks(tmp_path).of(str(number)) for number in range(500)]
+    assert [redactor.redact(mark).text for mark in marks] == marks
+
+
+def test_only_redacted_lines_are_written_for_others(redactor, tmp_path):
+    path = tmp_path / "export.jsonl"
+    assert write_lines(path, [redactor.redact("max@web.de\nthere"), redactor.redact("b")]) == 2
+    assert path.read_text().count("\n") == 2
+    with pytest.raises(AttributeError):
+        write_lines(path, [("max@web.de",)])
+    assert "web.de" not in path.read_text()
+
+
+def test_the_type_checker_refuses_plain_text_where_redacted_is_asked_for():
+    from mypy import api
+
+    code = "from pathlib import Path; from privacy.redaction import write_lines; write_lines(Path('x'), ['max@web.de'])"
+    out, _, status = api.run(["-c", code, "--follow-imports=silent", "--ignore-missing-imports", "--config-file="])
+    assert status == 1
+    assert "Redacted" in out
