@@ -33,6 +33,8 @@ from privacy.types import PrivacySpend
 if TYPE_CHECKING:
     from assistant.tuning.loop import LoopOptions, Private, TrainingResult
     from assistant.tuning.lora import LoraPlan
+    from assistant.tuning.private import Goal
+    from privacy.ledger import Ledger as PrivacyBook
 
 HELD_OUT = "held-out"
 """The suite of records that were kept from training."""
@@ -82,7 +84,8 @@ class Prepared:
 
 
 Watch = Callable[[Any], None]
-"""Called with `Prepared`, then with the loop's `Progress` after each step, in which it may raise `StopTraining`."""
+"""Called with `Prepared`, with the `PrivacySpend` of a private run, then with the loop's `Progress` after each
+step, in which it may raise `StopTraining`."""
 
 
 class Ledger(Protocol):
@@ -99,10 +102,10 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Privately:
-    """A private run: what it spends at most, and what makes the loop private."""
+    """A private run: its goal, and the book that plans for it and is charged."""
 
-    spend: PrivacySpend
-    wrap: Private
+    goal: Goal
+    book: PrivacyBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,10 @@ class Run:
     watch: Watch = field(default=lambda event: None)
     ledger: Ledger | None = None
     private: Privately | None = None
+    spend: PrivacySpend = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.spend = PrivacySpend.nonprivate(self.plan.data.stem)
 
     @property
     def folder(self) -> Path:
@@ -211,32 +218,43 @@ class Run:
     def _loop(self, parts: _Parts) -> TrainingResult:
         from assistant.tuning import loop
 
-        charge = self._charge()
+        charge, wrap = self._charge(parts)
         result = loop.train(
             parts.model, parts.task, parts.examples, self._options(), valid=parts.valid,
-            checkpoint=self.folder / _CHECKPOINT, on_progress=self.watch,
-            private=self.private.wrap if self.private else None,
+            checkpoint=self.folder / _CHECKPOINT, on_progress=self.watch, private=wrap,
         )  # fmt: skip
         if result.ended != "interrupted":
-            if self.ledger is not None and charge is not None:
-                self.ledger.settle(charge, steps=result.steps if self.private else 1)
+            if self._book is not None and charge is not None:
+                self._book.settle(charge, steps=result.steps if self.private else 1)
             (self.folder / _STATE).unlink(missing_ok=True)
         return result
 
-    def _charge(self) -> int | None:
-        """Charges the run once: one that goes on was charged when it began."""
-        state = self.folder / _STATE
-        if state.is_file():
-            known: int | None = json.loads(state.read_text(encoding="utf-8"))["charge"]
-            return known
-        charge = None if self.ledger is None else self.ledger.charge(self.spend, f"adapter {self.plan.name}")
-        state.write_text(json.dumps({"charge": charge}), encoding="utf-8")
-        return charge
+    def _charge(self, parts: _Parts) -> tuple[int | None, Private | None]:
+        """(the charge, the loop's hook). Charges the run once: one that goes on was charged when it began."""
+        file, purpose = self.folder / _STATE, f"adapter {self.plan.name}"
+        state = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        wrap: Private | None = None
+        if self.private is not None:
+            from assistant.tuning import private
+
+            self.spend = (
+                PrivacySpend.from_dict(state["spend"])
+                if state
+                else private.plan(
+                    self.private.goal, self.private.book, self.spend.dataset, parts.examples, self._options()
+                )
+            )
+            wrap = private.hook(self.spend, parts.model, parts.task, method=self.plan.method)
+            self.watch(self.spend)
+        if state:
+            return state["charge"], wrap
+        charge = None if self._book is None else self._book.charge(self.spend, purpose)
+        file.write_text(json.dumps({"charge": charge, "spend": self.spend.to_dict()}), encoding="utf-8")
+        return charge, wrap
 
     @property
-    def spend(self) -> PrivacySpend:
-        """What the run spends of its data at most."""
-        return self.private.spend if self.private else PrivacySpend.nonprivate(self.plan.data.stem)
+    def _book(self) -> Ledger | None:
+        return self.private.book if self.private else self.ledger
 
     def _options(self) -> LoopOptions:
         from assistant.tuning.loop import LoopOptions

@@ -81,7 +81,7 @@ def _alone(setup: Setup) -> str:
     batch = list(setup.examples)
     model, steps = begin(setup, setup.spend(), batch)
     setup.losses(model, batch).sum().backward()
-    together = [parameter.grad_sample.double() for parameter in steps.params]
+    together = [steps._rows(parameter, len(batch)).double() for parameter in steps.params]
     worst = 0.0
     for place, example in enumerate(batch):
         single = gradient(setup, [example])

@@ -44,6 +44,13 @@ class PresetName(enum.StrEnum):
     small = "small"
 
 
+class UnitName(enum.StrEnum):
+    """Whose presence is hidden."""
+
+    example = "example"
+    customer = "customer"
+
+
 def train(
     context: typer.Context,
     task: Annotated[TaskName, typer.Argument(help="What is learned: answers, classes of texts, or entities in them.")],
@@ -65,7 +72,7 @@ def train(
     epochs: Annotated[float, typer.Option(help="Passes over the records.")] = 3.0,
     rank: Annotated[int, typer.Option(help="The adapter's size.")] = 16,
     learning_rate: Annotated[float, typer.Option(help="How far a step goes.")] = 3e-4,
-    batch_size: Annotated[int, typer.Option(help="Records a step.")] = 8,
+    batch_size: Annotated[int, typer.Option(help="Records a step; customers with --unit customer.")] = 8,
     method: Annotated[MethodName, typer.Option(help="The kind of LoRA.")] = MethodName.lora,
     patience: Annotated[
         int, typer.Option(help="Stop after so many epochs without a better held-out loss; 0 = never.")
@@ -78,6 +85,20 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an unfinished run, by the same options.")
     ] = False,
+    dp: Annotated[
+        bool, typer.Option("--dp", help="Train with differential privacy: clipped, noised, charged to the book.")
+    ] = False,
+    epsilon: Annotated[
+        float, typer.Option(help="--dp: what the data may have spent after this run, all before it included.")
+    ] = 8.0,
+    delta: Annotated[float, typer.Option(help="--dp: less than one over the number of records.")] = 1e-5,
+    unit: Annotated[
+        UnitName, typer.Option(help="--dp: whose presence is hidden, a record's or a customer's.")
+    ] = UnitName.example,
+    clip_norm: Annotated[float, typer.Option(help="--dp: the most that one unit moves a step.")] = 1.0,
+    per_customer: Annotated[
+        int, typer.Option(help="--dp --unit customer: at most so many of a customer's records a step.")
+    ] = 4,
     aside: Annotated[bool, typer.Option("--aside", help="Do not put it to use.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Put it to use whatever the suite says; its card tells so.")
@@ -99,9 +120,20 @@ def train(
         held_out=held_out, balanced=balanced, seed=seed,
     )  # fmt: skip
     with assistant_of(context) as assistant, _watching(quiet=as_json) as watch:
+        from privacy.ledger import Ledger
+
+        book = Ledger(assistant.settings.data_dir, holder=assistant.settings.tenant)
+        private = None
+        if dp:
+            from assistant.runs import Privately
+            from assistant.tuning.private import Goal
+            from privacy.types import PrivacyBudget
+
+            private = Privately(Goal(PrivacyBudget(epsilon, delta, unit.value), clip_norm, per_customer), book)
         done = finetune.train(
-            plan, assistant, collection=collection, watch=watch, resume=resume, use=not aside, force=force
-        )
+            plan, assistant, collection=collection, watch=watch, resume=resume, use=not aside, force=force,
+            ledger=book, private=private,
+        )  # fmt: skip
     _show(plan, done, as_json=as_json)
     if done.adapter is None:
         from assistant.commands import INTERRUPTED
@@ -122,6 +154,7 @@ def _watching(*, quiet: bool) -> Iterator[Watch]:
     from assistant.finetune import Judging
     from assistant.runs import Prepared
     from assistant.tuning.loop import Progress
+    from privacy.types import PrivacySpend
 
     told: list[int] = [0]
     with console.progress("Training", quiet=quiet) as bar:
@@ -129,6 +162,11 @@ def _watching(*, quiet: bool) -> Iterator[Watch]:
         def watch(event: Any) -> None:
             if isinstance(event, Prepared):
                 _tell_data(event, quiet=quiet)
+            elif isinstance(event, PrivacySpend):
+                console.tell(
+                    f"Private per {event.unit}: noise {event.noise_multiplier:g}, {event.steps} steps, "
+                    f"a sample rate of {event.sample_rate:.4g}, clip norm {event.clip_norm:g}."
+                )
             elif isinstance(event, Judging):
                 bar(f"done, asking the suite {event.what}", event.done, event.total)
             elif isinstance(event, Progress):

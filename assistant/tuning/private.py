@@ -1,0 +1,168 @@
+"""A private run of the loop: the plan with the least noise for a goal, a toy to examine it on, the hook.
+
+The mathematics and the book are `privacy`'s; here they meet the loop, the tasks and LoRA. Before a private run
+its set-up answers the conformance questions on a toy: the same architecture, task and kind of adapter, two layers.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from assistant.errors import BadInput
+from assistant.tuning import lora
+from assistant.tuning.tasks import Task
+from assistant.types import Example
+from privacy.types import PrivacyBudget, PrivacySpend
+
+if TYPE_CHECKING:
+    from assistant.tuning.loop import LoopOptions, Private
+    from privacy.conformance import Check
+
+_VOCABULARY = 199
+_WIDTHS = {
+    "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
+    "num_hidden_layers": 2, "vocab_size": _VOCABULARY, "max_position_embeddings": 128,
+}  # fmt: skip
+
+
+class Planner(Protocol):
+    """The part of the privacy book that plans."""
+
+    def plan(
+        self,
+        dataset: str,
+        target: PrivacyBudget,
+        *,
+        sample_rate: float,
+        steps: int,
+        clip_norm: float,
+        per_customer: int | None = None,
+    ) -> PrivacySpend:
+        """The plan with the least noise that keeps the target and every budget."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a private run must keep: the data set's epsilon at a delta for a unit, all that was spent included.
+
+    `clip_norm` bounds one unit's gradient; `per_customer` is how many of a customer's examples count in one
+    step, for the unit customer.
+    """
+
+    budget: PrivacyBudget
+    clip_norm: float = 1.0
+    per_customer: int = 4
+
+
+def plan(goal: Goal, book: Planner, dataset: str, examples: Sequence[Example], options: LoopOptions) -> PrivacySpend:
+    """What the run will spend at most.
+
+    Raises:
+        BadInput: customers are the unit and no example says whose it is.
+        BudgetExceeded: the book has not enough left for so many steps.
+    """
+    from assistant.tuning.batches import Batches
+
+    if options.patience:
+        raise BadInput(
+            "A private run cannot end by its held-out loss: that would tell about the held-out records.",
+            hint="Leave --patience at 0.",
+        )
+    owners = Counter(example.owner for example in examples if example.owner)
+    unit = goal.budget.unit
+    if unit == "customer" and not owners:
+        raise BadInput("No record says which customer it is from.", hint="Add a customer to each, or --unit example.")
+    nobodys = sum(not example.owner for example in examples)
+    units = len(owners) + nobodys if unit == "customer" else len(examples)
+    most = None if nobodys else max(owners.values())
+    return book.plan(
+        dataset, goal.budget, sample_rate=min(1.0, options.batch_size / units),
+        steps=len(Batches(tuple(examples), options.batch_size, options.epochs)), clip_norm=goal.clip_norm,
+        per_customer=goal.per_customer if unit == "customer" else most,
+    )  # fmt: skip
+
+
+def hook(spend: PrivacySpend, model: Any, task: Task, *, method: str = "lora") -> Private:
+    """The loop's `private` hook for a spend, after its set-up answered all questions on a toy.
+
+    Raises:
+        NotPrivate: the set-up would not keep its promise.
+    """
+    from privacy.conformance import require
+    from privacy.dpsgd import Private
+
+    require(setup(model, task, unit=spend.unit, method=method))
+    return Private(spend)
+
+
+def conform(folder: Path, name: Task | str, *, unit: str = "example", method: str = "lora") -> list[Check]:
+    """The answers for the model in a folder, for a task of `chat`, `classify`, `tag`."""
+    from assistant.tuning import networks
+    from assistant.tuning.tasks import ChatTask, ClassifyTask, TagTask
+    from privacy import conformance
+
+    labels = ("a", "b", "c")
+    task: Any = {"chat": ChatTask(), "classify": ClassifyTask(labels), "tag": TagTask(labels)}[str(name)]
+    if task.name == "chat":
+        model = networks.load_chat(folder)[1]
+    else:
+        model = networks.load_classifier(folder, task.name, labels)[1]
+    return conformance.conform(setup(model, task, unit=unit, method=method))
+
+
+def setup(model: Any, task: Task, *, unit: str = "example", method: str = "lora") -> Any:
+    """What the conformance suite asks about: a toy of the model and made-up examples of the task."""
+    from privacy.toysteps import Setup, copies
+
+    made = synthetic(task, 10, vocabulary=_VOCABULARY)
+    return Setup(copies(toy(model, method)), lambda net, part: task.losses(net, task.collate(part)), made, unit)
+
+
+def toy(model: Any, method: str = "lora") -> Any:
+    """A network of the model's architecture with two narrow layers and a small adapter of the same kind."""
+    import torch
+
+    from assistant.tuning.networks import Classifier, core
+
+    config = copy.deepcopy(core(model).config)
+    known = config.to_dict()
+    alias = {getattr(config, "attribute_map", {}).get(name, name): value for name, value in _WIDTHS.items()}
+    for name, value in alias.items():
+        if name in known:
+            setattr(config, name, value)
+    for name in known:
+        if "dropout" in name or name.endswith("pdrop"):
+            setattr(config, name, 0.0)
+    config.pad_token_id = config.bos_token_id = config.eos_token_id = None
+    if known.get("layer_types"):
+        config.layer_types = known["layer_types"][: _WIDTHS["num_hidden_layers"]]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = type(core(model))(config).float()
+    if getattr(core(model), "pooler", "") is None:
+        net.pooler = None  # what is never used gets no gradient
+    net.requires_grad_(False)
+    small: Any = Classifier(net, model.labels[:3], model.pooling) if isinstance(model, Classifier) else net
+    return lora.attach(small, lora.LoraPlan(method=method, rank=2))  # type: ignore[arg-type]
+
+
+def synthetic(task: Task, count: int, *, vocabulary: int, seed: int = 0) -> list[Example]:
+    """Made-up examples of a task, of different lengths, with a customer for every two."""
+    chance = random.Random(seed)
+    labels = min(3, max(1, len(task.labels)))
+    made = []
+    for number in range(count):
+        length = 6 + 2 * (number % 8)
+        ids = tuple(chance.randrange(5, vocabulary) for _ in range(length))
+        mask = tuple(int(place >= length // 2) for place in range(length))
+        tags = tuple(on * chance.randrange(labels) for on in mask)
+        classes: dict[str, tuple[int, ...]] = {"chat": (), "classify": (chance.randrange(labels),), "tag": tags}
+        made.append(Example(ids, mask, labels=classes[task.name], owner=f"customer {number // 2}"))
+    return made
