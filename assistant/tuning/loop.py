@@ -259,6 +259,8 @@ class _Run:
                 f"The loss is not finite at step {self.step + 1}.", hint="Train with a lower learning rate."
             )
         if not self.private:
+            if (penalty := lora.penalty(self.model)) is not None:
+                penalty.backward()
             torch.nn.utils.clip_grad_norm_(list(self.params.values()), self.options.clip_norm)
         self.outer.step()
         lora.after_step(self.model, self.step)

@@ -21,6 +21,8 @@ from assistant.tuning.networks import Classifier, core
 
 Method = Literal["lora", "rslora", "dora", "adalora", "frozen-a"]
 WEIGHTS, CONFIG, HEAD = "adapter_model.safetensors", "adapter_config.json", "head.json"
+_BOOKS = ("ipt", "exp_avg_ipt", "exp_avg_unc")
+"""AdaLoRA's running estimates of how much each direction matters."""
 _LAYER = re.compile(r"\.(\d+)\.")
 
 
@@ -93,13 +95,49 @@ def after_step(model: Any, step: int) -> None:
         base.update_and_allocate(step)
 
 
+def penalty(model: Any) -> Any:
+    """What a variant adds to a step's loss, or None: AdaLoRA keeps its factors orthogonal (its equation 4)."""
+    import torch
+
+    wrapped = _peft(model)
+    if not hasattr(wrapped.base_model, "rankallocator"):
+        return None
+    factors = [
+        value @ value.T if "lora_A" in name else value.T @ value
+        for name, value in wrapped.named_parameters()
+        if "lora_A" in name or "lora_B" in name
+    ]
+    parts = [torch.linalg.norm(square - torch.eye(len(square), device=square.device)) for square in factors]
+    return wrapped.peft_config["default"].orth_reg_weight * sum(parts) / len(parts)
+
+
 def more_state(model: Any) -> dict[str, Any]:
-    """Tensors beside the weights that the rest of a run depends on."""
-    return {}
+    """Tensors beside the weights that the rest of a run depends on: what AdaLoRA knows of importance."""
+    import torch
+
+    allocator = getattr(_peft(model).base_model, "rankallocator", None)
+    if allocator is None:
+        return {}
+    state = {f"{book}/{name}": value for book in _BOOKS for name, value in getattr(allocator, book).items()}
+    pattern = _peft(model).peft_config["default"].rank_pattern or {}
+    return state | {f"rank_pattern/{name}": torch.tensor(kept) for name, kept in pattern.items()}
 
 
 def take_more_state(model: Any, tensors: dict[str, Any]) -> None:
     """Puts back what `more_state` gave."""
+    if not tensors:
+        return
+    wrapped = _peft(model)
+    device = next(wrapped.parameters()).device
+    for book in _BOOKS:
+        found = {name: value.to(device) for name, value in _under(book, tensors).items()}
+        setattr(wrapped.base_model.rankallocator, book, found)
+    pattern = {name: value.tolist() for name, value in _under("rank_pattern", tensors).items()}
+    wrapped.peft_config["default"].rank_pattern = pattern or None
+
+
+def _under(book: str, tensors: dict[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(f"{book}/"): value for name, value in tensors.items() if name.startswith(f"{book}/")}
 
 
 def save(model: Any, folder: Path) -> None:
@@ -193,11 +231,35 @@ def _state(wrapped: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """(tensors, config) as an ordinary LoRA adapter."""
     from peft import get_peft_model_state_dict
 
-    weights = get_peft_model_state_dict(wrapped, save_embedding_layers=False)
-    config = wrapped.peft_config["default"].to_dict()
-    config["inference_mode"] = True
-    config["base_model_name_or_path"] = core(wrapped).config._name_or_path
-    return weights, {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
+    config = wrapped.peft_config["default"]
+    if config.peft_type.value == "ADALORA":
+        weights, config = _as_lora(wrapped)
+    else:
+        weights = get_peft_model_state_dict(wrapped, save_embedding_layers=False)
+    about = config.to_dict()
+    about["inference_mode"] = True
+    about["base_model_name_or_path"] = core(wrapped).config._name_or_path
+    return weights, {key: sorted(value) if isinstance(value, set) else value for key, value in about.items()}
+
+
+def _as_lora(wrapped: Any) -> tuple[dict[str, Any], Any]:
+    """AdaLoRA's P diag(E) Q as B A with alpha = rank: directions without weight are dropped."""
+    import torch
+    from peft import LoraConfig
+
+    config = wrapped.peft_config["default"]
+    layers = {name: each for name, each in wrapped.named_modules() if hasattr(each, "lora_E") and each.lora_E}
+    kept = {name: (each.lora_E["default"].flatten() != 0).nonzero().flatten() for name, each in layers.items()}
+    rank = max(1, *(len(places) for places in kept.values()))
+    weights: dict[str, Any] = {}
+    for name, each in layers.items():
+        places, scale = kept[name], each.scaling["default"] / (float(each.ranknum["default"]) + 1e-5)
+        a = (each.lora_A["default"] * each.lora_E["default"])[places].detach()
+        b = each.lora_B["default"][:, places].detach() * scale
+        weights[f"{name}.lora_A.weight"] = torch.nn.functional.pad(a, (0, 0, 0, rank - len(places)))
+        weights[f"{name}.lora_B.weight"] = torch.nn.functional.pad(b, (0, rank - len(places)))
+    plain = LoraConfig(r=rank, lora_alpha=rank, target_modules=config.target_modules, task_type=config.task_type)
+    return weights, plain
 
 
 def _read_config(path: Path, *, train: bool) -> Any:

@@ -80,7 +80,7 @@ def test_many_problems_are_counted_not_poured_out(tmp_path: Path):
 @pytest.mark.parametrize(
     ("messages", "why"),
     [
-        ([], "no \"messages\""),
+        ([], 'no "messages"'),
         ([{"role": "user", "content": "hi"}], "end with the assistant's answer"),
         ([{"role": "assistant", "content": "hi"}], "ask something"),
         ([{"role": "bot", "content": "hi"}], "none of system, user, assistant"),
