@@ -17,7 +17,18 @@ import typer
 import typer.core
 
 from assistant import console
-from assistant.commands import adapters, asking, documents, judging, models, privacy, recommending, serving, training
+from assistant.commands import (
+    adapters,
+    asking,
+    book,
+    documents,
+    judging,
+    models,
+    privacy,
+    recommending,
+    serving,
+    training,
+)
 from assistant.errors import BadInput, ConfideError
 from privacy.errors import PrivacyError
 
@@ -43,6 +54,8 @@ cli.add_typer(documents.cli, name="documents")
 cli.add_typer(recommending.catalog_cli, name="catalog")
 cli.add_typer(recommending.interactions_cli, name="interactions")
 cli.add_typer(models.cli, name="models")
+for _command in book.COMMANDS:
+    privacy.cli.command()(_command)
 cli.add_typer(privacy.cli, name="privacy")
 cli.add_typer(adapters.cli, name="adapters")
 

@@ -1,0 +1,229 @@
+"""Subcommands of `privacy` that read and keep the book of what training has spent."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from assistant import console
+from assistant.commands.opening import JsonOption, settings_of
+from assistant.errors import BadInput
+
+
+class UnitName(enum.StrEnum):
+    """Whose presence is hidden."""
+
+    example = "example"
+    customer = "customer"
+    partner = "partner"
+
+
+class TaskName(enum.StrEnum):
+    """What is learned."""
+
+    chat = "chat"
+    classify = "classify"
+    tag = "tag"
+
+
+def report(context: typer.Context, as_json: JsonOption = False) -> None:
+    """What every data set has spent, what is left, and every charge."""
+    book = _book(context)
+    reports, charges = book.reports(), list(book.book().charges.values())
+    if as_json:
+        scopes = {scope: _finite(dataclasses.asdict(one)) for scope, one in reports.items()}
+        listed = [{**_finite(dataclasses.asdict(one)), "spend": one.spend.to_dict()} for one in charges]
+        console.print_json({"scopes": scopes, "charges": listed})
+        return
+    rows = [
+        (scope, one.budget.unit, _number(one.spent), _number(one.budget.epsilon, "no budget"),
+         "" if one.budget.epsilon == math.inf else _number(one.remaining), f"{one.budget.delta:g}")
+        for scope, one in reports.items()
+    ]  # fmt: skip
+    console.print_table(("data", "per", "epsilon spent", "budget", "left", "delta"), rows)
+    lines = [
+        (str(one.id), one.at, one.spend.dataset, one.spend.mechanism, f"{one.spend.noise_multiplier:g}",
+         f"{one.spend.sample_rate:.4g}", _steps(one.settled, one.spend.steps), one.purpose)
+        for one in charges
+    ]  # fmt: skip
+    console.print_table(("charge", "at (UTC)", "data", "mechanism", "noise", "sample rate", "steps", "for"), lines)
+    for scope in [scope for scope, one in reports.items() if one.spent == math.inf]:
+        typer.echo(f"{scope}: infinite. It was trained on without differential privacy, or per record only.")
+
+
+def budget(
+    context: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="A data set, or customers:everyone for all that share customers.")],
+    epsilon: Annotated[float | None, typer.Option(help="The most that may be spent.")] = None,
+    delta: Annotated[float, typer.Option(help="Less than one over the number of records.")] = 1e-5,
+    unit: Annotated[UnitName, typer.Option(help="Whose presence is hidden.")] = UnitName.example,
+    none: Annotated[bool, typer.Option("--none", help="Lift the budget; that stays in the book.")] = False,
+) -> None:
+    """Sets what a data set may spend; from then on the book refuses whatever would go beyond."""
+    from privacy.types import PrivacyBudget
+
+    if (epsilon is None) != none:
+        raise BadInput("Say --epsilon, or --none to lift the budget.", hint="For example: --epsilon 3.")
+    book = _book(context)
+    book.set_budget(dataset, None if epsilon is None else PrivacyBudget(epsilon, delta, unit.value))
+    said = "has no budget any more" if epsilon is None else f"may spend epsilon {epsilon:g} per {unit} at {delta:g}"
+    typer.echo(f"{dataset} {said}.")
+
+
+def declare(
+    context: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="A data set.")],
+    population: Annotated[str, typer.Argument(help="Whose data it is; nobody is in two populations.")],
+) -> None:
+    """Says that a data set's customers are other people than those of the other populations."""
+    _book(context).declare(dataset, population)
+    typer.echo(f"{dataset} belongs to the customers called {population}.")
+
+
+def plan(
+    context: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="A data set, as `privacy report` calls it.")],
+    records: Annotated[int, typer.Option(help="How many records, or customers, it has.")],
+    batch_size: Annotated[int, typer.Option(help="Records, or customers, a step.")] = 64,
+    epochs: Annotated[float, typer.Option(help="Passes over the records.")] = 3.0,
+    weights: Annotated[int, typer.Option(help="Trained weights of the adapter.")] = 500_000,
+    delta: Annotated[float, typer.Option(help="Less than one over the number of records.")] = 1e-5,
+    unit: Annotated[UnitName, typer.Option(help="Whose presence is hidden.")] = UnitName.example,
+    as_json: JsonOption = False,
+) -> None:
+    """What a data set can still afford: for each epsilon the noise, and how much signal is left in it."""
+    from privacy.accounting import afford
+
+    spent = _book(context).book().spends(dataset)
+    steps = max(1, round(epochs * math.ceil(records / batch_size)))
+    rows = afford(
+        units=records, batch=batch_size, steps=steps, trainable=weights, delta=delta, unit=unit.value, spent=spent
+    )
+    if as_json:
+        console.print_json([dataclasses.asdict(row) for row in rows])
+        return
+    table = [
+        (f"{row.epsilon:g}", f"{row.noise_multiplier:g}", str(row.steps), f"{row.sample_rate:.4g}",
+         f"{row.signal_to_noise:.4f}")
+        for row in rows
+    ]  # fmt: skip
+    console.print_table(("epsilon", "noise", "steps", "sample rate", "signal to noise"), table)
+    if not rows:
+        typer.echo(f"{dataset} has spent all of these epsilons already.")
+
+
+def verify(
+    context: typer.Context,
+    head: Annotated[str | None, typer.Option(metavar="HEX", help="A head that was kept elsewhere.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="EXPORT.json", help="An earlier export, kept elsewhere.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Checks the book: its chain, its signature, its place. Exit code 1 where it was interfered with."""
+    from privacy.chain import verify_export
+
+    problems: list[str] = []
+    if against is not None:
+        exported = _read(against)
+        checked = verify_export(exported)
+        problems, head = list(checked.problems), checked.head
+    found = _book(context).verify(head=head)
+    problems += found.problems
+    if as_json:
+        console.print_json({**dataclasses.asdict(found), "problems": problems, "ok": not problems})
+    else:
+        for line in (*problems, *found.notes):
+            typer.echo(line)
+        typer.echo(f"{found.entries} entries, head {found.head or 'none'}: {'BROKEN' if problems else 'whole'}.")
+    if problems:
+        raise typer.Exit(1)
+
+
+def export(
+    context: typer.Context,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: stdout.")] = None,
+) -> None:
+    """Writes the signed book as JSON, for an auditor, or to keep elsewhere against a roll-back."""
+    data = _book(context).chain.export()
+    if out is None:
+        console.print_json(data)
+        return
+    out.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    typer.echo(f"{len(data['entries'])} entries in {out}, head {data['head']}.")
+
+
+def adopt(
+    context: typer.Context,
+    reason: Annotated[str, typer.Argument(help="Why: it stays in the book for good.")],
+) -> None:
+    """Goes on with a book that was moved, restored or lost its key; never with one that was edited."""
+    entry = _book(context).chain.adopt(reason)
+    typer.echo(f"Adopted in entry {entry.seq}; see to it that no other copy is used.")
+
+
+def conform(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="A model of `models list`, or a folder with safetensors.")],
+    task: Annotated[TaskName, typer.Option(help="What is learned.")] = TaskName.chat,
+    unit: Annotated[UnitName, typer.Option(help="Whose presence is hidden.")] = UnitName.example,
+    method: Annotated[str, typer.Option(help="The kind of LoRA.")] = "lora",
+    as_json: JsonOption = False,
+) -> None:
+    """Asks a small copy of a model whether training it privately would be private. Exit code 1 where not."""
+    from assistant.runs import Plan, base_of
+    from assistant.tuning.private import conform as ask
+
+    folder = Path(model)
+    if not folder.is_dir():
+        plan = Plan(task.value, Path("records"), "conform", base=model)
+        folder = base_of(plan, settings_of(context)).path
+    checks = ask(folder, task.value, unit=unit.value, method=method)
+    if as_json:
+        console.print_json([dataclasses.asdict(check) for check in checks])
+    else:
+        rows = [("yes" if check.ok else "NO", check.name, check.found) for check in checks]
+        console.print_table(("holds", "question", "found"), rows)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (report, budget, declare, plan, verify, export, adopt, conform)
+
+
+def _book(context: typer.Context) -> Any:
+    from privacy.ledger import Ledger
+
+    settings = settings_of(context)
+    return Ledger(settings.data_dir, holder=settings.tenant)
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"The export {file} cannot be read: {error}.", hint="`confide privacy export` wrote it."
+        ) from error
+
+
+def _number(value: float, infinite: str = "infinite") -> str:
+    return f"{value:.3g}" if math.isfinite(value) else infinite
+
+
+def _steps(settled: int | None, charged: int) -> str:
+    return f"{charged}, open" if settled is None else f"{settled} of {charged}"
+
+
+def _finite(data: Any) -> Any:
+    """JSON has no infinity: it is null there, and "infinite" is said in words."""
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    return None if isinstance(data, float) and not math.isfinite(data) else data
