@@ -131,6 +131,13 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
+def shape_of(folder: Path) -> dict[str, Any]:
+    """`rank`, `alpha` and `targets` of a card, from the config that was written."""
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    targets = config["target_modules"]
+    return {"rank": int(config["r"]), "alpha": float(config["lora_alpha"]), "targets": tuple(sorted(targets))}
+
+
 # The card
 
 

@@ -193,3 +193,55 @@ def _compare_cards(context: typer.Context, names: list[str], *, as_json: bool) -
     rows = [[name, *(console.measure_text(values[one.id].get(name)) for one in found)] for name in measures]
     suites = [f"{one.id} ({one.after.suite if one.after else 'not judged'})" for one in found]
     console.print_table(("measure", *suites), rows)
+
+
+@cli.command("export")
+def _export(
+    context: typer.Context,
+    name: NameArgument,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder; `model.name` can name it.")],
+    texts: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A text a line, to measure the loss on; default: the documents.")
+    ] = None,
+    collection: CollectionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Merges an adapter into its base, and prints the quality lost by it."""
+    from assistant import export
+
+    with store_of(context) as (store, settings):
+        if texts is not None:
+            lines = [line for line in texts.read_text(encoding="utf-8").splitlines() if line.strip()]
+        else:
+            lines = [one.text for one in store.passages(settings.tenant, collection or settings.collection)[:20]]
+        done = export.merge(name, folder, settings, texts=lines)
+    if as_json:
+        import dataclasses
+
+        console.print_json({"path": str(done.path), "measures": [dataclasses.asdict(one) for one in done.measures]})
+        return
+    rows = [(one.name, console.measure_text(one)) for one in done.measures]
+    console.print_table(("merged against base and adapter", ""), rows)
+    typer.echo(f"{folder} is a model: `confide models use {folder}` answers with it.")
+
+
+@cli.command("combine")
+def _combine(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call the combination.")],
+    parts: Annotated[list[str], typer.Argument(metavar="NAME[@VERSION]:WEIGHT...", help="For example polite:0.5.")],
+) -> None:
+    """Combines adapters of one base into one: the weighted sum of what each of them changes."""
+    from assistant import export
+
+    with store_of(context) as (_, settings):
+        made = export.combine(name, [_weighted(part) for part in parts], settings)
+    typer.echo(f"{made.id}: {made.notes[0]}, rank {made.rank}. No suite has judged it yet.")
+
+
+def _weighted(part: str) -> tuple[str, float]:
+    wanted, _, weight = part.rpartition(":")
+    try:
+        return wanted, float(weight)
+    except ValueError:
+        raise BadInput(f"{part!r} is no adapter with a weight.", hint="For example polite@2:0.5.") from None
