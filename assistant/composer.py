@@ -19,7 +19,9 @@ from assistant.types import Citation, Passage
 MAX_QUOTES = 4
 """The most sentences or fields an answer quotes: a customer reads two or three."""
 MAX_PASSAGES = 2
-"""The most passages it quotes: on the calibration companies a third one added no fact that was asked for."""
+"""The passages it quotes, as long as no further one is nearly as likely to answer as the best."""
+FURTHER_RELATIVE = 0.5
+"""How nearly: where the reader is not sure, a third passage is worth its lines."""
 MAX_QUOTE_CHARS = 600
 """The most text it quotes, in characters of English (a Chinese character counts as three)."""
 MAX_SENTENCE_CHARS = 300
@@ -28,8 +30,8 @@ RELATIVE = 0.2
 """A further sentence is quoted when it is at least so likely to answer, relative to the best."""
 SAME_PASSAGE_RELATIVE = 0.05
 """The same for a sentence of the passage that leads: its conditions often stand beside it."""
-SAME_RECORD_RELATIVE = 0.1
-"""The same for a field of the record that leads: one field more costs a glance, a missing one the answer."""
+SAME_RECORD_RELATIVE = 0.01
+"""The same for a field of the record that leads: a few more fields cost a glance, a missing one the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ def _choose(reading: Reading) -> list[Unit]:
             continue
         passages = {other.span.passage.id for other in chosen}
         cost = sum(3 if ord(letter) > 0x2E80 else 1 for letter in unit.span.text)
-        if unit.span.passage.id not in passages and len(passages) == MAX_PASSAGES:
+        further = unit.span.passage.id not in passages and len(passages) >= MAX_PASSAGES
+        if further and score < reading.scores[0] * FURTHER_RELATIVE:
             continue
         if chosen and (cost > room or _repeats(unit, chosen)):
             continue

@@ -44,10 +44,11 @@ def test_list_items_that_are_apart_keep_their_lines():
     assert composer.render(composer.quotes(apart))[0] == "- Packs: 10 years.\n- Boots: 2 years."
 
 
-def test_two_passages_are_quoted_at_most():
+def test_a_third_passage_is_quoted_only_where_it_is_nearly_as_likely():
     texts = ("Tents are dried first.", "Boots are waxed often.", "Stoves are cleaned cold.")
-    found = reading(*(passage(text, f"p{n}") for n, text in enumerate(texts)))
-    assert {piece.spans[0].passage.id for piece in composer.quotes(found)} == {"p0", "p1"}
+    for last, quoted in ((0.3, {"p0", "p1"}), (0.6, {"p0", "p1", "p2"})):
+        found = reading(*(passage(text, f"p{n}") for n, text in enumerate(texts)), scores=(0.9, 0.7, last))
+        assert {piece.spans[0].passage.id for piece in composer.quotes(found)} == quoted
 
 
 def test_a_sentence_cut_at_a_semicolon_is_quoted_whole():
