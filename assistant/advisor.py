@@ -288,8 +288,13 @@ def _line(number: int, item: Item, language: str) -> str:
     stock = ""
     if item.stock is not None:
         stock = texts.say("advice_stock" if item.stock else "advice_no_stock", language, n=str(item.stock))
-    price = reasons.money(item) or texts.say("advice_no_price", language)
-    return texts.say("advice_line", language, n=str(number), name=item.title(language), price=price, stock=stock)
+    price = reasons.money(item)
+    values = {"n": str(number), "name": item.title(language), "stock": stock}
+    return (
+        texts.say("advice_line", language, price=price, **values)
+        if price
+        else texts.say("advice_bare", language, **values)
+    )
 
 
 def _conditions(query: Query, wish: Wish, table: Table) -> tuple[Condition, ...]:

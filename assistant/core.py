@@ -29,6 +29,7 @@ from assistant.hosting import Hosting
 from assistant.outbound import Outbound
 from assistant.retrieval.reader import Reader, Reading
 from assistant.retrieval.search import Searcher
+from assistant.router import Router
 from assistant.settings import Settings
 from assistant.store import Store, Turn
 from assistant.types import (
@@ -72,6 +73,7 @@ class Assistant:
         self._readers: dict[str, Reader] = {}
         self.hosting = Hosting(settings, store)
         self.outbound = Outbound(settings)
+        self.router = Router(self.hosting.shelf, self.hosting.deployments, settings.tenant)
         has_documents = functools.partial(store.collection, settings.tenant)
         self.advisor = Advisor(
             store, settings.tenant, encoder(searcher, settings, lambda name: bool(has_documents(name)))
@@ -110,6 +112,8 @@ class Assistant:
         if info and info.passages:
             hits = self.searcher.search(info.tenant, info.name, "hello", 1)
             self._reader(info).read("hello", hits)
+        if self.advisor.has_catalogue(self.settings.collection):
+            self.advisor.shop(self.settings.collection)
 
     def close(self) -> None:
         """Frees the model and closes the store."""
@@ -155,6 +159,7 @@ class Assistant:
         done = False
         try:
             yield from self._walk(conversation.with_message(Message("user", question)), draft)
+            yield from self._offer_person(draft, conversation.id)
             answer = self._answer(answer_id, draft)
             self._keep(conversation, info, answer_id, Message("assistant", answer.text), answer)
             done = True
@@ -206,6 +211,20 @@ class Assistant:
             return
         # 5. Quotes and checked sentences.
         yield from self._compose(conversation, draft, reading)
+
+    def _offer_person(self, draft: Draft, conversation: str) -> Iterator[AskEvent]:
+        """A person, to a customer whom the router finds upset, after the answer; off without its adapters."""
+        try:
+            route = self.router.route(draft.question, draft.info.name, conversation=conversation)
+        except Exception as error:  # an answer never fails for what only accompanies it
+            _log.exception("the router failed")
+            draft.notes.append(f"router: {type(error).__name__}")
+            return
+        if route is None:
+            return
+        draft.notes += route.notes()
+        if route.offers_person and draft.outcome is not Outcome.NEEDS_HUMAN:
+            yield draft.say("offer_person")
 
     def _find(self, draft: Draft) -> Reading:
         info = draft.info

@@ -20,6 +20,10 @@ _TEXTS: dict[str, dict[str, str]] = {
         "en": "I cannot see orders, accounts or payments. I am passing you on to a colleague at {company} who can look this up; please have your order or customer number at hand.",
         "zh": "我无法查看订单、账户或付款信息。我正在为您转接{company}的同事查询，请准备好您的订单号或客户编号。",
     },
+    "offer_person": {
+        "en": "I am sorry for the trouble. Would you rather talk to a colleague at {company}? Just say so.",
+        "zh": "给您添麻烦了，非常抱歉。如果您希望由{company}的同事来处理，请告诉我“转人工”。",
+    },
     "greeting": {
         "en": "Hello! I answer questions from {company}'s own documents and show where each answer comes from. What would you like to know?",
         "zh": "您好！我根据{company}的资料回答问题，并标明每个答案的出处。请问您想了解什么？",
@@ -41,9 +45,9 @@ _TEXTS: dict[str, dict[str, str]] = {
     "advice": {"en": "These fit best:", "zh": "为您推荐："},
     "advice_one": {"en": "This fits:", "zh": "为您推荐："},
     "advice_line": {"en": "{n}. {name}: {price}{stock}", "zh": "{n}. {name}：{price}{stock}"},
+    "advice_bare": {"en": "{n}. {name}{stock}", "zh": "{n}. {name}{stock}"},
     "advice_stock": {"en": ", {n} in stock", "zh": "，库存 {n} 件"},
     "advice_no_stock": {"en": ", out of stock", "zh": "，暂时缺货"},
-    "advice_no_price": {"en": "no price given", "zh": "未标价"},
     "advice_none": {
         "en": "Nothing in the catalogue fits all of this: {filter}.",
         "zh": "目录中没有同时符合以下条件的商品：{filter}。",

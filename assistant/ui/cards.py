@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assistant.goods import Interaction, Item
-from assistant.recommend.reasons import money
+from assistant.recommend.reasons import field_name, money
 from assistant.ui.render import Look, safe
 
 Data = Mapping[str, Any]
@@ -24,12 +24,12 @@ def cards(advice: Data, look: Look, *, language: str, act: bool = False) -> str:
     return f'<div class="goods">{body}</div>'
 
 
-def conditions(advice: Data, look: Look) -> str:
+def conditions(advice: Data, look: Look, *, language: str) -> str:
     """The filter in force as chips, and how many items it leaves."""
     signs = {"is": "=", "not": "≠", "<=": "≤", ">=": "≥"}
     chips = "".join(
-        f'<span class="chip condition">{safe(one["field"])} {safe(signs.get(one["test"], one["test"]))} '
-        f"{safe(' / '.join(one['values']))}</span>"
+        f'<span class="chip condition">{safe(field_name(one["field"], language))} '
+        f"{safe(signs.get(one['test'], one['test']))} {safe(' / '.join(one['values']))}</span>"
         for one in advice["conditions"]
     )
     count = safe(look.say("goods_left", n=advice["items"]))
@@ -82,7 +82,7 @@ def _card(number: int, one: Data, look: Look, *, language: str, act: bool) -> st
     facts = [item["category"], item["brand"], item["colour"], item["size"]]
     place = " · ".join(fact for fact in facts if fact)
     why = "".join(f"<li>{safe(reason['text'])}</li>" for reason in one["reasons"])
-    more = f'<details class="whole"><summary>{safe(look.say("goods_more"))}</summary>{_all(item)}</details>'
+    more = f'<details class="whole"><summary>{safe(look.say("goods_more"))}</summary>{_all(item, language)}</details>'
     links = _links(item, look) if act else ""
     head = f'<span class="number">{number}</span><span class="name">{safe(name)}</span>'
     return (
@@ -91,9 +91,9 @@ def _card(number: int, one: Data, look: Look, *, language: str, act: bool) -> st
     )
 
 
-def _all(item: Data) -> str:
+def _all(item: Data, language: str) -> str:
     rows = {**item["attributes"], "id": item["id"]}
-    text = "".join(f"<li>{safe(key.replace('_', ' '))}: {safe(value)}</li>" for key, value in rows.items())
+    text = "".join(f"<li>{safe(field_name(key, language))}: {safe(value)}</li>" for key, value in rows.items())
     prose = f"<p>{safe(item['description'])}</p>" if item["description"] else ""
     return f'<div class="passage">{prose}<ul>{text}</ul></div>'
 

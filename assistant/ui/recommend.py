@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import gradio as gr
+from gradio.context import Context
 
 from assistant.advisor import Query
 from assistant.errors import BadInput, ConfideError
@@ -51,8 +52,8 @@ def build(desk: Desk) -> None:
     """Draws the tab and wires it."""
     say = desk.say
     html(f'<p class="quiet">{render.safe(say("goods_hint"))}</p>')
+    tab_itself = Context.block
     with gr.Row():
-        start = gr.Button(say("goods_open"), elem_id="goods-open", scale=0, min_width=140)
         catalogue = gr.Dropdown([], label=say("goods_catalogue"), elem_id="goods-catalogue")
         customer = gr.Dropdown([], label=say("goods_customer"), elem_id="goods-customer", allow_custom_value=True)
     request = gr.Textbox(
@@ -77,7 +78,8 @@ def build(desk: Desk) -> None:
     handlers = _Handlers(desk, tab)
     outputs = tab.outputs()
     admin: dict[str, Any] = {"api_visibility": "private", "concurrency_id": ADMIN, "concurrency_limit": 1}
-    start.click(handlers.goods_open, None, outputs, **admin)
+    if isinstance(tab_itself, gr.Tab):
+        tab_itself.select(handlers.goods_open, [catalogue], outputs, **admin, show_progress_on=[found])
     known = [catalogue, customer, request]
     gr.on([ask.click, request.submit, customer.input], handlers.goods_ask, known, outputs, **admin)
     gr.on([refine.click, edited.submit], handlers.goods_refine, [*known, edited], outputs, **admin)
@@ -92,10 +94,12 @@ class _Handlers:
         self._desk = desk
         self._tab = tab
 
-    def goods_open(self, request: gr.Request) -> Update:
+    def goods_open(self, catalogue: str | None, request: gr.Request) -> Update:
         tab, desk = self._tab, self._desk
         if not self._is_inside(request):
             return self._refused()
+        if catalogue:  # it was opened before, and is as it was left
+            return {tab.notice: ""}
         names = desk.assistant.advisor.catalogues()
         if not names:
             return {tab.notice: render.notice(desk.say("goods_none"), "bad")}
@@ -157,7 +161,7 @@ class _Handlers:
         said = "" if advice.recommendations else render.notice(advice.text, "bad")
         return {
             tab.notice: said + cards.notes(data),
-            tab.conditions: cards.conditions(data, look),
+            tab.conditions: cards.conditions(data, look, language=language),
             tab.filter: to_text(advice.conditions),
             tab.found: cards.cards(data, look, language=language),
             tab.item: gr.update(

@@ -171,7 +171,8 @@ def _goods(data: Mapping[str, Any], look: Look) -> str:
     from assistant.ui import cards
 
     language = "zh" if data["receipt"].get("language") == "zh" else "en"
-    return cards.conditions(advice, look) + cards.notes(advice) + cards.cards(advice, look, language=language, act=True)
+    shown = cards.conditions(advice, look, language=language)
+    return shown + cards.notes(advice) + cards.cards(advice, look, language=language, act=True)
 
 
 def _chip(data: Mapping[str, Any], look: Look) -> str:
