@@ -148,6 +148,10 @@ class Run:
             records, kept, valid, test = self._records()
             parts = _Parts.assemble(self.plan, self.settings, (kept, valid, test))
             before = self._before(parts, records)
+            if self.plan.task == "classify" and not self.plan.parent and self.private is None:
+                from assistant.tuning import heads
+
+                heads.start_from_centroids(parts.model, parts.task, parts.examples)
             result = self._loop(parts)
             if result.ended == "interrupted":
                 return None, result
@@ -219,15 +223,30 @@ class Run:
         from assistant.tuning import loop
 
         charge, wrap = self._charge(parts)
-        result = loop.train(
-            parts.model, parts.task, parts.examples, self._options(), valid=parts.valid,
-            checkpoint=self.folder / _CHECKPOINT, on_progress=self.watch, private=wrap,
-        )  # fmt: skip
+        with self._lower_layers_once(parts):
+            result = loop.train(
+                parts.model, parts.task, parts.examples, self._options(), valid=parts.valid,
+                checkpoint=self.folder / _CHECKPOINT, on_progress=self.watch, private=wrap,
+            )  # fmt: skip
         if result.ended != "interrupted":
             if self._book is not None and charge is not None:
                 self._book.settle(charge, steps=result.steps if self.private else 1)
             (self.folder / _STATE).unlink(missing_ok=True)
         return result
+
+    @contextlib.contextmanager
+    def _lower_layers_once(self, parts: _Parts) -> Iterator[None]:
+        """With the small preset what the frozen layers make of a record is computed once and kept for the run."""
+        if self.plan.preset != "small" or self.private is not None:
+            yield
+            return
+        from assistant.tuning import activations
+
+        folder = self.folder / "activations"
+        with activations.kept(parts.model, parts.examples, folder=folder):
+            yield
+        if not any((self.folder / _CHECKPOINT).glob("step-*")):  # over, not interrupted
+            activations.forget(folder)
 
     def _charge(self, parts: _Parts) -> tuple[int | None, Private | None]:
         """(the charge, the loop's hook). Charges the run once: one that goes on was charged when it began."""

@@ -23,9 +23,11 @@ from assistant.engines import hardware
 from assistant.errors import BadInput, ConfideError
 from assistant.finetune import Judging, Trained
 from assistant.runs import Plan, Prepared, unfinished
+from privacy.errors import PrivacyError
 
 if TYPE_CHECKING:
     from assistant.tuning.loop import Progress
+    from privacy.ledger import Ledger
 
 Phase = Literal["idle", "preparing", "training", "judging", "done", "interrupted", "failed"]
 _PLAN = "plan.json"
@@ -92,11 +94,8 @@ class Trainer:
         for folder in unfinished(self._assistant.settings):
             try:
                 data = json.loads((folder / _PLAN).read_text(encoding="utf-8"))
-                found.append(
-                    Plan(
-                        **{**data, "data": Path(data["data"]), "suite": Path(data["suite"]) if data["suite"] else None}
-                    )
-                )
+                suite = Path(data["suite"]) if data["suite"] else None
+                found.append(Plan(**{**data, "data": Path(data["data"]), "suite": suite}))
             except (OSError, ValueError, TypeError, KeyError):  # begun from the command line: it goes on there
                 continue
         return found
@@ -106,13 +105,19 @@ class Trainer:
         try:
             self._remember(plan)
             with hardware.threads(hardware.choose_threads()):
-                trained = finetune.train(plan, self._assistant, watch=self._watch, **options)
+                trained = finetune.train(plan, self._assistant, watch=self._watch, ledger=self._book(), **options)
             self._change(phase="done" if trained.adapter else "interrupted", trained=trained)
-        except ConfideError as error:
+        except (ConfideError, PrivacyError) as error:
             self._change(phase="failed", error=f"{error.message} {error.hint}".strip())
         except Exception as error:
             _log.exception("a training failed")
             self._change(phase="failed", error=f"{type(error).__name__}: {error}")
+
+    def _book(self) -> Ledger:
+        """What the records have spent is on the same book as the command line's."""
+        from privacy.ledger import Ledger
+
+        return Ledger(self._assistant.settings.data_dir, holder=self._assistant.settings.tenant)
 
     def _remember(self, plan: Plan) -> None:
         """Keeps the plan beside the run's checkpoint, so that it can go on after a restart."""
@@ -121,16 +126,16 @@ class Trainer:
         (folder / _PLAN).write_text(json.dumps(dataclasses.asdict(plan), default=str), encoding="utf-8")
 
     def _watch(self, event: Any) -> None:
+        from assistant.tuning.loop import Progress, StopTraining
+
         if isinstance(event, Prepared):
             self._change(phase="training", prepared=event)
         elif isinstance(event, Judging):
             self._change(phase="judging", judging=event)
-        else:
+        elif isinstance(event, Progress):
             losses = self.state.losses if event.loss != event.loss else (*self.state.losses, (event.step, event.loss))
             self._change(progress=event, losses=losses)
             if self._stop.is_set():
-                from assistant.tuning.loop import StopTraining
-
                 raise StopTraining
 
     def _change(self, **fields: Any) -> None:

@@ -238,10 +238,10 @@ class _Handlers:
             return {where: render.notice(self._desk.say("broken"), "bad")}
 
     def _keep(self, file: Path, name: str, what: str) -> Path:
-        """A copy that outlives the upload, beside the run that reads it."""
-        folder = self._desk.settings.data_dir / "runs" / name
+        """A copy that outlives the upload, beside the run that reads it; its name is the data set's on the book."""
+        folder = self._desk.settings.data_dir / "runs" / name / what
         folder.mkdir(parents=True, exist_ok=True)
-        return Path(shutil.copyfile(file, folder / f"{what}{file.suffix.lower()}"))
+        return Path(shutil.copyfile(file, folder / file.name))
 
     def _running(self) -> Update:
         """How the training stands, and nothing else: what was typed meanwhile stays."""

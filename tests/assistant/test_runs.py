@@ -223,3 +223,23 @@ def test_an_erased_customer_does_not_come_back_with_an_old_file(chat, settings):
     assert told[0].records + told[0].held_out == 18
     assert "2 records are of customers who were erased: they are left out." in told[0].warnings
     assert Learned(settings.data_dir).from_(mark) == []
+
+
+def test_the_small_preset_adapts_the_upper_layers_and_goes_on_to_the_same_weights(chat, settings):
+    from safetensors.numpy import load_file
+
+    from assistant.tuning.loop import Progress, StopTraining
+
+    small = replace(chat, preset="small")
+    whole = Run(small, settings).train()[0]
+    names = load_file(Path(whole.path) / "adapter_model.safetensors")
+    assert names
+    assert all(".layers.1." in name for name in names)
+    assert not list((settings.data_dir / "runs" / "tiny" / "activations").glob("*.bin"))
+
+    def stops(event):
+        if isinstance(event, Progress) and event.step == 3:
+            raise StopTraining
+
+    assert Run(small, settings, stops).train()[0] is None
+    assert Run(small, settings).train(resume=True)[0].sha256 == whole.sha256
