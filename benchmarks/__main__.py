@@ -107,6 +107,18 @@ REGISTRY: dict[str, Benchmark] = {
         "50 strings of a customer planted all over a data folder, forgotten, and looked for byte by byte",
         {"found": ("=", 0), "vectors_found": ("=", 0), "others_lost": ("=", 0), "found_before": (">=", 50)},
     ),
+    "dstc11-answers": Benchmark(
+        "benchmarks.dstc11_answers:run",
+        25,
+        "DSTC11 track 5, dev half: answers from gold knowledge with and without an adapter; the organisers' rougeL is 0.287",
+        {"rougeL": (">=", 0.287), "gain_low": (">=", 0.0)},
+    ),
+    "training-speed": Benchmark(
+        "benchmarks.training_speed:run",
+        4,
+        "a chat adapter's training on this processor against a bare PyTorch + PEFT loop",
+        {"tokens_ratio": (">=", 1.2), "memory_ratio": ("<=", 1.0), "preset_ratio": (">=", 3.0)},
+    ),
     "citations-fuzz": Benchmark(
         "benchmarks.citations_fuzz:run",
         5,
@@ -155,6 +167,49 @@ REGISTRY: dict[str, Benchmark] = {
         6,
         "fitting on 1,000,000 synthetic interactions; the approximate index at 1,000,000 items",
         {"fit_seconds": ("<=", 60), "peak_mb": ("<=", 2000), "recall@100": (">=", 0.95), "p95_ms_ann": ("<=", 10)},
+    ),
+    "banking77": Benchmark(
+        "benchmarks.banking77:run",
+        6,
+        "BANKING77: 77 intents, LoRA on the bundled encoder beside a linear SVM",
+        {"accuracy": (">=", 0.925)},
+    ),
+    "banking77-10shot": Benchmark(
+        "benchmarks.banking77:few",
+        8,
+        "BANKING77 with ten examples a class, five draws",
+        {"accuracy": (">=", 0.85)},
+    ),
+    "phrasebank": Benchmark(
+        "benchmarks.phrasebank:run",
+        8,
+        "Financial PhraseBank, all annotators agree: sentiment, five folds",
+        {"accuracy": (">=", 0.95)},
+    ),
+    "wnut17": Benchmark("benchmarks.wnut17:run", 4, "WNUT 2017: emerging entities, LoRA tagging beside a CRF"),
+    "ledger-accounting": Benchmark(
+        "benchmarks.privacy_ledger:accounting",
+        8,
+        "epsilon from the privacy book on 200 random plans, against dp-accounting and Opacus",
+        {"max_relative_error": ("<=", 0.01), "understated": ("=", 0)},
+    ),
+    "ledger-kills": Benchmark(
+        "benchmarks.privacy_ledger:kills",
+        3,
+        "500 SIGKILLs at random moments of charging, training and settling",
+        {"understated": ("=", 0), "broken": ("=", 0)},
+    ),
+    "ledger-race": Benchmark(
+        "benchmarks.privacy_ledger:racing",
+        3,
+        "50 processes that spend one budget at once",
+        {"overspent": ("=", 0), "lost_rows": ("=", 0), "left_unused": ("=", 0)},
+    ),
+    "ledger-tamper": Benchmark(
+        "benchmarks.privacy_ledger:tampering",
+        1,
+        "edits, roll-backs, copies and forgeries of the privacy book",
+        {"undetected": ("=", 0), "false_alarms": ("=", 0)},
     ),
 }
 

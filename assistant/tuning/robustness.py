@@ -13,7 +13,11 @@ from assistant import metrics
 from assistant.types import Measure
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-_NEAR = {row[place]: row[max(0, place - 1) : place] + row[place + 1 : place + 2] for row in _ROWS for place in range(len(row))}
+_NEAR = {
+    row[place]: row[max(0, place - 1) : place] + row[place + 1 : place + 2]
+    for row in _ROWS
+    for place in range(len(row))
+}
 _FRAMES = (
     "Hi, {} Thanks!",
     "Hello there. {}",

@@ -11,6 +11,7 @@ from assistant.engines.watch import watched
 from assistant.errors import BadInput, EngineTimeout, EngineUnavailable, UnknownName
 from assistant.ingest import ingest
 from assistant.retrieval.search import Searcher
+from assistant.router import Guess, Route
 from assistant.settings import Settings, load_settings
 from assistant.store import Store
 from assistant.types import Conversation, Delta, Done, Found, GenerateOptions, Message, Outcome
@@ -243,3 +244,32 @@ def test_settings_decide_the_engine():
 
     assert engine_name(Settings()) == "hf"
     assert engine_name(load_settings(remote={"url": "http://127.0.0.1:1/v1"})) == "remote"
+
+
+def routed(assistant, route):
+    assistant.router.route = lambda message, collection, conversation="": route
+    return run(assistant, "How much does it cost to have broken tent poles repaired?")
+
+
+def test_an_upset_customer_gets_the_answer_and_is_offered_a_person(make):
+    assistant = make()
+    plain = routed(assistant, None)
+    upset = routed(assistant, Route("en", ("AB-10293",), sentiment=Guess("angry", 0.9)))
+    assert upset.text.startswith(plain.text)
+    assert "colleague" in upset.text.removeprefix(plain.text)
+    assert exact(assistant, upset)
+    assert {"sentiment: angry (0.90)", "order number: AB-10293"} <= set(upset.receipt.notes)
+
+
+def test_a_calm_customer_is_offered_nobody(make):
+    assistant = make()
+    plain = routed(assistant, None)
+    assert routed(assistant, Route("en", sentiment=Guess("calm", 0.9))).text == plain.text
+
+
+def test_a_router_that_breaks_does_not_break_the_answer(make):
+    assistant = make()
+    assistant.router.route = None
+    answer = run(assistant, "How much does it cost to have broken tent poles repaired?")
+    assert answer.outcome is Outcome.ANSWERED
+    assert "router: TypeError" in answer.receipt.notes

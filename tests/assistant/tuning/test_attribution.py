@@ -1,7 +1,7 @@
 import pytest
+import tiny
 import torch
 
-import tiny
 from assistant.errors import BadInput
 from assistant.tuning.attribution import attribute
 from assistant.tuning.classifier import LoadedClassifier

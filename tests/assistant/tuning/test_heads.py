@@ -1,8 +1,10 @@
-import torch
-
+import numpy as np
 import tiny
+import torch
+from sklearn.linear_model import LogisticRegression
+
 from assistant.tuning import lora
-from assistant.tuning.heads import start_from_centroids
+from assistant.tuning.heads import embeddings, fit_probe, start_from_centroids
 from assistant.tuning.networks import Classifier
 from assistant.tuning.records import ClassifyRow, records_of
 from assistant.tuning.tasks import ClassifyTask
@@ -56,3 +58,31 @@ def test_what_the_head_reads_is_of_length_one_and_knows_no_padding():
 def _inputs(task, examples):
     batch = task.collate(examples)
     return batch.ids, batch.attention
+
+
+def test_a_probe_learns_its_own_examples():
+    model, task, examples = made()
+    fit_probe(model, task, examples, strength=1e4)
+    batch = task.collate(examples)
+    with torch.no_grad():
+        assert torch.equal(model(batch.ids, batch.attention).argmax(1), batch.classes)
+
+
+def test_a_probe_of_two_classes_gives_scikit_learns_probabilities():
+    rows = [row for row in ROWS if row.label != "mood"]
+    records = records_of("classify", rows)
+    task = ClassifyTask(records.labels)
+    model = Classifier(tiny.bert(), records.labels, "mean")
+    examples = task.examples(records, tiny.tokenizer(bert=True))
+    fit_probe(model, task, examples, strength=5.0)
+    features, classes = embeddings(model, task, examples), [each.labels[0] for each in examples]
+    expected = LogisticRegression(C=5.0, max_iter=300).fit(features, classes).predict_proba(features)
+    with torch.no_grad():
+        odds = task.predict(model, task.collate(examples)).numpy()
+    assert np.allclose(odds, expected, atol=1e-5)
+
+
+def test_embeddings_keep_the_order_of_the_examples():
+    model, task, examples = made()
+    alone = np.concatenate([embeddings(model, task, [each]) for each in examples])
+    assert np.allclose(embeddings(model, task, examples), alone, atol=1e-5)
