@@ -66,14 +66,14 @@ def quotes(reading: Reading) -> list[Piece]:
 
 
 def _choose(reading: Reading) -> list[Unit]:
-    """The best unit and those nearly as good, within the limits; a record's name comes with its fields."""
+    """The best unit and those nearly as good, within the limits."""
     leading = reading.units[0].span.passage.id
     chosen: list[Unit] = []
     room = MAX_QUOTE_CHARS
     for unit, score in zip(reading.units, reading.scores, strict=True):
-        if len(chosen) == MAX_QUOTES:
+        if sum(not _is_name(other) for other in chosen) == MAX_QUOTES:
             break
-        if score < reading.scores[0] * _relative(unit, leading) or (unit.record and unit.span.start == 0):
+        if score < reading.scores[0] * _relative(unit, leading):
             continue
         passages = {other.span.passage.id for other in chosen}
         cost = sum(3 if ord(letter) > 0x2E80 else 1 for letter in unit.span.text)
@@ -84,7 +84,12 @@ def _choose(reading: Reading) -> list[Unit]:
             continue
         chosen.append(unit)
         room -= cost
-    return [*chosen, *_continuations(chosen, reading.units)] or [reading.units[0]]
+    return [*chosen, *_continuations(chosen, reading.units)]
+
+
+def _is_name(unit: Unit) -> bool:
+    """Whether it is a record's first line, which comes with its fields and takes no field's place."""
+    return unit.record and unit.span.start == 0
 
 
 def _relative(unit: Unit, leading: str) -> float:
