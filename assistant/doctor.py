@@ -23,6 +23,7 @@ from pydantic import BaseModel, SecretStr
 
 from assistant.errors import ConfideError
 from assistant.settings import Settings, describe
+from privacy.errors import PrivacyError
 
 State = Literal["ok", "note", "broken"]
 MARKS: dict[State, str] = {"ok": "ok     ", "note": "note   ", "broken": "BROKEN "}
@@ -50,7 +51,18 @@ def examine(load: Callable[[], Settings]) -> Iterator[Check]:
         yield Check("settings", "broken", error.message, error.hint)
         return
     yield Check("settings", "ok", "read")
-    for check in (_data_folder, _disk, _memory, _accelerator, _model, _embedders, _collections, _port, _browser):
+    for check in (
+        _data_folder,
+        _disk,
+        _memory,
+        _accelerator,
+        _model,
+        _embedders,
+        _collections,
+        _erasures,
+        _port,
+        _browser,
+    ):
         name = check.__name__.strip("_").replace("_", " ")
         try:
             yield check(settings)
@@ -213,6 +225,21 @@ def _collections(settings: Settings) -> Check:
         hint = f"`python app.py ingest PATH --collection {settings.collection}` makes it."
         return Check("collections", "note", f"{found or 'none'}; no {settings.collection!r}, the one asked", hint)
     return Check("collections", "ok", found)
+
+
+def _erasures(settings: Settings) -> Check:
+    from privacy.erasure import Tombstones, open_journals
+
+    try:
+        begun = open_journals(settings.data_dir)
+    except PrivacyError as error:
+        return Check("erasures", "broken", error.message, error.hint)
+    if begun:
+        hint = "`python app.py privacy forget --pending` completes it."
+        return Check("erasures", "broken", f"{len(begun)} customers are half erased", hint)
+    return Check(
+        "erasures", "ok", f"{len(Tombstones(settings.data_dir, settings.tenant).marks())} customers were erased"
+    )
 
 
 def _port(settings: Settings) -> Check:

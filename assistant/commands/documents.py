@@ -13,8 +13,10 @@ from assistant.commands.opening import CollectionOption, JsonOption, assistant_o
 from assistant.errors import BadInput
 
 if TYPE_CHECKING:
+    from assistant.core import Assistant
+    from assistant.settings import Settings
     from assistant.store import Store
-    from assistant.types import Company
+    from assistant.types import Company, IngestReport
 
 cli = typer.Typer(help="The documents of a collection.", no_args_is_help=True)
 
@@ -28,6 +30,9 @@ def ingest(
         typer.Option(metavar="FILE", help="Whose documents they are: a JSON file with names, examples and contact."),
     ] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove documents that are not among PATH any more.")] = False,
+    customer: Annotated[
+        str | None, typer.Option(metavar="ID", help="The customer they belong to: forgotten with them.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Reads documents into a collection; unchanged ones are skipped, changed ones replaced."""
@@ -38,6 +43,8 @@ def ingest(
     with assistant_of(context) as assistant:
         from assistant import ingest as walk
 
+        if customer:
+            _refuse_erased(assistant.settings, customer)
         with console.progress("Reading", quiet=as_json) as progress:
             report = walk.ingest(
                 paths,
@@ -50,6 +57,8 @@ def ingest(
             )
         if about is not None:
             _save_company(assistant.store, assistant.settings.tenant, report.collection, about)
+        if customer:
+            _claim(assistant, report, customer)
     if as_json:
         import dataclasses
 
@@ -58,6 +67,22 @@ def ingest(
         console.print_ingest(report)
     if all(file.verdict == "refused" for file in report.files):
         raise typer.Exit(2)
+
+
+def _refuse_erased(settings: Settings, customer: str) -> None:
+    from privacy.erasure import Tombstones
+
+    if Tombstones(settings.data_dir, settings.tenant).erased([customer]):
+        raise BadInput(f"{customer} was erased: nothing old of theirs is read again.", hint="Nothing was changed.")
+
+
+def _claim(assistant: Assistant, report: IngestReport, customer: str) -> None:
+    """Says whose the documents are that were read, now or before."""
+    from assistant.owners import Owners
+
+    for file in report.files:
+        if file.verdict in {"added", "replaced", "unchanged"}:
+            Owners(assistant.store).claim(assistant.settings.tenant, report.collection, file.name, customer)
 
 
 def collections(context: typer.Context, as_json: JsonOption = False) -> None:

@@ -109,6 +109,7 @@ def interactions_import(
     """Reads interactions; known ones are skipped, bad rows listed."""
     from assistant.recommend.interactions import read_interactions
     from assistant.shelf import Shelf
+    from privacy.erasure import Tombstones
 
     _exists(file)
     with store_of(context) as (store, settings):
@@ -120,8 +121,12 @@ def interactions_import(
                 f"The collection {name!r} has no catalogue yet.", hint="`confide catalog import FILE` first."
             )
         read = read_interactions(file, items=items)
-        added = shelf.add(read.interactions)
-    counts = {"added": added, "known": len(read.interactions) - added, "of unknown items": read.unknown}
+        erased = Tombstones(settings.data_dir, settings.tenant).erased(one.customer for one in read.interactions)
+        kept = [one for one in read.interactions if one.customer not in erased]
+        added = shelf.add(kept)
+    counts = {"added": added, "known": len(kept) - added, "of unknown items": read.unknown}
+    if erased:
+        counts["of erased customers"] = len(read.interactions) - len(kept)
     _report(counts, read.bad, as_json=as_json)
 
 
