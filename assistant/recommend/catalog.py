@@ -53,8 +53,9 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 _WEIGHTS = {"weight g": 1, "variant grams": 1, "weight (g)": 1, "grams": 1, "weight (kg)": 1000, "weight kg": 1000}
 _PUBLISHED = {"published": {"true", "1", "yes"}, "status": {"active", "publish", "published"}}
 _IGNORED = re.compile(
-    r"^(variant (?!price|sku|grams).*|seo .*|google shopping.*|image .*|meta: .*|option\d linked to|gift card|tax .*"
-    r"|gtin.*|visibility in catalog|is featured\?|download .*|upsells|cross-sells|position|allow .*|sold .*)$"
+    r"^(handle|parent|variant (?!price|sku|grams).*|seo .*|google shopping.*|image .*|meta: .*|option\d linked to"
+    r"|gift card|tax .*|gtin.*|visibility in catalog|is featured\?|download .*|upsells|cross-sells|position"
+    r"|allow .*|sold .*)$"
 )
 _LANGUAGE = re.compile(r"^(?:name|title) (zh|en|de|fr|es|it|ja|ko|pt|nl|pl)$")
 

@@ -1,0 +1,165 @@
+"""The walk recommend: filter, rank, reasons; text and cards of the same rows; a click counts at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from wares import ITEMS, WORDS, events
+
+from assistant.advisor import Advisor, Query
+from assistant.errors import BadInput
+from assistant.goods import Condition, Item
+from assistant.recommend.filters import to_text
+from assistant.shelf import Changed, Shelf
+from assistant.store import Store
+
+
+def encode(collection: str, said: Sequence[str]) -> Any:
+    """Letters counted: texts with the same words are near each other."""
+    rows = np.array(
+        [[text.lower().count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"] for text in said], dtype=np.float32
+    )
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    store = Store.open(tmp_path)
+    shelf = Shelf(store, "t", "shop")
+    shelf.put(ITEMS)
+    shelf.save_words(WORDS)
+    shelf.add(events())
+    yield shelf
+    store.close()
+
+
+@pytest.fixture
+def advisor(shelf: Shelf, tmp_path: Path) -> Iterator[Advisor]:
+    store = Store.open(tmp_path)
+    yield Advisor(store, "t", encode)
+    store.close()
+
+
+def test_items_come_back_as_they_were_put_and_a_second_import_changes_nothing(shelf: Shelf):
+    assert shelf.items() == list(ITEMS)
+    revision = shelf.revision()
+    assert shelf.put(ITEMS) == Changed(unchanged=9)
+    assert shelf.revision() == revision
+    assert shelf.put(ITEMS[:8], prune=True) == Changed(unchanged=8, removed=1)
+    assert shelf.revision() > revision
+
+
+def test_interactions_are_kept_once_and_forgotten_whole(shelf: Shelf):
+    assert shelf.add(events()) == 0
+    assert len(shelf.history("c1")) == 3
+    assert shelf.forget("c1") == 3
+    assert shelf.history("c1") == []
+    assert shelf.size() == len(events()) - 3
+
+
+def test_another_tenant_sees_nothing(shelf: Shelf, tmp_path: Path):
+    other = Shelf(Store.open(tmp_path), "else", "shop")
+    assert (other.items(), other.interactions(), other.revision()) == ([], [], 0)
+
+
+def test_what_is_shown_satisfies_the_request_and_is_in_stock(advisor: Advisor):
+    advice = advisor.recommend("shop", Query(request="waterproof boots under 100"))
+    assert [one.item.id for one in advice.recommendations] == ["rain-boot"]
+    assert to_text(advice.conditions) == "waterproof = yes; category = boots and shoes; price < 100; stock >= 1"
+    assert {reason.text for reason in advice.recommendations[0].reasons} >= {"waterproof: 10000 mm", "price: 60.00 EUR"}
+
+
+def test_an_edited_filter_is_used_as_it_is(advisor: Advisor):
+    conditions = advisor.read_filter("shop", "category = jackets; price < 100")
+    advice = advisor.recommend("shop", Query(request="boots", conditions=conditions))
+    assert [one.item.id for one in advice.recommendations] == ["town-jacket"]
+
+
+def test_an_impossible_filter_says_which_condition_to_relax(advisor: Advisor):
+    advice = advisor.recommend("shop", Query(request="jackets under 20"))
+    assert not advice.recommendations
+    assert [(one.condition.field, one.items) for one in advice.relax] == [("category", 2), ("price", 2)]
+    assert "Without “price < 20” there are 2." in advice.text
+
+
+def test_every_fact_of_the_text_is_the_rows(advisor: Advisor):
+    rows = {item.name: item for item in ITEMS}
+    for language, pattern in (
+        ("en", r"\d+\. (.*): ([\d.]+) EUR, (\d+) in stock"),
+        ("zh", r"\d+\. (.*)：([\d.]+) EUR，库存 (\d+) 件"),
+    ):
+        advice = advisor.recommend("shop", Query(customer="c0", language=language, n=9))
+        lines = advice.text.split("\n")[1:]
+        assert len(lines) == len(advice.recommendations)
+        for line, one in zip(lines, advice.recommendations, strict=True):
+            found = re.fullmatch(pattern, line)
+            assert found is not None, line
+            row = rows[one.item.name]
+            assert found.groups() == (row.title(language), str(row.price), str(row.stock))
+
+
+def test_reasons_name_the_customers_own_history_and_true_counts(advisor: Advisor):
+    advisor.record("shop", "new", "hill-boot-men", "click")
+    advice = advisor.recommend("shop", Query(customer="new", n=3))
+    together = [reason for one in advice.recommendations for reason in one.reasons if reason.kind == "together"]
+    assert together[0].item == "hill-boot-men"
+    assert together[0].value == "10"
+
+
+def test_a_dismissal_and_a_purchase_count_at_once(advisor: Advisor):
+    first = advisor.recommend("shop", Query(customer="new", n=2)).recommendations
+    advisor.record("shop", "new", first[0].item.id, "dismiss")
+    advisor.record("shop", "new", "hill-boot-men", "buy")
+    shown = [one.item.id for one in advisor.recommend("shop", Query(customer="new", n=9)).recommendations]
+    assert first[0].item.id not in shown
+    assert "hill-boot-men" not in shown
+
+
+def test_what_requires_something_waits_for_it(shelf: Shelf, advisor: Advisor):
+    shelf.put([Item("second", "Second lesson", requires=("first",)), Item("first", "First lesson")], prune=True)
+    assert [one.item.id for one in advisor.recommend("shop", Query(customer="x")).recommendations] == ["first"]
+    advisor.record("shop", "x", "first", "buy")
+    (second,) = advisor.recommend("shop", Query(customer="x")).recommendations
+    assert second.reasons[0].text == "You have done First lesson, which it builds on"
+
+
+def test_a_changed_catalogue_is_used_at_once(shelf: Shelf, advisor: Advisor):
+    advisor.recommend("shop", Query())
+    shelf.put([Item("tent", "Tent", category="tents")])
+    assert [one.item.id for one in advisor.recommend("shop", Query(request="tents", conditions=())).recommendations][
+        0
+    ] == "tent"
+
+
+def test_like_what_was_bought_starts_from_the_customers_own_items_of_that_kind(advisor: Advisor):
+    advice = advisor.recommend("shop", Query(customer="c0", request="something like the boots I bought"))
+    assert all(one.item.category == "boots and shoes" for one in advice.recommendations)
+    assert advice.recommendations[0].reasons[0].text == "Similar to Hill Boot Men"
+
+
+def test_a_foreign_currency_is_pointed_out(advisor: Advisor):
+    assert "EUR" in advisor.recommend("shop", Query(request="boots under 100 dollars")).notes[0]
+
+
+@pytest.mark.parametrize("query", [Query(n=0), Query(n=101), Query(conditions=(Condition("colur", "is", ("red",)),))])
+def test_bad_input_is_refused(advisor: Advisor, query: Query):
+    with pytest.raises(BadInput):
+        advisor.recommend("shop", query)
+
+
+def test_without_a_catalogue_the_next_command_is_named(advisor: Advisor):
+    with pytest.raises(BadInput, match="catalog import"):
+        advisor.recommend("nothing", Query())
+    assert not advisor.has_catalogue("nothing")
+    assert advisor.catalogues() == ["shop"]
+
+
+def test_an_event_of_nobody_or_with_nothing_is_refused(advisor: Advisor):
+    for customer, item, event in (("", "gas-can", "view"), ("c", "no-such", "view"), ("c", "gas-can", "steal")):
+        with pytest.raises(BadInput):
+            advisor.record("shop", customer, item, event)  # type: ignore[arg-type]

@@ -1,0 +1,79 @@
+"""Goods in a conversation: a wish is answered with goods, a question is not, a follow-up refines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from wares import ITEMS, WORDS, events
+
+from assistant.advisor import Advisor
+from assistant.counter import Counter, Offer
+from assistant.shelf import Shelf
+from assistant.store import Store
+from assistant.types import Conversation
+
+
+@pytest.fixture
+def counter(tmp_path: Path) -> Iterator[Counter]:
+    store = Store.open(tmp_path)
+    shelf = Shelf(store, "t", "shop")
+    shelf.put(ITEMS)
+    shelf.save_words(WORDS)
+    shelf.add(events())
+    yield Counter(Advisor(store, "t"), store)
+    store.close()
+
+
+def shown(offer: Offer | None) -> list[str]:
+    return [one.item.id for one in offer.advice.recommendations] if offer else []
+
+
+def test_a_question_is_left_to_the_documents(counter: Counter):
+    assert counter.offer(Conversation("1"), "shop", "Can I return boots?", "en") is None
+    assert counter.offer(Conversation("1"), "empty", "recommend boots", "en") is None
+
+
+def test_a_wish_is_answered_with_goods_alone_and_a_question_about_goods_with_both(counter: Counter):
+    wish = counter.offer(Conversation("1"), "shop", "recommend waterproof boots", "en")
+    question = counter.offer(Conversation("2"), "shop", "Do you have waterproof boots?", "en")
+    assert wish is not None
+    assert question is not None
+    assert (wish.alone, question.alone) == (True, False)
+    assert shown(wish) == shown(question)
+
+
+def test_follow_ups_refine_what_was_shown(counter: Counter):
+    thread = Conversation("1")
+    first = shown(counter.offer(thread, "shop", "recommend boots", "en"))
+    assert {"hill-boot-men", "rain-boot", "beach-sandal"} == set(first)
+    price = {item.id: item.price for item in ITEMS}
+    cheaper = counter.offer(thread, "shop", "cheaper than the first", "en")
+    assert all(price[name] < price[first[0]] for name in shown(cheaper))
+    black = counter.offer(thread, "shop", "in black", "en")
+    assert set(shown(black)) <= {"beach-sandal"}
+
+
+def test_more_like_one_leaves_it_out_and_keeps_the_conditions(counter: Counter):
+    thread = Conversation("1")
+    first = shown(counter.offer(thread, "shop", "recommend boots", "en"))
+    offer = counter.offer(thread, "shop", "more like the second", "en")
+    assert offer is not None
+    assert first[1] not in shown(offer)
+    assert set(shown(offer)) <= set(first)
+    assert "Similar to" in offer.advice.recommendations[0].reasons[0].text
+
+
+def test_something_else_does_not_show_the_same_again(counter: Counter):
+    thread = Conversation("1")
+    first = shown(counter.offer(thread, "shop", "recommend something", "en"))
+    other = shown(counter.offer(thread, "shop", "show me something else", "en"))
+    assert first
+    assert other
+    assert not set(first) & set(other)
+
+
+def test_conversations_do_not_mix(counter: Counter):
+    counter.offer(Conversation("1"), "shop", "recommend boots", "en")
+    assert counter.offer(Conversation("2"), "shop", "cheaper", "en") is None
