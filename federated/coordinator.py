@@ -19,14 +19,15 @@ from typing import Any
 
 from federated.enrol import Invitation, Roster, make_authority
 from federated.errors import BadRequest, RoundVoid
-from federated.learning import FROZEN, RECIPE, Recipe, frozen_sha256, put_weights, weights_of
+from federated.learning import CARDS, FROZEN, RECIPE, Recipe, frozen_sha256, put_weights, weights_of
 from federated.rounds import Coordinator, RunConfig, Wire
-from federated.site import CARDS
 from federated.types import Arrays, RoundResult
 from privacy.keys import Signer, durable_write, load_signer, new_signer
 from privacy.types import PrivacySpend
 
 HOME = "FEDERATED_COORDINATOR_HOME"
+FAILED = "failed.txt"
+"""What the coordinator's program leaves in `run/` when it ends without an outcome: why."""
 _SHIPPED = Path(__file__).parent / "shipped"
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from federated import coordinator, site
-from federated.coordinator import Home
+from federated.coordinator import FAILED, Home
 from federated.errors import FederationError
 from federated.site import Site
 from federated.types import RoundResult
@@ -84,6 +84,7 @@ def register(home: Home) -> None:
 
 def start_run(home: Home) -> None:
     """Starts the coordinator's app on the SuperLink; it goes on where the run's folder says."""
+    (home.folder / "run" / FAILED).unlink(missing_ok=True)
     coordinator.write_app(home.folder / "app")
     done = _flwr(home, "run", str(home.folder / "app"), "confide")
     if done.returncode:
@@ -106,6 +107,8 @@ def follow(
         seen = len(made)
         if outcome is not None:
             return outcome
+        if (home.folder / "run" / FAILED).exists():
+            raise FederationError((home.folder / "run" / FAILED).read_text(encoding="utf-8"))
         if end is not None and time.monotonic() > end:
             raise FederationError(
                 f"The run did not end in {seconds:.0f} seconds.", hint="Its log is flower-superlink.log in its folder."
@@ -162,7 +165,9 @@ def stop(process: subprocess.Popen[bytes], *, hard: bool = False) -> None:
 def _environment(folder: Path, more: Mapping[str, str], first: Path | None = None) -> dict[str, str]:
     folders = [*([str(first.resolve())] if first else []), str(Path(sys.executable).parent)]
     path = os.pathsep.join([*folders, os.environ.get("PATH", "")])
-    own = {"FLWR_HOME": str((folder / "flwr").resolve()), "PATH": path}
+    # Flower starts its programs in folders of its own; they find this Confide, installed or not
+    here = os.pathsep.join([str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")])
+    own = {"FLWR_HOME": str((folder / "flwr").resolve()), "PATH": path, "PYTHONPATH": here.rstrip(os.pathsep)}
     return {**os.environ, **_QUIET, **own, **more}
 
 

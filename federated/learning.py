@@ -27,8 +27,8 @@ from federated.types import Arrays, RoundPlan, TensorSpec
 from federated.weights import weights_sha256
 from privacy.types import PrivacySpend
 
-PROXIMAL, FROZEN, RECIPE = "proximal", "frozen_sha256", "recipe"
-"""Keys of a plan's `training` beside the loop's options."""
+PROXIMAL, FROZEN, RECIPE, CARDS = "proximal", "frozen_sha256", "recipe", "cards"
+"""Keys of a plan's `training` beside the loop's options; `CARDS` are the partners', each signed by its own key."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -145,7 +145,8 @@ class LoraTrainer:
         wanted = dict(plan.training)
         proximal = float(wanted.pop(PROXIMAL, 0.0))
         frozen = wanted.pop(FROZEN, None)
-        wanted.pop(RECIPE, None)
+        for name in (RECIPE, CARDS):
+            wanted.pop(name, None)
         if frozen is not None and frozen != frozen_sha256(self._model):
             raise BadRequest(
                 "This partner's frozen adapter matrices are not the coordinator's.",

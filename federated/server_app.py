@@ -11,8 +11,15 @@ app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Runs what is left of the run whose folder FEDERATED_COORDINATOR_HOME names."""
-    from federated.coordinator import Home
+    from federated.coordinator import FAILED, Home
     from federated.wire import FlowerWire
+    from privacy.keys import durable_write
 
     home = Home.here()
-    home.conduct(FlowerWire(grid, home.roster.verify, expected=len(home.roster.cards())))
+    try:
+        home.conduct(
+            FlowerWire(grid, home.roster.verify, expected=len(home.roster.cards()), seconds=home.config.seconds)
+        )
+    except Exception as error:  # whoever follows the run from another process is told why it ended
+        durable_write(home.folder / "run" / FAILED, str(error).encode())
+        raise

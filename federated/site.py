@@ -23,13 +23,11 @@ from typing import Any
 
 from federated.enrol import Card, Identity, Invitation, load_identity, make_identity
 from federated.errors import BadRequest, PolicyVeto
-from federated.learning import LoraTrainer, Recipe
+from federated.learning import CARDS, LoraTrainer, Recipe
 from federated.local import Partner, Policy
 from privacy.keys import durable_write
 
 HOME = "FEDERATED_PARTNER_HOME"
-CARDS = "cards"
-"""The key of a plan's `training` under which the partners' cards come; each is signed by its own key."""
 _HELD_OUT = 0.2
 
 

@@ -21,13 +21,14 @@ from federated.masking import Disclosure
 from federated.types import Arrays, ClientUpdate, Refusal, RoundPlan
 
 _POLL_S = 0.2
+_HELLO_S = 60.0
 
 
 class FlowerWire:
-    """A wire over a Flower grid. `seconds` is how long a short question may take, and how long
-    `expected` partners are waited for before a round begins with fewer."""
+    """A wire over a Flower grid. `seconds` is how long partners may take to evaluate or disclose;
+    `expected` partners are waited for a minute before a round begins with fewer."""
 
-    def __init__(self, grid: Grid, verify: Verify, *, expected: int = 1, seconds: float = 60.0) -> None:
+    def __init__(self, grid: Grid, verify: Verify, *, expected: int = 1, seconds: float = 600.0) -> None:
         self._grid = grid
         self._verify = verify
         self._expected = expected
@@ -36,7 +37,7 @@ class FlowerWire:
 
     def partners(self) -> Sequence[str]:
         """The enrolled partners whose node is connected now."""
-        end = time.time() + self._seconds
+        end = time.time() + _HELLO_S
         while len(found := self._connected()) < self._expected and time.time() < end:
             time.sleep(1.0)
         return sorted(found)
@@ -48,7 +49,7 @@ class FlowerWire:
         strangers = connected - set(known.values())
         challenge = secrets.token_hex(16)
         asked = {node: records.pack({"challenge": challenge}) for node in strangers}
-        for node, reply in self._ask(records.HELLO, asked, time.time() + self._seconds):
+        for node, reply in self._ask(records.HELLO, asked, time.time() + _HELLO_S):
             if isinstance(reply, str):
                 continue
             try:
