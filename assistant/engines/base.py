@@ -54,3 +54,15 @@ class HostsAdapters(Protocol):
     def remove_adapter(self, name: str) -> None:
         """Unloads an adapter between two requests. Raises AdapterUnsupported where there is none."""
         ...
+
+
+@runtime_checkable
+class ScoresText(Protocol):
+    """An engine that can tell how likely a text is, beside making one."""
+
+    name: str
+    model: ModelInfo
+
+    def logprobs(self, prompts: Sequence[Sequence[Message]], text: str, *, adapter: str | None = None) -> list[float]:
+        """Of each prompt the log-probability of `text` as its answer, in nats. Raises EngineError."""
+        ...

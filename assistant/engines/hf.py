@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from assistant import template
 from assistant.engines import adapters as lora
-from assistant.engines import hardware, models
+from assistant.engines import hardware, models, scoring
 from assistant.engines.kv import Kept, KvStore, common_prefix
 from assistant.engines.streaming import Detokenizer, StopFilter, TurnLock
 from assistant.errors import AdapterUnsupported, EngineError, EngineTimeout, EngineUnavailable
@@ -88,6 +88,25 @@ class HfEngine:
             raise EngineTimeout(f"Other questions kept the model busy for {options.time_limit_s:g} s.")
         try:
             yield from self._answer(ids, options, min(options.max_new_tokens, room))
+        finally:
+            self._turn.release()
+
+    def logprobs(self, prompts: Sequence[Sequence[Message]], text: str, *, adapter: str | None = None) -> list[float]:
+        """Of each prompt the log-probability of `text` as its answer, in nats; one batch."""
+        self._check_open()
+        self._check_adapter(adapter)
+        answer = template.encode(self._tokenizer, template.plain(text, self._controls))
+        rows = [self._prompt_ids(messages) for messages in prompts]
+        if not answer or max(map(len, rows), default=0) + len(answer) > self.model.context_tokens:
+            raise EngineError(f"The text is empty, or longer than the window of {self.model.name} with its prompt.")
+        if not self._turn.acquire(_PATIENCE_S):
+            raise EngineTimeout("Other questions kept the model busy.")
+        try:
+            self._host.activate(adapter)
+            with hardware.threads(self._threads):
+                return scoring.logprobs(self._net, rows, answer, device=self.device)
+        except Exception as error:
+            raise self._failed(error) from error
         finally:
             self._turn.release()
 

@@ -47,6 +47,7 @@ class Chat:
     stop: gr.Button
     retry: gr.Button
     edit: gr.Button
+    why: gr.Button
     cancel: gr.Button
 
     def outputs(self) -> list[Any]:
@@ -91,13 +92,13 @@ def _main(desk: Desk, history: gr.Radio, nothing: gr.Markdown, delete: gr.Button
             send = gr.Button(say("send"), variant="primary", elem_id="send", scale=0, min_width=88)
             stop = gr.Button(say("stop"), variant="stop", elem_id="stop", scale=0, min_width=88, visible=False)
         with gr.Row(elem_id="actions"):
-            retry, edit, cancel = (
+            retry, edit, why, cancel = (
                 gr.Button(say(key), size="sm", visible=False, elem_id=key, scale=0, min_width=0)
-                for key in ("retry", "edit", "cancel")
+                for key in ("retry", "edit", "why", "cancel")
             )
     return Chat(
         hidden(), hidden(), history, nothing, delete, banner, collection, thread, live, examples, editing, question,
-        send, stop, retry, edit, cancel,
+        send, stop, retry, edit, why, cancel,
     )  # fmt: skip
 
 
@@ -115,6 +116,7 @@ def _wire(desk: Desk, chat: Chat, new: gr.Button, blocks: gr.Blocks) -> None:
     stopped.then(handlers.show, known, outputs, **light)  # after it: what the answer came to is stored by then
     chat.edit.click(handlers.edit, known, outputs, **light)
     chat.cancel.click(handlers.show, known, outputs, **light)
+    chat.why.click(handlers.why, known, outputs, **model)
     chat.history.input(
         handlers.open, [chat.history, chat.collection], outputs, cancels=asking, preprocess=False, **light
     )
@@ -166,7 +168,24 @@ class _Handlers:
         chat, on = self._chat, gr.update(visible=True)
         off = gr.update(visible=False)
         fields = {chat.question: question, chat.mode: "edit", chat.editing: on, chat.cancel: on}
-        return {**self._view(session, conversation, collection), **fields, chat.edit: off, chat.retry: off}
+        return {
+            **self._view(session, conversation, collection),
+            **fields,
+            chat.edit: off,
+            chat.retry: off,
+            chat.why: off,
+        }
+
+    def why(self, conversation: str, collection: str | None, request: gr.Request) -> Update:
+        """The last answer's sources with what each contributed; computed now, in some seconds."""
+        session = visitor(request).session
+        conversation = self._desk.own(session, conversation)
+        update = self._view(session, conversation, collection)
+        try:
+            update[self._chat.thread] = self._desk.explained(session, conversation, collection)
+        except ConfideError as error:
+            gr.Warning(render.safe(f"{error.message} {error.hint}"))
+        return update
 
     def ask(
         self, conversation: str, collection: str | None, mode: str, question: str, request: gr.Request
@@ -212,7 +231,9 @@ class _Handlers:
         chat, off = self._chat, gr.update(visible=False)
         turns = self._desk.turns(session, conversation)
         thread = render.thread(turns, self._desk.look(collection or ""), conversation) if turns else ""
-        quiet = dict.fromkeys([chat.retry, chat.edit, chat.cancel, chat.editing, chat.send, *chat.examples], off)
+        quiet = dict.fromkeys(
+            [chat.retry, chat.edit, chat.why, chat.cancel, chat.editing, chat.send, *chat.examples], off
+        )
         fields = {chat.conversation: conversation, chat.thread: thread, chat.question: "", chat.mode: ""}
         return {**quiet, **fields, chat.stop: gr.update(visible=True)}
 
@@ -228,8 +249,8 @@ class _Handlers:
         }
         banner = desk.banner(collection)
         shown = {
-            chat.retry: started, chat.edit: started, chat.delete: started, chat.cancel: False, chat.editing: False,
-            chat.send: True, chat.stop: False, chat.nothing: not titles,
+            chat.retry: started, chat.edit: started, chat.why: started, chat.delete: started,
+            chat.cancel: False, chat.editing: False, chat.send: True, chat.stop: False, chat.nothing: not titles,
         }  # fmt: skip
         update |= {component: gr.update(visible=visible) for component, visible in shown.items()}
         update |= {chat.conversation: conversation, chat.mode: "", chat.thread: thread, chat.live: ""}

@@ -19,6 +19,7 @@ from assistant.types import CollectionInfo, Company, Conversation, Delta, Done, 
 from assistant.ui import render
 from assistant.ui.render import Look
 from assistant.ui.texts import Say, words
+from assistant.why import why
 
 HISTORY = 40
 """The last turns that a question is understood in."""
@@ -112,6 +113,22 @@ class Desk:
         info = self.collection(collection)
         name = self.company_name(collection)
         return render.welcome(name or self.say("assistant"), self.look(), empty=not (info and info.passages))
+
+    def explained(self, session: str, conversation: str, collection: str | None) -> str:
+        """The conversation as HTML, with what each source contributed to the last answer.
+
+        Raises:
+            BadInput: the last answer was not made from passages.
+            EngineError: the engine cannot tell.
+        """
+        turns, info = self.turns(session, conversation), self.collection(collection)
+        last = turns[-1].answer if turns else None
+        if info is None or last is None or not last["hits"] or not last["citations"]:
+            raise BadInput(self.say("why_impossible"))
+        messages = [turn.message for turn in turns[-HISTORY - 1 : -1]]
+        found = why(self.assistant, messages, last, collection=info.name)
+        parts = {each.passage_id: each.nats for each in found}
+        return render.thread(turns, self.look(info.name), conversation, why=parts)
 
     def last_question(self, session: str, conversation: str) -> str:
         """The text of the last question; "" where there is none."""

@@ -9,6 +9,7 @@ The HTML has no line breaks of its own: to the Markdown component it is one bloc
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,7 @@ from assistant.ui.texts import Say
 
 EXCERPT = 150
 """Characters of a passage that are shown on either side of its quotes."""
+_HARDLY, _VERY = math.log(1.5), math.log(1000)
 _ICONS = {"ANSWERED": "✓", "CHAT": "✓", "NOT_IN_KNOWLEDGE_BASE": "∅", "NEEDS_HUMAN": "☎", "COMPONENT_FAILED": "!"}
 _PLAIN = frozenset(" ,;%") | frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 # Marks that turn the reading direction of what follows: a document could reverse our own words with them.
@@ -65,11 +67,15 @@ class _Source:
     spans: tuple[tuple[int, int], ...]
 
 
-def thread(turns: Sequence[Turn], look: Look, conversation: str) -> str:
-    """A whole conversation. `conversation` becomes the element's id, so that a reload finds it."""
+def thread(turns: Sequence[Turn], look: Look, conversation: str, *, why: Mapping[str, float] | None = None) -> str:
+    """A whole conversation. `conversation` becomes the element's id, so that a reload finds it.
+
+    `why`: passage id -> what it contributed to the last answer, in nats; shown with its source.
+    """
     if not turns:
         return ""
-    parts = [_turn(turn, look, number) for number, turn in enumerate(turns)]
+    last = len(turns) - 1
+    parts = [_turn(turn, look, number, why if number == last else None) for number, turn in enumerate(turns)]
     if turns[-1].message.role == "user":
         parts.append(_assistant(f'<p class="quiet">{safe(look.say("stopped"))}</p>', look))
     return f'<div class="thread" id="{safe(conversation)}">{"".join(parts)}</div>'
@@ -88,14 +94,14 @@ def welcome(company: str, look: Look, *, empty: bool) -> str:
     return f'<div class="welcome"><h1>{safe(look.say("hello"))}</h1><p>{safe(promise)}</p></div>'
 
 
-def answer(data: Mapping[str, Any], look: Look, number: int) -> str:
+def answer(data: Mapping[str, Any], look: Look, number: int, why: Mapping[str, float] | None = None) -> str:
     """An answer (`Answer.to_dict`) with its chip, markers, sources and receipt."""
     sources = _sources(data)
     chip = _chip(data, look)
     said = f'<div class="said">{_marked(data, sources, look, number)}</div>'
     if data["outcome"] == Outcome.NEEDS_HUMAN and look.contact:
         said += f'<p class="contact">{safe(look.say("contact", contact=look.contact))}</p>'
-    aside = "".join(_card(source, look, number) for source in sources)
+    aside = "".join(_card(source, look, number, why or {}) for source in sources)
     if aside:
         aside = f'<div class="sources"><h3>{safe(look.say("sources"))}</h3>{aside}</div>'
     looked = "" if sources else _looked_at(data["hits"], look)
@@ -146,12 +152,12 @@ def notice(text: str, kind: str = "good") -> str:
     return f'<div class="notice {kind}">{safe(text)}</div>' if text else ""
 
 
-def _turn(turn: Turn, look: Look, number: int) -> str:
+def _turn(turn: Turn, look: Look, number: int, why: Mapping[str, float] | None) -> str:
     if turn.message.role == "user":
         return _user(turn.message.text, look)
     if turn.answer is None:
         return _assistant(f'<div class="said">{safe(turn.message.text)}</div>', look)
-    return answer(turn.answer, look, number)
+    return answer(turn.answer, look, number, why)
 
 
 def _user(text: str, look: Look) -> str:
@@ -229,14 +235,23 @@ def _marker(mark: int, look: Look, number: int) -> str:
     return f'<a class="cite" href="{look.path}#source-{number}-{mark}" title="{title}">{mark}</a>'
 
 
-def _card(source: _Source, look: Look, number: int) -> str:
-    """A source: where it stands, and the quotes highlighted in their passage."""
+def _card(source: _Source, look: Look, number: int, why: Mapping[str, float]) -> str:
+    """A source: where it stands, the quotes highlighted in their passage, and what it contributed."""
     hit = source.hit
     where = [*hit["headings"], *([look.say("page", n=hit["page"])] if hit["page"] else [])]
     place = f'<div class="place">{safe(" › ".join(where))}</div>' if where else ""
     head = f'<span class="number">{source.number}</span><span class="name">{safe(hit["document"])}</span>'
     body = _passage(hit["text"] or hit.get("quote", ""), source.spans if hit["text"] else (), look)
-    return f'<div class="source" id="source-{number}-{source.number}"><h4>{head}</h4>{place}{body}</div>'
+    part = _contribution(why[hit["passage_id"]], look) if hit["passage_id"] in why else ""
+    return f'<div class="source" id="source-{number}-{source.number}"><h4>{head}</h4>{place}{body}{part}</div>'
+
+
+def _contribution(nats: float, look: Look) -> str:
+    """What a passage contributed, in words; a factor is easier to read than nats."""
+    if nats < _HARDLY:
+        return f'<p class="quiet why">{safe(look.say("why_none"))}</p>'
+    times = f"{math.exp(nats):.3g}" if nats < _VERY else "1000+"
+    return f'<p class="quiet why">{safe(look.say("why_part", times=times))}</p>'
 
 
 def _passage(text: str, spans: Sequence[tuple[int, int]], look: Look) -> str:

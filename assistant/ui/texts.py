@@ -54,6 +54,16 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "failed_component": {"en": "Not working: {component}", "zh": "未能工作的组件：{component}"},
     "contact": {"en": "You can reach a person here: {contact}", "zh": "人工客服联系方式：{contact}"},
     "sources": {"en": "Sources", "zh": "出处"},
+    "why": {"en": "Why this answer?", "zh": "为什么这样回答？"},
+    "why_part": {
+        "en": "Without this passage the model finds its answer {times} times less likely.",
+        "zh": "没有这段资料，模型给出该回答的可能性会降低到 1/{times}。",
+    },
+    "why_none": {
+        "en": "The model's words hardly depend on this passage (another may say the same).",
+        "zh": "模型的措辞几乎不依赖这段资料（其他资料可能说了同样的内容）。",
+    },
+    "why_impossible": {"en": "This answer was not made from passages.", "zh": "该回答不是根据资料生成的。"},
     "source": {"en": "Source {n}", "zh": "出处 {n}"},
     "page": {"en": "page {n}", "zh": "第 {n} 页"},
     "whole": {"en": "Whole passage", "zh": "查看整段"},

@@ -257,3 +257,13 @@ class TestAdapters:
         engine.remove_adapter("one")
         assert torch.equal(logits(engine), logits(exact))
         engine.close()
+
+
+def test_a_text_is_likelier_after_the_passage_that_says_it(exact: HfEngine):
+    question = "How long can boots be returned?"
+    with_it = [Message("user", f"Boots can be returned within 30 days. {question}")]
+    without = [Message("user", f"Tents are sold in three colours. {question}")]
+    said = "Boots can be returned within 30 days."
+    known, unknown = exact.logprobs([with_it, without], said)
+    assert known > unknown + 5
+    assert exact.logprobs([with_it], said)[0] == pytest.approx(known, abs=1e-2)

@@ -219,3 +219,12 @@ def test_refused_files_come_first():
     files = [FileVerdict("a", Verdict.ADDED), FileVerdict("z", Verdict.REFUSED, "It is empty.")]
     text = Tags(render.verdicts(files, LOOK)).text
     assert text.index("It is empty.") < text.index("Added")
+
+
+@pytest.mark.parametrize(
+    ("nats", "said"), [(2.302585, "10 times"), (20.0, "1000+ times"), (0.1, "hardly depend"), (-3.0, "hardly depend")]
+)
+def test_a_source_says_what_it_contributed_where_that_was_asked(nats: float, said: str):
+    data = answer(spans=((0, 10, 10),))
+    assert said in html.unescape(Tags(render.answer(data, LOOK, 0, {"p": nats})).text)
+    assert "likely" not in Tags(render.answer(data, LOOK, 0)).text
