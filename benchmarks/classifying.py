@@ -32,7 +32,13 @@ class Recipe:
     few: bool = False
 
     def options(self, seed: int) -> LoopOptions:
-        return LoopOptions(epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, seed=seed)
+        return LoopOptions(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            precision="bfloat16",  # not "auto": a timing must not decide about numbers
+            seed=seed,
+        )
 
 
 @dataclass(frozen=True, slots=True)
