@@ -20,6 +20,7 @@ import numpy as np
 from assistant import prompts, smalltalk
 from assistant.ingest import ingest
 from assistant.retrieval import reader
+from assistant.retrieval.judge import load_judge
 from assistant.retrieval.reader import Array, Question, Reader, Unit
 from assistant.retrieval.search import Searcher
 from assistant.settings import load_settings
@@ -30,6 +31,8 @@ from benchmarks.common import provenance
 COMPANIES = Path(__file__).parent / "calibration"
 TARGET = Path(reader.__file__).with_name("calibration.json")
 EMBEDDERS = ("bilingual", "minilm", "use-multilingual", "hashing")
+JUDGED = ("bilingual", "minilm")
+"""Embedders whose English questions the judge reads too."""
 FALSE_REFUSALS = 0.10
 
 
@@ -49,6 +52,8 @@ class Case:
     found: bool
     reader: Reader
     asks: bool
+    verdicts: Array | None = None
+    """The judge's logit of every unit; None where it does not know the language."""
 
 
 def run() -> Report:
@@ -59,13 +64,30 @@ def run() -> Report:
     TARGET.write_text(json.dumps(blank()), encoding="utf-8")
     for embedder in EMBEDDERS:
         cases = [collect(embedder, company) for company in ("kitchen", "bank")]
-        judged = [judge(cases[other], fit(cases[one])) for one, other in ((0, 1), (1, 0))]
-        support, answerable = (np.concatenate(parts) for parts in zip(*judged, strict=True))
-        threshold = float(np.quantile(support[answerable], FALSE_REFUSALS))
-        table["embedders"][embedder] = {"threshold": round(threshold, 4), **fit([*cases[0], *cases[1]])}
-        measures += summary(embedder, [*cases[0], *cases[1]], support, answerable, threshold)
+        row, support, answerable = calibrated(cases)
+        table["embedders"][embedder] = row
+        measures += summary(embedder, [*cases[0], *cases[1]], support, answerable, row["threshold"])
     TARGET.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     return Report("calibrate", tuple(measures), provenance(settings))
+
+
+def calibrated(cases: Sequence[Sequence[Case]]) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """An embedder's row of the table, fitted on both companies, and (support, answerable) across them.
+
+    There is one threshold. The support of what the judge has read is shifted so that it, too, refuses a tenth.
+    """
+    folds = ((0, 1), (1, 0))
+    row = fit([*cases[0], *cases[1]])
+    judged = [judge(cases[other], fit(cases[one]), "support") for one, other in folds]
+    support, answerable, heard = (np.concatenate(parts) for parts in zip(*judged, strict=True))
+    threshold = round(float(np.quantile(support[answerable], FALSE_REFUSALS)), 4)
+    if "judged" in row:
+        better = np.concatenate([judge(cases[other], fit(cases[one]), "judged")[0] for one, other in folds])
+        own = float(np.quantile(better[answerable[heard]], FALSE_REFUSALS))
+        shift = _logit(threshold) - _logit(own)
+        row["judged"]["bias"] = round(row["judged"]["bias"] + shift, 4)
+        support[heard] = 1 / (1 + np.exp(-(_logit(better) + shift)))
+    return {"threshold": threshold, **row}, support, answerable
 
 
 def blank() -> dict[str, Any]:
@@ -92,7 +114,11 @@ def collect(embedder: str, company: str) -> list[Case]:
             turns = [Message(turn["role"], turn["text"]) for turn in row["history"]]
             query = prompts.standalone([*turns, Message("user", row["question"])])
             variants = () if query == row["question"] else (row["question"],)
-            cases.append(_case(row, query, searcher.search(tenant, company, query, 5, variants=variants), read))
+            case = _case(row, query, searcher.search(tenant, company, query, 5, variants=variants), read)
+            if embedder in JUDGED and case.units and reader.judgeable(query):
+                pairs = [(unit.key, unit.span.text) for unit in case.units]
+                case.verdicts = load_judge().scores(query, pairs)
+            cases.append(case)
         store.close()
     return cases
 
@@ -107,7 +133,7 @@ def _case(row: dict[str, Any], query: str, hits: Sequence[Hit], read: Reader) ->
 
 
 def fit(cases: Sequence[Case]) -> dict[str, Any]:
-    """The two logistic models."""
+    """The logistic models: of a sentence, of a field, of support, and of support with the judge's verdicts."""
     cases = [case for case in cases if case.asks and case.units]
     known = [case for case in cases if case.answerable]
     rows, labels = np.concatenate([c.features for c in known]), np.concatenate([c.labels for c in known])
@@ -117,14 +143,25 @@ def fit(cases: Sequence[Case]) -> dict[str, Any]:
     if labels[record].any():
         model["field"] = _model(rows[record], labels[record])
     features = np.stack([_support_features(case, model) for case in cases])
-    return {**model, "support": _model(features, np.array([case.answerable for case in cases]), strength=0.3)}
+    fitted = {**model, "support": _model(features, np.array([case.answerable for case in cases]), strength=0.3)}
+    heard = [case for case in cases if case.verdicts is not None]
+    if heard:
+        features = np.stack([_judged_features(case, model) for case in heard])
+        fitted["judged"] = _model(features, np.array([case.answerable for case in heard]), strength=0.3)
+    return fitted
 
 
-def judge(cases: Sequence[Case], model: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """(support, answerable) of cases that the model was not fitted on."""
+def judge(cases: Sequence[Case], model: dict[str, Any], name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(support, answerable, whether the judge has read it) of cases that the model was not fitted on.
+
+    Under the name "judged" only of those that the judge has read.
+    """
     real = [case for case in cases if case.asks and case.units]
-    features = np.stack([_support_features(case, model) for case in real])
-    return reader.logistic(features, model["support"]), np.array([case.answerable for case in real])
+    if name == "judged":
+        real = [case for case in real if case.verdicts is not None]
+    features = np.stack([(_judged_features if name == "judged" else _support_features)(case, model) for case in real])
+    heard = np.array([case.verdicts is not None for case in real], dtype=bool)
+    return reader.logistic(features, model[name]), np.array([case.answerable for case in real]), heard
 
 
 def summary(
@@ -158,6 +195,18 @@ def _model(rows: np.ndarray, labels: np.ndarray, *, strength: float = 1.0) -> di
 def _support_features(case: Case, model: dict[str, Any]) -> Array:
     scores = reader.unit_scores(case.features, case.units, model)
     return case.reader.support_features(case.asked, case.units, case.features, scores)
+
+
+def _judged_features(case: Case, model: dict[str, Any]) -> Array:
+    assert case.verdicts is not None
+    scores = reader.unit_scores(case.features, case.units, model)
+    best = np.argsort(-scores, kind="stable")[: reader.JUDGED_UNITS]
+    features = case.reader.support_features(case.asked, case.units, case.features, scores)
+    return np.concatenate([features, reader.judge_features(case.verdicts[best])])
+
+
+def _logit(probability: Any) -> Any:
+    return np.log(probability) - np.log1p(-probability)
 
 
 def _is_gold(unit: Unit, row: dict[str, Any]) -> bool:

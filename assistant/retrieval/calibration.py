@@ -22,7 +22,8 @@ def _table() -> dict[str, Any]:
 def calibration(embedder: str) -> dict[str, Any]:
     """The fitted numbers: `threshold`, and the models `unit`, `field` and `support`.
 
-    A model is `{"weights": [...], "bias": float}`, in the order of the reader's feature names.
+    Where the judge was fitted there is also the model `judged`. A model is
+    `{"weights": [...], "bias": float}`, in the order of the reader's feature names.
     """
     table = _table()
     found: dict[str, Any] = table["embedders"].get(embedder) or table["embedders"][table["default"]]

@@ -5,7 +5,8 @@ collection's embedder, alone and under its heading; the share of the question's 
 weighted by how rare they are). Two logistic models over them, fitted on the calibration companies
 (`python -m benchmarks calibrate`), give the sentence's probability of answering and the support of the
 whole: the probability that the passages answer at all. Support under the collection's threshold is
-a refusal. The coefficients are data (`calibration.json`); nothing here is tuned on the exam.
+a refusal. Where the question is English and the embedder has a model "judged", the learned judge (`judge.py`) reads the
+best sentences beside the question and its verdicts join the features of support. The coefficients are data (`calibration.json`); nothing here is tuned on the exam.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from assistant.citations import Span
 from assistant.facts import facts
 from assistant.retrieval.calibration import calibration
 from assistant.retrieval.embedders import Embedder
+from assistant.retrieval.judge import load_judge
 from assistant.types import Hit, Passage
 
 Array = npt.NDArray[np.float32]
@@ -36,6 +38,9 @@ SUPPORT_FEATURES = (
     "best", "margin", "cos", "cos_key", "cos_both", "words", "words_both", "words_all", "rare", "unknown", "facts",
     "length", "type", "record", "record_words", "zh", "zh_words",
 )  # fmt: skip
+JUDGE_FEATURES = ("judge", "judge_mean", "judge_best")
+"""What "judged" has beside SUPPORT_FEATURES: the highest verdict, the mean of the three highest, that of the best unit."""
+JUDGED_UNITS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,12 @@ class Reader:
         scores = unit_scores(rows, units, self._model)
         order = np.argsort(-scores, kind="stable")
         features = self.support_features(asked, units, rows, scores)
-        support = float(logistic(features[None, :], self._model["support"])[0])
+        model = self._model["support"]
+        if "judged" in self._model and judgeable(question):
+            best = [units[index] for index in order[:JUDGED_UNITS]]
+            verdicts = load_judge().scores(question, [(unit.key, unit.span.text) for unit in best])
+            features, model = np.concatenate([features, judge_features(verdicts)]), self._model["judged"]
+        support = float(logistic(features[None, :], model)[0])
         return Reading(tuple(units[index] for index in order), tuple(float(scores[index]) for index in order), support)
 
     def analyse(self, question: str) -> Question:
@@ -189,6 +199,17 @@ def split_units(passage: Passage, rank: int) -> list[Unit]:
     spans = [Span(passage, start, end) for start, end in cuts]
     body = [span for span in spans if span.text.strip("# ").casefold() not in headings] or spans
     return [Unit(span, path, rank) for span in body]
+
+
+def judgeable(question: str) -> bool:
+    """Whether the judge knows the language of the question."""
+    return language.detect(question) == "en"
+
+
+def judge_features(verdicts: Array) -> Array:
+    """(len(JUDGE_FEATURES),) float32 of the judge's logits of the best units, best first; there is at least one."""
+    highest = np.sort(verdicts)[-3:]
+    return np.asarray((highest[-1], highest.mean(), verdicts[0]), dtype=np.float32)
 
 
 def unit_scores(rows: Array, units: Sequence[Unit], model: dict[str, Any]) -> Array:

@@ -90,3 +90,19 @@ def test_every_embedder_has_a_calibration_of_the_readers_features(embedder):
     ):
         assert len(table[name]["weights"]) == len(features)
         assert np.isfinite([*table[name]["weights"], table[name]["bias"]]).all()
+
+
+def test_what_the_judge_adds_has_a_weight_each():
+    for embedder in ("bilingual", "minilm"):
+        model = calibration(embedder).get("judged")
+        if model is not None:
+            assert len(model["weights"]) == len(reader.SUPPORT_FEATURES) + len(reader.JUDGE_FEATURES)
+
+
+def test_the_judge_is_asked_about_english_only():
+    assert reader.judgeable("How long can I return a sealed box?")
+    assert not reader.judgeable("没开封的可以退货吗？")
+
+
+def test_of_few_verdicts_the_mean_is_over_what_there_is():
+    assert reader.judge_features(np.array([-1.0, 3.0], dtype=np.float32)).tolist() == [3.0, 1.0, -1.0]
