@@ -245,7 +245,7 @@ class _Erasure:
             "what": "erasure of a customer", "customer": self._mark, "tenant": self._tenant, "began": journal.began,
             "ended": now, "deleted": counts, "searched_for": len(journal.needles),
             "traces": [{"file": file, "written_as": encoding} for file, encoding in left.items()],
-            "adapters": adapters, "not_undone": list(_not_undone(adapters, self._sent(journal), left)),
+            "adapters": adapters, "not_undone": [*_not_undone(adapters, self._sent(journal), left), *self._unknown()],
         }  # fmt: skip
         receipt = sign_receipt(body, self._root / "keys" / "erasure-signing.key")
         stamp = now.replace(":", "").replace("+0000", "Z")
@@ -253,6 +253,15 @@ class _Erasure:
         durable_write(path, json.dumps(receipt, ensure_ascii=False, indent=1).encode())
         journal.close()
         return Forgotten(receipt, path)
+
+    def _unknown(self) -> Iterator[str]:
+        """What may have learned from the customer without anybody having written it down."""
+        learned = Learned(self._root, self._tenant)
+        for adapter in Shelf(self._root).all():
+            if adapter.owners and not learned.knows(adapter.sha256):
+                yield f"Whose records the adapter {adapter.id} learned from is not known here."
+        for folder in sorted({step.parent.parent.name for step in (self._root / "runs").glob("*/checkpoint/step-*")}):
+            yield f"The unfinished training run {folder} may have read this customer's records: delete its folder."
 
     def _sent(self, journal: Journal) -> int:
         """How many requests went to a remote engine before the erasure, whosever they were."""

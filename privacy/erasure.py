@@ -78,6 +78,10 @@ class Learned:
         found = {one if _is_mark(one) else marks.of(one) for one in set(customers) - {""}}
         durable_write(self._folder / f"{weights_sha256}.json", json.dumps(sorted(found)).encode())
 
+    def knows(self, weights_sha256: str) -> bool:
+        """Whether it was kept whose records the weights learned from."""
+        return (self._folder / f"{weights_sha256}.json").is_file()
+
     def from_(self, mark: str) -> list[str]:
         """The weights (by SHA-256) that learned from a customer's records."""
         files = sorted(self._folder.glob("*.json"))

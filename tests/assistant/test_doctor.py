@@ -30,6 +30,7 @@ def test_a_sound_installation_has_nothing_broken(tmp_path):
         "model",
         "embedders",
         "collections",
+        "erasures",
         "port",
         "browser",
     } == set(found)

@@ -208,6 +208,16 @@ def test_adapters_that_learned_from_them_are_marked_with_what_bounds_them(house)
     assert any("no epsilon bounds" in line for line in done.receipt["not_undone"])
 
 
+def test_what_may_have_learned_from_them_unseen_is_named(house):
+    (house.root / "runs" / "half" / "checkpoint" / "step-3").mkdir(parents=True)
+    old = adapter(house, "old")
+    shelf = Shelf(house.root)
+    shelf.amend(shelf.find(old.id), owners=4)
+    lines = house.forget().receipt["not_undone"]
+    assert any("unfinished training run half" in line for line in lines)
+    assert any("adapter old@1 learned from is not known" in line for line in lines)
+
+
 def test_an_erased_customer_is_known_by_a_keyed_mark_only(house):
     house.forget()
     stones = Tombstones(house.root)
