@@ -197,7 +197,7 @@ REGISTRY: dict[str, Benchmark] = {
         "benchmarks.privacy_ledger:kills",
         3,
         "500 SIGKILLs at random moments of charging, training and settling",
-        {"understated": ("=", 0), "broken": ("=", 0)},
+        {"understated": ("=", 0), "broken": ("=", 0), "steps_taken": (">=", 1000)},
     ),
     "ledger-race": Benchmark(
         "benchmarks.privacy_ledger:racing",
@@ -210,6 +210,12 @@ REGISTRY: dict[str, Benchmark] = {
         1,
         "edits, roll-backs, copies and forgeries of the privacy book",
         {"undetected": ("=", 0), "false_alarms": ("=", 0)},
+    ),
+    "privacy-audit": Benchmark(
+        "benchmarks.privacy_training:audit",
+        6,
+        "attacks on a private training and on its control without noise, three seeds, epsilon 3",
+        {"audited_over_claimed": ("<=", 1), "control_epsilon": (">=", 3)},
     ),
 }
 
