@@ -113,7 +113,7 @@ def _recommend(assistant: Assistant, body: RecommendBody, who: str) -> dict[str,
     conditions = None if body.filter is None else assistant.advisor.read_filter(name, body.filter)
     language = body.language or ("zh" if body.request and detect(body.request) == "zh" else "en")
     query = Query(who, body.request.strip(), conditions, body.n, language)
-    return assistant.recommend(query, collection=name).to_dict()
+    return assistant.advisor.recommend(name, query).to_dict()
 
 
 def _record(assistant: Assistant, body: EventBody, who: str) -> dict[str, Any]:

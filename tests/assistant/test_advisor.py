@@ -131,9 +131,8 @@ def test_what_requires_something_waits_for_it(shelf: Shelf, advisor: Advisor):
 def test_a_changed_catalogue_is_used_at_once(shelf: Shelf, advisor: Advisor):
     advisor.recommend("shop", Query())
     shelf.put([Item("tent", "Tent", category="tents")])
-    assert [one.item.id for one in advisor.recommend("shop", Query(request="tents", conditions=())).recommendations][
-        0
-    ] == "tent"
+    (first, *_) = advisor.recommend("shop", Query(request="tents", conditions=())).recommendations
+    assert first.item.id == "tent"
 
 
 def test_like_what_was_bought_starts_from_the_customers_own_items_of_that_kind(advisor: Advisor):
