@@ -186,6 +186,9 @@ REGISTRY: dict[str, Benchmark] = {
         "Financial PhraseBank, all annotators agree: sentiment, five folds",
         {"accuracy": (">=", 0.95)},
     ),
+    "german-credit": Benchmark(
+        "benchmarks.german_credit:run", 3, "German credit as text: risk, and a fairness report by sex and age"
+    ),
     "wnut17": Benchmark("benchmarks.wnut17:run", 4, "WNUT 2017: emerging entities, LoRA tagging beside a CRF"),
     "ledger-accounting": Benchmark(
         "benchmarks.privacy_ledger:accounting",
