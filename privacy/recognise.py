@@ -325,9 +325,11 @@ def _number(digits: str, sizes: tuple[int, ...], *, plus: bool, before: str) -> 
     """The E.164 form of groups of digits that are a phone number; "" where they are none."""
     if plus:
         return _e164("+" + digits, "DE", strict=False)
-    if digits.startswith("000") or _GOODS.search(before) or before[-1:] in {"#", "$", "€", "£", "¥", ".", ","}:
-        return ""
     called = bool(_CALL.search(before))
+    if digits.startswith("000") or _GOODS.search(before) or before[-1:] in {"$", "€", "£", "¥", ".", ","}:
+        return ""
+    if before[-1:] == "#" and not called:
+        return ""
     if digits.startswith("00"):
         return _e164(digits, "DE", strict=False)
     if digits[0] == "0":
