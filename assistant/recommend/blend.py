@@ -23,6 +23,8 @@ LEAST_CUSTOMERS = 50
 """With fewer customers to learn from, all scorers that are not popularity weigh the same."""
 _BATCH = 256
 _SAMPLE = 2000
+_CELLS = 10_000_000
+"""The weights are learned on so many pairs of customer and item at most: a few hundred customers of a large shop."""
 
 
 class Blend:
@@ -42,7 +44,8 @@ class Blend:
         if len(users) >= LEAST_CUSTOMERS:
             for scorer in self.scorers:
                 scorer.fit(rest)
-            some = np.sort(np.random.default_rng(0).permutation(len(users))[:_SAMPLE])
+            most = max(LEAST_CUSTOMERS, min(_SAMPLE, _CELLS // log.n_items))
+            some = np.sort(np.random.default_rng(0).permutation(len(users))[:most])
             self.weights = learn(self.features(rest.histories(users[some])), rest, users[some], taken[some])
         for scorer in self.scorers:
             scorer.fit(log)
