@@ -1,0 +1,54 @@
+"""Laws of translation: what goes out comes back the same, and what cannot be read is refused, never a crash."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("flwr")
+from flwr.app import ConfigRecord, RecordDict
+
+from benchmarks.malformed import PLAN, good
+from federated import records
+from federated.errors import UpdateRefused
+from federated.masking import Disclosure
+from privacy.types import PrivacySpend
+
+
+def test_a_plan_and_its_weights_come_back() -> None:
+    start = {spec.name: np.full(spec.shape, 0.25) for spec in PLAN.tensors}
+    plan, weights = records.to_plan(records.from_plan(PLAN, start))
+    assert plan == PLAN
+    assert plan.digest() == PLAN.digest()
+    for name, array in start.items():
+        np.testing.assert_array_equal(weights[name], array)
+
+
+def test_an_update_comes_back_with_the_same_claim() -> None:
+    update = good(spend=PrivacySpend.nonprivate("mine"))
+    again = records.to_update(records.from_update(update))
+    assert again.claim() == update.claim()
+    assert again.signature == update.signature
+
+
+def test_a_disclosure_comes_back() -> None:
+    disclosure = Disclosure("p0", ("p0", "p1", "p2"), bytes(32), {"p3": bytes(range(32))})
+    assert records.to_disclosure(records.from_disclosure(disclosure)) == disclosure
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        RecordDict(),
+        RecordDict({"about": ConfigRecord({"json": "not json"})}),
+        RecordDict({"about": ConfigRecord({"json": "[1, 2]"})}),
+        RecordDict({"about": ConfigRecord({"json": "{}"})}),
+        records.pack({"partner": "p0", "arrived": 3, "own_seed": "zz", "pair_seeds": []}),
+        records.pack({"partner": "p0", "arrived": [], "own_seed": "00", "pair_seeds": {}}),
+        records.pack({"scales": 3, "run": "r"}, {"x": np.zeros(2)}),
+    ],
+)
+def test_what_cannot_be_read_is_refused(content: RecordDict) -> None:
+    for read in (records.to_update, records.to_disclosure):
+        with pytest.raises(UpdateRefused):
+            read(content)

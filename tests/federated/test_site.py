@@ -1,0 +1,91 @@
+"""F3: the partner's own folder decides: which code runs, whose keys count, what may leave."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from standin import identities
+
+pytest.importorskip("flwr")
+import dataclasses
+
+from flwr.cli.build import build_fab_from_disk
+
+from federated.coordinator import Address, Home, app_sha256, write_app
+from federated.enrol import Invitation
+from federated.errors import BadRequest, PolicyVeto
+from federated.learning import Recipe
+from federated.local import Policy
+from federated.rounds import RunConfig
+from federated.site import Site, SiteConfig
+
+
+def joined(folder: Path) -> tuple[Home, Site]:
+    home = Home(folder / "hub")
+    home.init(RunConfig("run", 2), Recipe(), Address(), data_dir=folder)
+    data = folder / "mine.jsonl"
+    data.write_text("{}\n")
+    site = Site(folder / "site")
+    site.join(home.invite("shop-a"), SiteConfig(str(data), policy=Policy(modes=("masked",))))
+    return home, site
+
+
+def test_app_code_runs_only_when_its_hash_was_approved(tmp_path: Path) -> None:
+    _, site = joined(tmp_path)
+    write_app(tmp_path / "app")
+    shipped = build_fab_from_disk(tmp_path / "app")
+    assert hashlib.sha256(shipped).hexdigest() == app_sha256()
+    with pytest.raises(PolicyVeto, match="approve"):
+        site.check_app(shipped)
+    site.approve(app_sha256())
+    site.check_app(shipped)
+    (tmp_path / "app" / "confide_federation" / "client.py").write_text("import os\n")
+    with pytest.raises(PolicyVeto):
+        site.check_app(build_fab_from_disk(tmp_path / "app"))
+
+
+def test_a_peers_key_that_changed_is_a_veto(tmp_path: Path) -> None:
+    _, site = joined(tmp_path)
+    made, roster = identities(tmp_path / "others", 2)
+    first = [dataclasses.asdict(card) for card in roster.cards().values()]
+    assert set(site._pinned(first)) == {"p0", "p1"}
+    forged = dataclasses.replace(made[0].card, masking="11" * 32)
+    forged = dataclasses.replace(forged, signature=made[0].signer.sign(forged.content()))
+    with pytest.raises(PolicyVeto, match="not those seen before"):
+        site._pinned([dataclasses.asdict(forged)])
+
+
+def test_a_configuration_comes_back(tmp_path: Path) -> None:
+    home, site = joined(tmp_path)
+    assert site.config.policy == Policy(modes=("masked",))
+    assert home.config == RunConfig("run", 2)
+    assert home.recipe == Recipe()
+    assert Invitation.load(tmp_path / "site" / "invitation.json").address == "127.0.0.1:18000"
+
+
+def test_leaving_deletes_the_keys_and_keeps_the_manifests(tmp_path: Path) -> None:
+    _, site = joined(tmp_path)
+    site.approve("ab" * 32)
+    (site.home / "run").mkdir()
+    (site.home / "run" / "sent.jsonl").write_text(json.dumps({"run": "r"}) + "\n")
+    site.leave()
+    assert site.approved() == ()
+    assert site.sent() == [{"run": "r"}]
+    with pytest.raises(BadRequest, match="join"):
+        _ = site.identity
+
+
+def test_without_its_data_a_partner_does_not_join(tmp_path: Path) -> None:
+    home = Home(tmp_path / "hub")
+    home.init(RunConfig("run", 2), Recipe(), Address(), data_dir=tmp_path)
+    with pytest.raises(BadRequest, match="--data"):
+        Site(tmp_path / "site").join(home.invite("shop-a"), SiteConfig(str(tmp_path / "none.jsonl")))
+
+
+def test_without_tls_only_loopback(tmp_path: Path) -> None:
+    Address("127.0.0.1", insecure=True)
+    with pytest.raises(BadRequest, match="this machine only"):
+        Address("0.0.0.0", insecure=True)
