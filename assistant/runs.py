@@ -369,6 +369,20 @@ def unfinished(settings: Settings) -> list[Path]:
     return sorted({step.parent.parent for step in (settings.data_dir / "runs").glob(f"*/{_CHECKPOINT}/step-*")})
 
 
+def assembled(plan: Plan, settings: Settings) -> _Parts:
+    """The network with a fresh adapter and all the records as examples to train on; nothing is kept from training.
+
+    Raises:
+        BadInput: the data is wrong, or the plan does not fit.
+    """
+    from assistant.tuning.data import read_records
+
+    _check(plan)
+    records = read_records(plan.data, plan.task)
+    none = records.subset(())
+    return _Parts.assemble(plan, settings, (records, none, none))
+
+
 def _check(plan: Plan) -> None:
     """Raises BadInput: everything about a plan that no run could follow."""
     wrong = {

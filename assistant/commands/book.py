@@ -195,7 +195,51 @@ def conform(
         raise typer.Exit(1)
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (report, budget, declare, plan, verify, export, adopt, conform)
+def audit(
+    context: typer.Context,
+    task: Annotated[TaskName, typer.Argument(help="What is learned.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Records, as `train` takes them.")],
+    epsilon: Annotated[float, typer.Option(help="What the training claims.")] = 3.0,
+    delta: Annotated[float, typer.Option(help="Less than one over the number of records.")] = 1e-5,
+    unit: Annotated[UnitName, typer.Option(help="Whose presence is hidden.")] = UnitName.example,
+    canaries: Annotated[int, typer.Option(help="Made-up records, each included with probability one half.")] = 200,
+    base: Annotated[str, typer.Option(metavar="MODEL", help="Default: as for `train`.")] = "",
+    epochs: Annotated[float, typer.Option(help="Passes over the records; few are easy to hide in.")] = 20.0,
+    batch_size: Annotated[int, typer.Option(help="Records a step.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="How far a step goes.")] = 3e-3,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="For audit.html and audit.json.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Trains on records and canaries, attacks the result, and holds what that proves against the claim.
+
+    Nothing is put to use; what the training spends is charged. Exit code 1 where the claim does not stand, or
+    where the control without noise was not caught.
+    """
+    from assistant import audits
+    from assistant.runs import Plan
+    from assistant.tuning.private import Goal
+    from privacy.types import PrivacyBudget
+
+    settings = settings_of(context)
+    plan = Plan(task.value, data, "audit", base=base, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+    goal = Goal(PrivacyBudget(epsilon, delta, unit.value))
+    report = audits.audit(plan, settings, goal, _book(context), canaries=canaries)
+    page, _ = audits.save(report, out or settings.data_dir / "privacy" / "audits" / data.stem)
+    if as_json:
+        console.print_json(report.to_dict())
+    else:
+        both = (report.private, report.control)
+        rows = [
+            ("epsilon is at least (95 %)", *(f"{one.epsilon:.2f}" for one in both)),
+            ("AUROC of membership", *(f"{one.auroc:.3f}" for one in both)),
+            ("true positives at 1 % false", *(f"{one.tpr_at_1_fpr:.3f}" for one in both)),
+        ]
+        console.print_table((f"claimed {report.claimed_epsilon:.2f}", "private", "control without noise"), rows)
+        typer.echo(f"Report: {page}")
+    report.require()
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (report, budget, declare, plan, verify, export, adopt, conform, audit)
 
 
 def _book(context: typer.Context) -> Any:
