@@ -220,6 +220,18 @@ REGISTRY: dict[str, Benchmark] = {
         "attacks on a private training and on its control without noise, three seeds, epsilon 3",
         {"audited_over_claimed": ("<=", 1), "control_epsilon": (">=", 3)},
     ),
+    "dp-speed": Benchmark(
+        "benchmarks.privacy_training:speed",
+        3,
+        "a step of DP-LoRA over a step of plain LoRA, same sequences, default chat model",
+        {"time_ratio": ("<=", 1.15), "memory_ratio": ("<=", 1.30)},
+    ),
+    "dp-utility": Benchmark(
+        "benchmarks.privacy_training:utility",
+        40,
+        "PhraseBank at epsilon 8, BANKING77 at 8 and 3, beside training without privacy",
+        {"gap_phrasebank_8": ("<=", 3)},
+    ),
 }
 
 

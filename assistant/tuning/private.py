@@ -75,6 +75,8 @@ def plan(goal: Goal, book: Planner, dataset: str, examples: Sequence[Example], o
             "A private run cannot end by its held-out loss: that would tell about the held-out records.",
             hint="Leave --patience at 0.",
         )
+    if any(example.weight != 1.0 for example in examples):
+        raise BadInput("In a private run all records weigh the same.", hint="Train without --balanced.")
     owners = Counter(example.owner for example in examples if example.owner)
     unit = goal.budget.unit
     if unit == "customer" and not owners:
