@@ -309,9 +309,10 @@ def _conditions(query: Query, wish: Wish, table: Table) -> tuple[Condition, ...]
 def _ready(table: Table, history: Sequence[Interaction]) -> Any:
     """(n,) whether all that an item requires is in the history (bought, or done)."""
     done = {one.item for one in history if one.event in {"buy", "rating"}}
-    if not any(item.requires for item in table.items):
-        return np.ones(len(table), dtype=np.bool_)
-    return np.array([done.issuperset(item.requires) for item in table.items], dtype=np.bool_)
+    ready = np.ones(len(table), dtype=np.bool_)
+    for row in table.with_requirements:
+        ready[row] = done.issuperset(table.items[row].requires)
+    return ready
 
 
 def _seeds(

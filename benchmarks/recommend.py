@@ -400,14 +400,15 @@ def latency() -> Report:
 
 
 def multiplied(rows: tuple[Item, ...], n: int) -> list[Item]:
-    """`n` items like these, with ids, prices and stock of their own."""
+    """`n` items like these, with ids, names, prices and stock of their own."""
     dice = random.Random(SEED)
     found = []
     for number in range(n):
         row = rows[number % len(rows)]
         price = row.price * dice.randint(50, 150) / 100 if row.price is not None else None
         price = price.quantize(row.price) if price is not None and row.price is not None else None
-        found.append(dataclasses.replace(row, id=f"{row.id}-{number}", price=price, stock=dice.randint(0, 40)))
+        own = {"id": f"{row.id}-{number}", "name": f"{row.name} No {number}", "stock": dice.randint(0, 40)}
+        found.append(dataclasses.replace(row, price=price, **own))
     return found
 
 

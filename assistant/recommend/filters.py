@@ -7,6 +7,7 @@ requests are understood is `requests.py`.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -34,6 +35,8 @@ _SIGNS: dict[str, Test] = {
     ">": ">",
     "=": "is",
 }
+_MASKS = 256
+"""Conditions whose rows are remembered: customers ask for the same things."""
 _RANGE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)\s*(?:-|–|to|bis|至|~)\s*(\d+(?:\.\d+)?)(?![\d.])")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 
@@ -46,9 +49,11 @@ class Table:
         self.row = {item.id: row for row, item in enumerate(self.items)}
         names = dict.fromkeys(name for item in self.items for name in item.attributes)
         self.attributes = tuple(name for name in names if name not in TEXT_FIELDS)
+        self.with_requirements = tuple(row for row, item in enumerate(self.items) if item.requires)
         self.price = _numbers([item.price for item in self.items])
         self.stock = _numbers([item.stock for item in self.items])
         self._columns: dict[str, tuple[npt.NDArray[np.int64], list[str]]] = {}
+        self._masks: dict[Condition, Mask] = {}
         self._values: dict[str, npt.NDArray[np.float64]] = {"price": self.price, "stock": self.stock}
 
     def __len__(self) -> int:
@@ -82,7 +87,15 @@ class Table:
         return bool(filled) and all(re.fullmatch(r"-?\d+(\.\d+)?", value) for value in filled)
 
     def mask(self, condition: Condition) -> Mask:
-        """(n,) the rows that satisfy a condition. A row without the field satisfies only `not`."""
+        """(n,) the rows that satisfy a condition, read-only. A row without the field satisfies only `not`."""
+        found = self._masks.get(condition)
+        if found is None:
+            found = self._mask(condition)
+            found.flags.writeable = False
+            self._masks = {**dict(list(self._masks.items())[1 - _MASKS :]), condition: found}
+        return found
+
+    def _mask(self, condition: Condition) -> Mask:
         if condition.test in {"<", "<=", ">", ">="}:
             numbers, limit = self.numbers(condition.field), float(condition.values[0])
             compared = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
@@ -153,6 +166,7 @@ def holds(field: str, value: str, text: str, *, whole: bool = False) -> bool:
     return any(contains(said, one) for one in term.cells or term.words)
 
 
+@functools.lru_cache(maxsize=1 << 18)
 def normal(text: str) -> str:
     """Lower case, one width, straight apostrophes."""
     return unicodedata.normalize("NFKC", text).replace("’", "'").casefold()
@@ -167,6 +181,8 @@ def contains(text: str, term: str) -> bool:
     term = normal(term)
     if not term.isascii():
         return term in text
+    if term[:2] not in text:  # most cells, told apart without cutting them into words
+        return False
     wanted = [stem(word) for word in _WORD.findall(term)]
     said = [stem(word) for word in _WORD.findall(text)]
     n = len(wanted)

@@ -188,7 +188,8 @@ class Ease:
 
     def _predict(self, taken: Any, columns: Ints) -> Floats:
         if self._weights is not None:
-            return np.asarray(taken @ self._weights[:, columns], dtype=np.float64)
+            used = np.unique(taken.indices)
+            return np.asarray(taken[:, used] @ self._weights[np.ix_(used, columns)], dtype=np.float64)
         through = (taken @ self._x.T) @ self._inner  # (B, customers)
         own = taken[:, columns].toarray()
         product = (own - through @ self._x[:, columns]) / self.regularization
@@ -212,7 +213,9 @@ class Content:
 
     def scores(self, histories: Sequence[History], candidates: Ints | None = None) -> Floats:
         """The mean cosine with the history's items."""
-        mean = profiles(histories, len(self._vectors), recent=self.recent) @ self._vectors
+        weights = profiles(histories, len(self._vectors), recent=self.recent)
+        used = np.unique(weights.indices)  # a few rows of what may be a million
+        mean = (weights[:, used] @ self._vectors[used]).astype(np.float32)
         chosen = self._vectors if candidates is None else self._vectors[candidates]
         return np.asarray(mean @ chosen.T, dtype=np.float64)
 
