@@ -45,7 +45,7 @@ class Plan:
     epochs: float = 2.0
     learning_rate: float = 1e-3
     rank: int = 16
-    layers: str = "top"
+    layers: str = "upper quarter"
     seed: int = 20_240_229
 
 
@@ -129,7 +129,7 @@ def _tuned(net: Any, task: ChatTask, train: Records, tokenizer: Any, plan: Plan,
     """The model with the fold's adapter, trained or read."""
     if (folder / "adapter" / lora.WEIGHTS).is_file():
         return lora.load(net, folder / "adapter")
-    layers = lora.top_layers(net) if plan.layers == "top" else ()
+    layers = lora.top_layers(net) if plan.layers else ()
     model = lora.attach(net, lora.LoraPlan(rank=plan.rank, layers=layers, seed=plan.seed))
     examples = task.examples(train, tokenizer)
     options = loop.LoopOptions(

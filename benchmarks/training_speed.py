@@ -1,25 +1,27 @@
 """training-speed: how fast a chat adapter is trained on this processor, against a plain loop.
 
 `tokens_ratio`: our loop over a bare PyTorch + PEFT loop with the same adapter (all linear layers), base in the
-same number format, same batches; steps alternate in one process and the best of each counts. `memory_ratio`:
+same number format, same batches; steps alternate in one process, the best of each counts, in processor time on
+one thread (a busy neighbour lengthens the clock's time, not this one). `memory_ratio`:
 peak memory of each in a process of its own, the model included. `preset_ratio`: the small-machine preset (the
-upper third of the layers over kept activations, three epochs, the first of which computes them) over our loop
+upper quarter of the layers over kept activations, three epochs, the first of which computes them) over our loop
 on all layers.
 """
 
 from __future__ import annotations
 
 import random
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from assistant.engines import hardware, models
+from assistant.errors import BadInput
 from assistant.settings import load_settings
-from assistant.tuning import activations, lora, loop, networks
+from assistant.tuning import activations, loop, lora, networks
 from assistant.tuning.tasks import ChatTask, collate
 from assistant.types import Example, Measure, Report
 from benchmarks.common import ROOT, provenance
@@ -32,6 +34,9 @@ TASK = ChatTask()
 
 def run() -> Report:
     """The ratios, and what they are made of (tokens a second, megabytes)."""
+    import torch
+
+    torch.set_num_threads(1)
     batch = _batch()
     bare, ours = _bare(batch), _ours(batch)
     took: dict[str, list[float]] = {"bare": [], "ours": [], "kept": []}
@@ -68,7 +73,15 @@ def peak(name: str) -> None:
     step = _bare(batch) if name == "bare" else _ours(batch)
     for _ in range(2):
         step()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(_high_water())
+
+
+def _high_water() -> float:
+    """This process's peak resident memory in megabytes. (`getrusage` would count the parent's before exec.)"""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise BadInput("The peak memory of a process is read on Linux only.")
 
 
 def _batch() -> tuple[Example, ...]:
