@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 
 from assistant import language
+from assistant.engines.echo import EchoEngine
 from assistant.hosting import Hosting
 from assistant.settings import Settings
 from assistant.store import Store, Turn
@@ -54,6 +55,7 @@ class StandIn:
         self.store = Store.open(settings.data_dir)
         self.searcher = StandInSearcher()
         self.hosting = Hosting(settings, self.store)
+        self.engine = EchoEngine()
         self.script = dict(script or {})
         self.delay_s = delay_s
         self.closed = 0

@@ -164,6 +164,14 @@ def test_ask_again_replaces_the_answer(page: Any):
     assert page.locator("#thread .turn").count() == 2
 
 
+def test_why_an_answer_is_so_is_said_or_that_this_engine_cannot_tell(page: Any):
+    ask(page, "How long can I return items?")
+    before = page.inner_text("#thread .sources")
+    page.click("#why")
+    page.wait_for_selector("text=cannot tell how likely")
+    assert page.inner_text("#thread .sources") == before
+
+
 def test_the_last_question_can_be_edited(page: Any):
     ask(page, "Do you sell kayaks?")
     page.click("#edit")
