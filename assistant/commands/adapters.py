@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,13 +66,20 @@ def _show(context: typer.Context, name: NameArgument, as_json: JsonOption = Fals
     rows = [
         ("adapter", adapter.id), ("task", adapter.task), ("base", f"{adapter.base} {adapter.base_sha256[:12]}"),
         ("made", adapter.created), ("method", f"{adapter.method}, rank {adapter.rank}, alpha {adapter.alpha:g}"),
-        ("layers", ", ".join(adapter.targets)), ("labels", ", ".join(adapter.labels)),
+        ("layers", _layers(adapter.targets)), ("labels", ", ".join(adapter.labels)),
         ("records", f"{adapter.examples}, of {adapter.owners} customers"), ("data", adapter.data_sha256[:12]),
         ("went on from", adapter.parent or ""), ("privacy", console.privacy_of(adapter)),
         ("weights", adapter.sha256[:12]), ("folder", adapter.path), *(("note", note) for note in adapter.notes),
     ]  # fmt: skip
     console.print_table(("", ""), [row for row in rows if row[1]])
     console.print_before_after(adapter)
+
+
+def _layers(targets: Sequence[str]) -> str:
+    """Which layers an adapter changes, in a line, also where each is named in full."""
+    kinds = ", ".join(dict.fromkeys(target.rsplit(".", 1)[-1] for target in targets))
+    numbers = sorted({int(part) for target in targets for part in target.split(".") if part.isdecimal()})
+    return f"{kinds} of layers {numbers[0]} to {numbers[-1]}" if numbers else kinds
 
 
 @cli.command("use")
