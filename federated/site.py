@@ -25,6 +25,7 @@ from federated.enrol import Card, Identity, Invitation, load_identity, make_iden
 from federated.errors import BadRequest, PolicyVeto
 from federated.learning import CARDS, LoraTrainer, Recipe
 from federated.local import Partner, Policy
+from privacy.erasure import Tombstones
 from privacy.keys import durable_write
 
 HOME = "FEDERATED_PARTNER_HOME"
@@ -172,6 +173,10 @@ class Site:
         config = self.config
         settings = load_settings(data_dir=Path(config.data_dir))
         records = data.read_records(Path(config.data), recipe.task, labels=recipe.labels or None)
+        gone = Tombstones(settings.data_dir, settings.tenant).erased(row.customer for row in records.rows)
+        records = records.subset(place for place, row in enumerate(records.rows) if row.customer not in gone)
+        if not len(records):
+            raise BadRequest(f"Every customer in {config.data} has been erased: there is nothing to train on.")
         kept, aside = records.split(_HELD_OUT, seed=recipe.seed)
         tokenizer, model, _ = recipe.model(settings)
         task = make_task(records)
