@@ -45,7 +45,7 @@ class Plan:
     epochs: float = 2.0
     learning_rate: float = 1e-3
     rank: int = 16
-    layers: str = "upper quarter"
+    layers: str = "upper fifth"
     seed: int = 20_240_229
 
 

@@ -77,7 +77,7 @@ def attach(model: Any, plan: LoraPlan) -> Any:
     return wrapped
 
 
-def top_layers(model: Any, share: float = 0.25) -> tuple[int, ...]:
+def top_layers(model: Any, share: float = 0.2) -> tuple[int, ...]:
     """Numbers of the upper layers, at least one: what the small-machine preset adapts."""
     total = int(core(model).config.num_hidden_layers)
     return tuple(range(total - max(1, round(total * share)), total))

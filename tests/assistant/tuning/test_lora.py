@@ -102,8 +102,8 @@ def test_defaults_fit_every_architecture(make, tmp_path: Path):
     assert torch.equal(logits(lora.load(make(), tmp_path)), logits(net))
 
 
-def test_the_upper_layers_are_a_quarter_and_at_least_one():
-    assert lora.top_layers(tiny.llama(layers=8)) == (6, 7)
+def test_the_upper_layers_are_a_fifth_and_at_least_one():
+    assert lora.top_layers(tiny.llama(layers=10)) == (8, 9)
     assert lora.top_layers(tiny.llama(layers=2)) == (1,)
 
 
