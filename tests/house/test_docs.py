@@ -8,7 +8,7 @@ import click
 import pytest
 import typer
 
-from assistant.commands import cli
+from app import cli
 from assistant.settings import describe
 
 ROOT = Path(__file__).resolve().parents[2]
