@@ -1,0 +1,116 @@
+"""A private run through the one loop: planned, examined, charged, settled; and what it refuses."""
+
+import json
+import math
+
+import pytest
+
+pytest.importorskip("torch")
+from tiny import bert, llama, save, tokenizer
+
+from assistant.errors import BadInput
+from assistant.runs import Plan, Privately, Run
+from assistant.settings import Settings
+from assistant.tuning import private
+from assistant.tuning.loop import LoopOptions, Progress, StopTraining
+from assistant.tuning.networks import Classifier
+from assistant.tuning.private import Goal
+from assistant.tuning.tasks import ChatTask, ClassifyTask
+from assistant.types import Example
+from privacy.conformance import QUESTIONS
+from privacy.errors import BudgetExceeded, NotPrivate
+from privacy.ledger import Ledger
+from privacy.types import PrivacyBudget, PrivacySpend
+
+
+@pytest.fixture
+def moods(tmp_path):
+    rows = [
+        {"text": f"it is {mood} {number}", "label": mood, "customer": f"c{number}"}
+        for number in range(30)
+        for mood in ("angry", "happy")
+    ]
+    (tmp_path / "moods.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    base = save(bert(), tmp_path / "encoder", tokenizer(bert=True))
+    return Plan(
+        "classify", tmp_path / "moods.jsonl", "tiny", base=str(base), rank=2, epochs=2, batch_size=8, held_out=0.2
+    )
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(data_dir=tmp_path / "data")
+
+
+def goal(unit="example", epsilon=8.0):
+    return Goal(PrivacyBudget(epsilon, 1e-5, unit), per_customer=1)
+
+
+@pytest.mark.parametrize("unit", ["example", "customer"])
+def test_a_private_run_is_on_the_book_and_on_its_card_and_within_its_goal(moods, settings, unit):
+    book, told = Ledger(settings.data_dir), []
+    adapter, result = Run(moods, settings, told.append, private=Privately(goal(unit), book)).train()
+    (charge,) = book.book().charges.values()
+    assert adapter.privacy == (charge.spend,)
+    assert charge.settled == result.steps == charge.spend.steps
+    assert charge.spend.unit == unit
+    assert 7 < book.reports()["moods"].spent <= 8
+    assert [event for event in told if isinstance(event, PrivacySpend)] == [charge.spend]
+
+
+def test_an_interrupted_private_run_stays_at_its_worst_and_goes_on_under_the_same_charge(moods, settings):
+    book = Ledger(settings.data_dir)
+
+    def stops(event):
+        if isinstance(event, Progress) and event.step == 3:
+            raise StopTraining
+
+    made, _ = Run(moods, settings, stops, private=Privately(goal(), book)).train()
+    assert made is None
+    worst = book.reports()["moods"].spent
+    assert 7 < worst <= 8
+    made, result = Run(moods, settings, private=Privately(goal(), book)).train(resume=True)
+    (charge,) = book.book().charges.values()
+    assert charge.settled == result.steps
+    assert made.privacy == (charge.spend,)
+
+
+def test_what_was_spent_leaves_nothing_for_a_second_run(moods, settings):
+    book = Ledger(settings.data_dir)
+    Run(moods, settings, private=Privately(goal(), book)).train()
+    with pytest.raises(BudgetExceeded):
+        Run(moods, settings, private=Privately(goal(epsilon=7.5), book)).train()
+    Run(moods, settings, ledger=book).train()
+    assert book.reports()["moods"].spent == math.inf
+
+
+def test_a_set_up_that_fails_is_refused_before_anything_is_charged(moods, settings, monkeypatch):
+    def wrong(setup):
+        raise NotPrivate("it is not.")
+
+    monkeypatch.setitem(QUESTIONS, "an empty batch is a step of noise alone", wrong)
+    book = Ledger(settings.data_dir)
+    with pytest.raises(NotPrivate, match="nothing was trained"):
+        Run(moods, settings, private=Privately(goal(), book)).train()
+    assert book.reports() == {}
+
+
+def test_what_reads_the_data_beside_the_steps_is_refused():
+    rows = [Example((1, 2), (1, 1), labels=(0,), owner=f"c{n}") for n in range(20)]
+    with pytest.raises(BadInput, match="held-out"):
+        private.plan(goal(), None, "d", rows, LoopOptions(patience=1))
+    with pytest.raises(BadInput, match="weigh"):
+        private.plan(goal(), None, "d", [*rows, Example((1,), (1,), weight=2.0)], LoopOptions())
+    with pytest.raises(BadInput, match="customer"):
+        private.plan(goal("customer"), None, "d", [Example((1,), (1,))] * 9, LoopOptions())
+
+
+def test_a_toy_is_the_same_architecture_with_two_narrow_layers():
+    chat = private.toy(llama(layers=4))
+    assert type(chat.get_base_model()).__name__ == "LlamaForCausalLM"
+    assert chat.config.num_hidden_layers == 2
+    encoder = private.toy(Classifier(bert(), ("a", "b"), "mean"))
+    assert isinstance(encoder, Classifier)
+    assert sum(p.numel() for p in encoder.parameters()) < 100_000
+    for task in (ChatTask(), ClassifyTask(("a", "b"))):
+        assert len(private.synthetic(task, 5, vocabulary=50)) == 5
