@@ -33,7 +33,15 @@ def main() -> None:
     for genre in GENRES:
         for first, second in zip(FIRST, SECOND[genre].split("|"), strict=True):
             other = dice.choice([name for name in GENRES if name != genre])
-            films.append((f"M-{len(films) + 1:02d}", f"{first} {second}", f"{genre} | {other}", dice.randint(1975, 2025), dice.randint(78, 160)))
+            films.append(
+                (
+                    f"M-{len(films) + 1:02d}",
+                    f"{first} {second}",
+                    f"{genre} | {other}",
+                    dice.randint(1975, 2025),
+                    dice.randint(78, 160),
+                )
+            )
     with (HERE / "items.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(("id", "title", "genres", "year", "minutes"))
@@ -48,7 +56,9 @@ def main() -> None:
             for film in dict.fromkeys(dice.sample(pool, 12)):
                 fits = any(genre in film[2] for genre in liked)
                 moment += dt.timedelta(days=dice.randint(1, 9))
-                writer.writerow((f"V-{number:02d}", film[0], dice.choice((4, 5) if fits else (2, 3)), int(moment.timestamp())))
+                writer.writerow(
+                    (f"V-{number:02d}", film[0], dice.choice((4, 5) if fits else (2, 3)), int(moment.timestamp()))
+                )
 
 
 if __name__ == "__main__":

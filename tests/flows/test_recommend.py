@@ -1,0 +1,78 @@
+"""The walk recommend inside the walk ask: a wish, its follow-ups and a question in one stored conversation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from wares import ITEMS, WORDS, events
+
+from assistant.advisor import Query
+from assistant.core import Assistant
+from assistant.ingest import ingest
+from assistant.settings import ModelSettings, RetrievalSettings, Settings
+from assistant.shelf import Shelf
+from assistant.types import Answer, Conversation, Done, Message, Outcome
+
+
+@pytest.fixture
+def assistant(tmp_path: Path) -> Iterator[Assistant]:
+    settings = Settings(
+        data_dir=tmp_path / "data", model=ModelSettings(engine="echo"), retrieval=RetrievalSettings(embedder="hashing")
+    )
+    made = Assistant.open(settings)
+    (tmp_path / "returns.md").write_text("# Returns\n\nYou can return boots within 30 days of delivery.\n")
+    ingest([tmp_path / "returns.md"], store=made.store, settings=settings, index=made.searcher, collection="shop")
+    shelf = Shelf(made.store, settings.tenant, "shop")
+    shelf.put(ITEMS)
+    shelf.save_words(WORDS)
+    shelf.add(events())
+    yield made
+    made.close()
+
+
+def ask(assistant: Assistant, question: str, thread: Conversation) -> Answer:
+    turns = tuple(turn.message for turn in assistant.store.turns(thread.id, thread.customer))
+    for event in assistant.ask(Conversation(thread.id, thread.customer, turns), question):
+        if isinstance(event, Done):
+            return event.answer
+    raise AssertionError("no answer")
+
+
+def test_a_wish_its_follow_up_and_a_question_in_one_conversation(assistant: Assistant):
+    thread = Conversation("c", "visitor")
+    wish = ask(assistant, "recommend waterproof boots", thread)
+    assert wish.outcome is Outcome.ANSWERED
+    assert wish.advice is not None
+    assert wish.text == wish.advice.text
+    shown = [one.item for one in wish.advice.recommendations]
+    assert {item.id for item in shown} == {"hill-boot-men", "rain-boot"}
+    assistant.counter._shown.clear()  # as after a restart: what was shown is in the store
+    cheaper = ask(assistant, "cheaper than 100", thread)
+    assert cheaper.advice is not None
+    assert [one.item.id for one in cheaper.advice.recommendations] == ["rain-boot"]
+    question = ask(assistant, "Can I return boots?", thread)
+    assert question.advice is None
+    assert "30 days" in question.text
+
+
+def test_what_was_shown_is_kept_with_the_turn(assistant: Assistant):
+    answer = ask(assistant, "推荐防水的鞋", Conversation("c", "visitor"))
+    stored = assistant.store.turns("c", "visitor")[-1].answer
+    assert stored is not None
+    assert answer.advice is not None
+    assert stored == json.loads(json.dumps(answer.to_dict()))
+    assert stored["advice"]["recommendations"][0]["item"]["price"] == str(answer.advice.recommendations[0].item.price)
+    assert answer.text.startswith("为您推荐：")
+
+
+def test_without_a_catalogue_nothing_changes(assistant: Assistant, tmp_path: Path):
+    Shelf(assistant.store, assistant.settings.tenant, "shop").put([], prune=True)
+    answer = ask(assistant, "recommend waterproof boots", Conversation("c", "visitor", (Message("user", "hi"),)))
+    assert answer.advice is None
+
+
+def test_the_same_walk_from_code(assistant: Assistant):
+    assert assistant.recommend(Query(customer="c0", n=2)).recommendations
