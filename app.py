@@ -10,10 +10,11 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036  said before anything newer is imported
     sys.exit("Confide needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")
 
-from assistant.commands import cli, run
+from assistant.commands import cli, run, serving
 from federated.commands import cli as federated
 
 cli.add_typer(federated, name="federated")
+serving.panels.append("federated.panel:panel")
 
 
 def main() -> None:

@@ -205,6 +205,18 @@ def coordinator_status(folder: FolderArgument, as_json: JsonOption = False) -> N
         _print_outcome(outcome)
 
 
+@coordinator_cli.command()
+def pack(
+    folder: FolderArgument,
+    out: Annotated[Path, typer.Option(help="Where the zip is written.")] = Path("audit-pack.zip"),
+) -> None:
+    """Writes what an auditor needs of the run: settings, rounds, outcome, public keys. No weights, no private keys."""
+    from federated.coordinator import Home
+
+    Home(folder).pack(out)
+    console.tell(f"Wrote {out}.")
+
+
 # The partner
 
 

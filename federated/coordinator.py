@@ -13,6 +13,7 @@ import dataclasses
 import datetime as dt
 import json
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,16 @@ class Home:
         """How the run ended: the adapter that was published, or the objections; None = it has not."""
         path = self.folder / "run" / "outcome.json"
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+    def pack(self, target: Path) -> None:
+        """What an auditor needs, as a zip: settings, rounds, outcome, public cards. No keys, no weights."""
+        states = self.roster.states()
+        cards = {name: card.content().decode() for name, card in self.roster.cards().items()}
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("partners.json", json.dumps({"states": states, "cards": cards}, indent=1))
+            for name in ("run.json", "run/rounds.jsonl", "run/outcome.json"):
+                if (self.folder / name).exists():
+                    archive.write(self.folder / name, name)
 
     def conduct(self, wire: Wire) -> dict[str, Any]:
         """Runs what is left of the run, and publishes the adapter where nobody objects.

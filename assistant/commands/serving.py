@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Annotated, Any
 
 import typer
 
 from assistant.commands.opening import settings_of
+
+panels: list[str] = []
+"""Further tabs, as "module:function"; `app.py` adds those of the floors above. Imported when the page is built."""
 
 
 def serve(
@@ -20,4 +24,9 @@ def serve(
     settings = settings_of(context, server={name: value for name, value in flags.items() if value is not None})
     from assistant.server import serve as walk
 
-    walk(settings)
+    walk(settings, [_load(panel) for panel in panels])
+
+
+def _load(target: str) -> Any:
+    module, _, function = target.partition(":")
+    return getattr(importlib.import_module(module), function)()

@@ -1,0 +1,65 @@
+"""The Federation tab shows a run as it was, to the staff only, and nothing from outside is markup."""
+
+from __future__ import annotations
+
+import html
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("flwr")
+pytest.importorskip("gradio")
+from federated import panel
+from federated.coordinator import Address, Home
+from federated.learning import Recipe
+from federated.rounds import RunConfig
+from federated.types import Refusal, RoundResult
+
+
+def desk(data_dir: Path, language: str = "en") -> Any:
+    return SimpleNamespace(settings=SimpleNamespace(data_dir=data_dir), language=language, say=lambda key: key)
+
+
+def made(folder: Path) -> Home:
+    home = Home(folder / "federated" / "spring" / "hub")
+    home.init(RunConfig("spring", 2), Recipe(), Address(), data_dir=folder)
+    home.invite("north")
+    result = RoundResult(
+        1, "ab", True, ("north",), (Refusal("south", "<script>alert(1)</script>"),), "", 2_000_000, 1_000_000,
+        {"north/score": -1.25}, 12.0,
+    )  # fmt: skip
+    (home.folder / "run").mkdir()
+    (home.folder / "run" / "rounds.jsonl").write_text(json.dumps(result.to_dict()) + "\n")
+    outcome = {"adapter": "shared-spring@1", "objections": [], "rounds": 1, "baseline": {"north/score": -1.5}}
+    (home.folder / "run" / "outcome.json").write_text(json.dumps(outcome))
+    return home
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_run_is_shown_with_what_was_refused_and_why(tmp_path: Path, language: str) -> None:
+    made(tmp_path)
+    _, body = panel._view(desk(tmp_path, language), None, inside=True)
+    for said in ("shared-spring@1", "-1.5000", "-1.2500", "2.00 / 1.00", "north"):
+        assert said in html.unescape(body)
+    assert "<script>" not in body
+
+
+def test_strangers_see_nothing_and_an_empty_folder_is_no_error(tmp_path: Path) -> None:
+    assert "none" not in panel._view(desk(tmp_path), None, inside=True)[1].lower().split("no run")[0]
+    made(tmp_path)
+    assert "shared-spring" not in panel._view(desk(tmp_path), None, inside=False)[1]
+
+
+def test_the_audit_pack_has_no_keys_and_no_weights(tmp_path: Path) -> None:
+    import zipfile
+
+    home = made(tmp_path)
+    home.pack(tmp_path / "pack.zip")
+    with zipfile.ZipFile(tmp_path / "pack.zip") as archive:
+        assert set(archive.namelist()) == {"partners.json", "run.json", "run/rounds.jsonl", "run/outcome.json"}
+        text = b"".join(archive.read(name) for name in archive.namelist())
+    assert b"PRIVATE" not in text
+    assert b"token" not in text
