@@ -2,7 +2,7 @@
 
 It composes the shelf, the recommender and the embedder of the collection; text and cards are made from the
 same rows, and no language model has a say. Fitted models are kept in memory per collection and made anew when
-the catalogue changed or the log grew by a fifth; a customer's own history is read fresh every time, so that a
+the catalogue changed, the log grew by a fifth or lost an entry (a customer was forgotten); a customer's own history is read fresh every time, so that a
 click counts at once.
 """
 
@@ -102,7 +102,9 @@ class Advisor:
         shelf = self.shelf(collection)
         with self._lock:
             known = self._shops.get(collection)
-            if known and known.revision == shelf.revision() and shelf.size() <= GROWTH * known.model.fitted_on + 10:
+            size, revision = shelf.size(), shelf.revision()
+            grown = known is not None and not known.model.fitted_on <= size <= GROWTH * known.model.fitted_on + 10
+            if known is not None and known.revision == revision and not grown:
                 return known
             items = shelf.items()
             if not items:

@@ -62,6 +62,14 @@ def test_interactions_are_kept_once_and_forgotten_whole(shelf: Shelf):
     assert shelf.size() == len(events()) - 3
 
 
+def test_a_forgotten_customer_is_gone_from_the_fitted_models_too(shelf: Shelf, advisor: Advisor):
+    row = advisor.shop("shop").table.row["hill-boot-men"]
+    assert advisor.shop("shop").model.buyers[row] == 10
+    shelf.forget("c0")
+    assert advisor.shop("shop").model.buyers[row] == 9
+    assert "c0" not in advisor.shop("shop").model.users
+
+
 def test_another_tenant_sees_nothing(shelf: Shelf, tmp_path: Path):
     other = Shelf(Store.open(tmp_path), "else", "shop")
     assert (other.items(), other.interactions(), other.revision()) == ([], [], 0)
