@@ -2,8 +2,8 @@
 
 It composes the shelf, the recommender and the embedder of the collection; text and cards are made from the
 same rows, and no language model has a say. Fitted models are kept in memory per collection and made anew when
-the catalogue changed, the log grew by a fifth or lost an entry (a customer was forgotten); a customer's own history is read fresh every time, so that a
-click counts at once.
+the catalogue changed, the log grew by a fifth or lost an entry (a customer was forgotten). A customer's own
+history is read fresh every time, so that a click counts at once.
 """
 
 from __future__ import annotations
