@@ -160,15 +160,15 @@ def stepper(kind: str) -> Callable[[], None]:
 
 
 def _peak_mb(kind: str) -> float:
+    """VmHWM, not ru_maxrss: the latter begins at the size of the process that started this one."""
     code = (
-        "import resource, torch; torch.set_num_threads(1); from benchmarks.privacy_training import stepper;"
+        "import torch; torch.set_num_threads(1); from benchmarks.privacy_training import stepper;"
         f"step = stepper({kind!r}); step(); step();"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')][0])"
     )
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return float(done.stdout.split()[-1])
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1]) / 1024
 
 
 def utility() -> Report:
