@@ -63,6 +63,7 @@ class Recommender:
     near: dict[str, Nearest] = field(default_factory=dict)
     lexicon: dict[str, int] = field(default_factory=dict)
     lexical: Any = None
+    postings: Any = None
 
     def rank(self, ask: Ask) -> list[tuple[int, float]]:
         """(row, score) of the best `n`, best first; fewer where fewer are allowed."""
@@ -116,10 +117,7 @@ class Recommender:
             mean = self.vectors[history.items[-5:]].mean(axis=0) if len(history.items) else None
             found += [self.near["content"].search(one, PER_SOURCE)[0] for one in (mean, ask.vector) if one is not None]
         if ask.words and self.lexical is not None:
-            said = self._said(ask.words)
-            found.append(
-                np.unique((self.lexical[:, said] if len(said) else self.lexical[:, :0]).nonzero()[0])[:PER_SOURCE]
-            )
+            found.append(self._worded(ask.words)[:PER_SOURCE])
         some = np.unique(np.concatenate(found))
         some = some[(some >= 0) & allowed[some]]
         if len(some) < 5 * ask.n:  # a narrow filter that no source knows of: the first that sell best
@@ -139,6 +137,16 @@ class Recommender:
         if not parts:
             return np.zeros(len(rows))
         return np.asarray(ranks(np.stack(parts)).mean(axis=0), dtype=np.float64)
+
+    def _worded(self, text: str) -> Ints:
+        """The rows that have words of a text, those with the rarest and most first."""
+        columns = [self.postings[:, [word]] for word in self._said(text)]
+        if not columns:
+            return np.zeros(0, dtype=np.int64)
+        rows = np.concatenate([one.indices for one in columns])
+        total = np.bincount(rows, weights=np.concatenate([one.data for one in columns]))
+        some = np.unique(rows)
+        return np.asarray(some[np.argsort(-total[some], kind="stable")], dtype=np.int64)
 
     def _said(self, text: str) -> list[int]:
         return sorted({self.lexicon[word] for word in content_words(text) if word in self.lexicon})
@@ -185,7 +193,10 @@ def fit(table: Table, interactions: Sequence[Interaction], vectors: Any = None) 
     if als is not None and len(table) > SMALL:
         near["als"] = Nearest(als.item_factors)
     lexicon, lexical = _lexical(table)
-    return Recommender(table, blend, vectors, taken, buyers, repeated, users, len(interactions), near, lexicon, lexical)
+    return Recommender(
+        table, blend, vectors, taken, buyers, repeated, users, len(interactions), near, lexicon, lexical,
+        lexical.tocsc(),
+    )  # fmt: skip
 
 
 def scorers_for(log: Log, vectors: Any = None) -> list[Scorer]:
