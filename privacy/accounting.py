@@ -29,6 +29,7 @@ _MEANINGLESS = 60.0  # beyond it the rough bound will do, and the grids would gr
 _CELLS = 1e5
 _ORDERS = [*range(2, 65), 96, 128, 192, 256, 512, 1024]
 _LEAST_NOISE, _MOST_NOISE = 0.3, 1e3
+_NO_NOISE = 1e-6  # below it the bound is beyond any number worth computing
 
 
 def epsilon(spends: Iterable[PrivacySpend], delta: float, *, unit: Unit = "example") -> float:
@@ -52,7 +53,7 @@ def epsilon(spends: Iterable[PrivacySpend], delta: float, *, unit: Unit = "examp
     events: Counter[tuple[str, float, float, int]] = Counter()
     for spend in spends:
         group = _group(spend, unit)
-        if spend.mechanism == "nonprivate" or spend.noise_multiplier == 0 or group is None:
+        if spend.mechanism == "nonprivate" or spend.noise_multiplier < _NO_NOISE or group is None:
             return math.inf
         events[(spend.mechanism, spend.noise_multiplier, spend.sample_rate, group)] += spend.steps
     return _refined(events, delta) if events else 0.0
@@ -138,7 +139,7 @@ def _faults(spend: PrivacySpend) -> list[str]:
         faults.append(f"the steps are {spend.steps!r}")
     if not spend.clip_norm > 0:
         faults.append(f"the clip norm is {spend.clip_norm}")
-    if spend.per_customer is not None and spend.per_customer < 1:
+    if spend.per_customer is not None and (type(spend.per_customer) is not int or spend.per_customer < 1):
         faults.append(f"a customer has at most {spend.per_customer} units")
     return faults
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,18 +27,28 @@ from privacy.types import PrivacyBudget, PrivacyReport, PrivacySpend, Unit, Veri
 EVERYONE = "everyone"
 CUSTOMERS = "customers:"
 DELTA = 1e-5
+MOST_DELTA = 0.01
 _UNITS: tuple[Unit, ...] = ("example", "customer", "partner")
+
+
+def known_as(name: str) -> str:
+    """The one spelling of a data set's or scope's name: case, width and outer spaces make no new budget."""
+    return unicodedata.normalize("NFKC", name).strip().casefold()
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """One spend on the book. `settled` is the steps that were taken; None = open, counted at its worst."""
+    """One spend on the book. `settled` is the steps that were taken; None = open, counted at its worst.
+
+    `population` is whose customers the data set's were said to be when it was charged.
+    """
 
     id: int
     at: str
     spend: PrivacySpend
     purpose: str
     settled: int | None = None
+    population: str = "everyone"
 
     @property
     def counted(self) -> PrivacySpend:
@@ -65,28 +76,37 @@ class Book:
         body = entry.body
         if entry.kind == "budget":
             if body["budget"] is None:
-                self.budgets.pop(body["scope"], None)
+                self.budgets.pop(known_as(body["scope"]), None)
             else:
-                self.budgets[body["scope"]] = PrivacyBudget(**body["budget"])
+                self.budgets[known_as(body["scope"])] = PrivacyBudget(**body["budget"])
         elif entry.kind == "population":
-            self.populations[body["dataset"]] = body["population"]
+            self.populations[known_as(body["dataset"])] = known_as(body["population"])
         elif entry.kind == "charge":
             spend = PrivacySpend.from_dict(body["spend"])
-            self.charges[entry.seq] = Charge(entry.seq, entry.at, spend, body["purpose"])
+            population = self.populations.get(known_as(spend.dataset), EVERYONE)
+            self.charges[entry.seq] = Charge(entry.seq, entry.at, spend, body["purpose"], population=population)
         elif entry.kind == "settle":
             charge = self.charges[body["charge"]]
             self.charges[charge.id] = dataclasses.replace(charge, settled=body["steps"])
 
     def scopes(self, dataset: str) -> list[str]:
         """The scopes that a spend of the data set falls into."""
-        return [dataset, CUSTOMERS + self.populations.get(dataset, EVERYONE)]
+        name = known_as(dataset)
+        return [name, CUSTOMERS + self.populations.get(name, EVERYONE)]
 
     def spends(self, scope: str) -> list[PrivacySpend]:
-        """All that counts in a scope."""
-        return [charge.counted for charge in self.charges.values() if scope in self.scopes(charge.spend.dataset)]
+        """All that counts in a scope. A charge also counts where its data set belonged when it was made:
+        declaring another population later takes nothing back."""
+        scope = known_as(scope)
+        return [
+            charge.counted
+            for charge in self.charges.values()
+            if scope in (*self.scopes(charge.spend.dataset), CUSTOMERS + charge.population)
+        ]
 
     def budget(self, scope: str) -> PrivacyBudget:
         """The scope's budget; without one an endless one, for the unit that its spends were made for."""
+        scope = known_as(scope)
         if scope in self.budgets:
             return self.budgets[scope]
         units = {spend.unit for spend in self.spends(scope)} or {"example"}
@@ -127,7 +147,7 @@ class Ledger:
             LedgerTampered: the book cannot be trusted; nothing was spent.
             BadRequest: a parameter is out of its range.
         """
-        if spend.steps < 1 or not spend.dataset or spend.dataset.startswith(CUSTOMERS):
+        if spend.steps < 1 or not known_as(spend.dataset) or known_as(spend.dataset).startswith(CUSTOMERS):
             raise BadRequest(f"A charge names a data set and at least one step; this one: {spend}.")
         epsilon([spend], DELTA, unit=spend.unit)  # says what is wrong with its parameters
         with self.chain.writing() as writer:
@@ -149,6 +169,11 @@ class Ledger:
                 raise BadRequest(f"Charge {charge} is not open.", hint="`privacy report` lists the charges.")
             if not 0 <= steps <= known.spend.steps:
                 raise BadRequest(f"Charge {charge} covers {known.spend.steps} steps, not {steps}.")
+            if steps == 0 and known.spend.mechanism == "nonprivate":
+                raise BadRequest(
+                    f"Charge {charge} (an ordinary training) cannot be taken back: nobody can show that the data "
+                    "was not used.", hint="It stays on the book.",
+                )  # fmt: skip
             writer.append("settle", {"charge": charge, "steps": steps})
 
     def set_budget(self, scope: str, budget: PrivacyBudget | None) -> None:
@@ -158,8 +183,11 @@ class Ledger:
             BadRequest: epsilon, delta or unit is out of its range.
         """
         if budget is not None:
-            if not (0 < budget.epsilon < math.inf and 0 < budget.delta < 1 and budget.unit in _UNITS):
-                raise BadRequest(f"A budget has an epsilon above 0 and a delta between 0 and 1, not {budget}.")
+            if not (0 < budget.epsilon < math.inf and 0 < budget.delta <= MOST_DELTA and budget.unit in _UNITS):
+                raise BadRequest(
+                    f"A budget has an epsilon above 0 and a delta above 0 and at most {MOST_DELTA:g}, not {budget}.",
+                    hint="Delta is the chance that the promise fails altogether: less than one over the records.",
+                )
             if scope.startswith(CUSTOMERS) and budget.unit != "customer":
                 raise BadRequest(f"The budget of {scope} is one per customer.", hint="Add --unit customer.")
         if not scope:

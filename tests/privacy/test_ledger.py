@@ -297,3 +297,38 @@ def test_an_export_is_checked_without_the_machine_and_shows_every_change(tmp_pat
     changed = {**exported, "entries": exported["entries"][:-1]}
     assert not verify_export(changed).ok
     assert not verify_export({}).ok
+
+
+def test_a_name_spelled_another_way_has_no_budget_of_its_own(tmp_path):
+    book = Ledger(tmp_path)
+    book.set_budget("Chats", PrivacyBudget(1.0, 1e-5, "example"))
+    for name in ("chats", " CHATS ", "ｃhats"):
+        with pytest.raises(BudgetExceeded):
+            book.charge(PrivacySpend("dpsgd", 0.5, 0.5, 1000, 1.0, "example", name), "again")
+
+
+def test_declaring_another_population_takes_nothing_back(tmp_path):
+    book = Ledger(tmp_path)
+    spend = PrivacySpend("dpsgd", 1.0, 0.01, 500, 1.0, "customer", "chats")
+    book.charge(spend, "first")
+    before = book.book().report("customers:everyone").spent
+    book.declare("chats", "others")
+    assert book.book().report("customers:everyone").spent == before > 0
+    assert book.book().report("customers:others").spent == before
+
+
+def test_an_ordinary_training_cannot_be_taken_off_the_book(tmp_path):
+    book = Ledger(tmp_path)
+    charge = book.charge(PrivacySpend.nonprivate("chats"), "ordinary")
+    with pytest.raises(BadRequest, match="taken back"):
+        book.settle(charge, steps=0)
+    assert book.book().report("chats").spent == math.inf
+
+
+def test_a_budget_whose_delta_promises_nothing_is_refused(tmp_path):
+    with pytest.raises(BadRequest, match="delta"):
+        Ledger(tmp_path).set_budget("chats", PrivacyBudget(1.0, 0.99, "example"))
+
+
+def test_noise_that_is_none_is_an_infinite_epsilon():
+    assert epsilon([PrivacySpend("dpsgd", 1e-300, 0.5, 10, 1.0, "example", "d")], 1e-5) == math.inf
