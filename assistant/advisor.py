@@ -34,7 +34,7 @@ from assistant.recommend.requests import Vocabulary, Wish
 from assistant.retrieval.embedders import Embedder, choose_embedder, load_embedder
 from assistant.retrieval.search import Searcher
 from assistant.settings import Settings
-from assistant.shelf import Shelf
+from assistant.stock import Stock
 from assistant.store import Store
 
 MOST = 100
@@ -79,14 +79,14 @@ class Advisor:
     def __init__(self, store: Store, tenant: str, encode: Encode | None = None) -> None:
         self._store, self._tenant, self._encode = store, tenant, encode
         self._shops: dict[str, _Shop] = {}
-        self._shelves: dict[str, Shelf] = {}
+        self._shelves: dict[str, Stock] = {}
         self._propensities: dict[str, tuple[_Shop, Propensity]] = {}
         self._lock = threading.Lock()
 
-    def shelf(self, collection: str) -> Shelf:
+    def shelf(self, collection: str) -> Stock:
         """The items and interactions of a collection."""
         if collection not in self._shelves:
-            self._shelves[collection] = Shelf(self._store, self._tenant, collection)
+            self._shelves[collection] = Stock(self._store, self._tenant, collection)
         return self._shelves[collection]
 
     def has_catalogue(self, collection: str) -> bool:
@@ -129,7 +129,7 @@ class Advisor:
 
     def catalogues(self) -> list[str]:
         """The collections that have a catalogue, by name."""
-        return Shelf.collections(self._store, self._tenant)
+        return Stock.collections(self._store, self._tenant)
 
     def propensity(self, collection: str) -> Propensity:
         """The calibrated probability of a purchase, and its reliability; fitted once per fitted catalogue.

@@ -1,7 +1,7 @@
 """The values of recommending: items of a catalogue, what customers did with them, what is recommended and why.
 
 The part of `types.py` that has to do with goods; the same rules hold. What is not here: database rows
-(`shelf.py`), files (`recommend/catalog.py`).
+(`stock.py`), files (`recommend/catalog.py`).
 """
 
 from __future__ import annotations

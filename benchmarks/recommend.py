@@ -40,7 +40,7 @@ from assistant.recommend.recommender import scorers_for
 from assistant.registry import resolve
 from assistant.retrieval.search import Searcher
 from assistant.settings import load_settings
-from assistant.shelf import Shelf
+from assistant.stock import Stock
 from assistant.store import Store
 from assistant.types import Measure, Report
 from benchmarks.common import ROOT, provenance
@@ -54,7 +54,7 @@ def demo_shop(folder: Path, encode: Encode | None = None) -> Advisor:
     """An advisor over the demo shop in a fresh data folder; the default embedder where none is given."""
     store = Store.open(folder)
     settings = load_settings(data_dir=folder)
-    shelf = Shelf(store, settings.tenant, "shop")
+    shelf = Stock(store, settings.tenant, "shop")
     items = read_catalog(SHOP / "documents" / "products.csv").items
     shelf.put(items)
     shelf.save_words(json.loads((SHOP / "words.json").read_text(encoding="utf-8")))
@@ -371,7 +371,7 @@ def latency() -> Report:
         rows = read_catalog(SHOP / "documents" / "products.csv").items
         items = multiplied(rows, 100_000)
         spread = _spread(real, len(items))
-        shelf = Shelf(store, settings.tenant, "big")
+        shelf = Stock(store, settings.tenant, "big")
         shelf.put(items)
         shelf.save_words(json.loads((SHOP / "words.json").read_text(encoding="utf-8")))
         shelf.add(_scattered(items))

@@ -68,13 +68,13 @@ def catalog_import(
 ) -> None:
     """Reads items; unchanged ones are skipped, changed ones replaced, bad rows listed."""
     from assistant.recommend.catalog import read_catalog
-    from assistant.shelf import Shelf
+    from assistant.stock import Stock
 
     _exists(file)
     said = _words(words) if words else None
     read = read_catalog(file, currency=currency)
     with store_of(context) as (store, settings):
-        shelf = Shelf(store, settings.tenant, collection or settings.collection)
+        shelf = Stock(store, settings.tenant, collection or settings.collection)
         changed = shelf.put(read.items, prune=prune)
         if said is not None:
             shelf.save_words(said)
@@ -87,10 +87,10 @@ def catalog_import(
 def catalog_list(context: typer.Context, collection: CollectionOption = None, as_json: JsonOption = False) -> None:
     """Lists the items of a catalogue."""
     from assistant.recommend.reasons import money
-    from assistant.shelf import Shelf
+    from assistant.stock import Stock
 
     with store_of(context) as (store, settings):
-        items = Shelf(store, settings.tenant, collection or settings.collection).items()
+        items = Stock(store, settings.tenant, collection or settings.collection).items()
     if as_json:
         keys = ("id", "name", "category", "stock")
         console.print_json([{**{key: getattr(one, key) for key in keys}, "price": money(one)} for one in items])
@@ -108,13 +108,13 @@ def interactions_import(
 ) -> None:
     """Reads interactions; known ones are skipped, bad rows listed."""
     from assistant.recommend.interactions import read_interactions
-    from assistant.shelf import Shelf
+    from assistant.stock import Stock
     from privacy.erasure import Tombstones
 
     _exists(file)
     with store_of(context) as (store, settings):
         name = collection or settings.collection
-        shelf = Shelf(store, settings.tenant, name)
+        shelf = Stock(store, settings.tenant, name)
         items = {item.id for item in shelf.items()}
         if not items:
             raise BadInput(
@@ -137,10 +137,10 @@ def interactions_forget(
     collection: CollectionOption = None,
 ) -> None:
     """Deletes everything a customer did here."""
-    from assistant.shelf import Shelf
+    from assistant.stock import Stock
 
     with store_of(context) as (store, settings):
-        gone = Shelf(store, settings.tenant, collection or settings.collection).forget(customer)
+        gone = Stock(store, settings.tenant, collection or settings.collection).forget(customer)
     typer.echo(f"Deleted {gone} interactions of {customer}.")
 
 

@@ -1,7 +1,7 @@
 """A catalogue file to items: CSV, TSV, XLSX or JSON, with the column names of Shopify and WooCommerce recognised.
 
 A row that cannot be an item is listed with its line and what is wrong with it; the others are read. A column
-that is not one of the fields stays, under its own name, as an attribute. Not where items are kept (`shelf.py`).
+that is not one of the fields stays, under its own name, as an attribute. Not where items are kept (`stock.py`).
 
 Sources: Shopify's product CSV and WooCommerce's product export, their documented column names.
 """

@@ -1,6 +1,6 @@
 """An interactions file to `Interaction`s: who did what with which item, and when. Bad rows are listed, good ones kept.
 
-Not where they are kept (`shelf.py`). The columns have the usual names; a rating file without an event column
+Not where they are kept (`stock.py`). The columns have the usual names; a rating file without an event column
 is all ratings, an order export all purchases.
 """
 

@@ -1,6 +1,6 @@
 """What customers did, as arrays: the one form that every scorer is fitted on and asked with.
 
-Not where interactions are read (`interactions.py`) or kept (`shelf.py`): here an item and a customer are row
+Not where interactions are read (`interactions.py`) or kept (`stock.py`): here an item and a customer are row
 numbers, and the order of a customer's events is what counts.
 """
 

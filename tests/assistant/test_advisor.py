@@ -15,7 +15,7 @@ from assistant.advisor import Advisor, Query
 from assistant.errors import BadInput
 from assistant.goods import Condition, Item
 from assistant.recommend.filters import to_text
-from assistant.shelf import Changed, Shelf
+from assistant.stock import Changed, Stock
 from assistant.store import Store
 
 
@@ -28,9 +28,9 @@ def encode(collection: str, said: Sequence[str]) -> Any:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Iterator[Shelf]:
+def shelf(tmp_path: Path) -> Iterator[Stock]:
     store = Store.open(tmp_path)
-    shelf = Shelf(store, "t", "shop")
+    shelf = Stock(store, "t", "shop")
     shelf.put(ITEMS)
     shelf.save_words(WORDS)
     shelf.add(events())
@@ -39,13 +39,13 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
 
 
 @pytest.fixture
-def advisor(shelf: Shelf, tmp_path: Path) -> Iterator[Advisor]:
+def advisor(shelf: Stock, tmp_path: Path) -> Iterator[Advisor]:
     store = Store.open(tmp_path)
     yield Advisor(store, "t", encode)
     store.close()
 
 
-def test_items_come_back_as_they_were_put_and_a_second_import_changes_nothing(shelf: Shelf):
+def test_items_come_back_as_they_were_put_and_a_second_import_changes_nothing(shelf: Stock):
     assert shelf.items() == list(ITEMS)
     revision = shelf.revision()
     assert shelf.put(ITEMS) == Changed(unchanged=9)
@@ -54,7 +54,7 @@ def test_items_come_back_as_they_were_put_and_a_second_import_changes_nothing(sh
     assert shelf.revision() > revision
 
 
-def test_interactions_are_kept_once_and_forgotten_whole(shelf: Shelf):
+def test_interactions_are_kept_once_and_forgotten_whole(shelf: Stock):
     assert shelf.add(events()) == 0
     assert len(shelf.history("c1")) == 3
     assert shelf.forget("c1") == 3
@@ -62,7 +62,7 @@ def test_interactions_are_kept_once_and_forgotten_whole(shelf: Shelf):
     assert shelf.size() == len(events()) - 3
 
 
-def test_a_forgotten_customer_is_gone_from_the_fitted_models_too(shelf: Shelf, advisor: Advisor):
+def test_a_forgotten_customer_is_gone_from_the_fitted_models_too(shelf: Stock, advisor: Advisor):
     row = advisor.shop("shop").table.row["hill-boot-men"]
     assert advisor.shop("shop").model.buyers[row] == 10
     shelf.forget("c0")
@@ -70,8 +70,8 @@ def test_a_forgotten_customer_is_gone_from_the_fitted_models_too(shelf: Shelf, a
     assert "c0" not in advisor.shop("shop").model.users
 
 
-def test_another_tenant_sees_nothing(shelf: Shelf, tmp_path: Path):
-    other = Shelf(Store.open(tmp_path), "else", "shop")
+def test_another_tenant_sees_nothing(shelf: Stock, tmp_path: Path):
+    other = Stock(Store.open(tmp_path), "else", "shop")
     assert (other.items(), other.interactions(), other.revision()) == ([], [], 0)
 
 
@@ -128,7 +128,7 @@ def test_a_dismissal_and_a_purchase_count_at_once(advisor: Advisor):
     assert "hill-boot-men" not in shown
 
 
-def test_what_requires_something_waits_for_it(shelf: Shelf, advisor: Advisor):
+def test_what_requires_something_waits_for_it(shelf: Stock, advisor: Advisor):
     shelf.put([Item("second", "Second lesson", requires=("first",)), Item("first", "First lesson")], prune=True)
     assert [one.item.id for one in advisor.recommend("shop", Query(customer="x")).recommendations] == ["first"]
     advisor.record("shop", "x", "first", "buy")
@@ -136,7 +136,7 @@ def test_what_requires_something_waits_for_it(shelf: Shelf, advisor: Advisor):
     assert second.reasons[0].text == "You have done First lesson, which it builds on"
 
 
-def test_a_changed_catalogue_is_used_at_once(shelf: Shelf, advisor: Advisor):
+def test_a_changed_catalogue_is_used_at_once(shelf: Stock, advisor: Advisor):
     advisor.recommend("shop", Query())
     shelf.put([Item("tent", "Tent", category="tents")])
     (first, *_) = advisor.recommend("shop", Query(request="tents", conditions=())).recommendations

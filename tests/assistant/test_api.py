@@ -13,7 +13,7 @@ from wares import ITEMS, WORDS, events
 from assistant import server
 from assistant.advisor import Advisor
 from assistant.settings import ServerSettings, Settings
-from assistant.shelf import Shelf
+from assistant.stock import Stock
 
 PASSWORD = "correct horse"
 
@@ -27,7 +27,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, objec
     assistant = StandIn(settings)
     furnish(assistant)
     assistant.advisor = Advisor(assistant.store, settings.tenant)
-    shelf = Shelf(assistant.store, settings.tenant, settings.collection)
+    shelf = Stock(assistant.store, settings.tenant, settings.collection)
     shelf.put(ITEMS)
     shelf.save_words(WORDS)
     shelf.add(events())

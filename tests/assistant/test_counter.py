@@ -10,7 +10,7 @@ from wares import ITEMS, WORDS, events
 
 from assistant.advisor import Advisor
 from assistant.counter import Counter, Offer
-from assistant.shelf import Shelf
+from assistant.stock import Stock
 from assistant.store import Store
 from assistant.types import Conversation
 
@@ -18,7 +18,7 @@ from assistant.types import Conversation
 @pytest.fixture
 def counter(tmp_path: Path) -> Iterator[Counter]:
     store = Store.open(tmp_path)
-    shelf = Shelf(store, "t", "shop")
+    shelf = Stock(store, "t", "shop")
     shelf.put(ITEMS)
     shelf.save_words(WORDS)
     shelf.add(events())

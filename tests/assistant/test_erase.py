@@ -23,7 +23,7 @@ from assistant.ingest import ingest
 from assistant.owners import Owners
 from assistant.retrieval.search import Searcher
 from assistant.settings import load_settings
-from assistant.shelf import Shelf as Goods
+from assistant.stock import Stock as Goods
 from assistant.store import Store, Turn
 from assistant.types import Adapter, Conversation, Message
 from privacy.erasure import Learned, Marks, Tombstones, is_genuine, open_journals, traces

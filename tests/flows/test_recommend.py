@@ -13,7 +13,7 @@ from assistant.advisor import Query
 from assistant.core import Assistant
 from assistant.ingest import ingest
 from assistant.settings import ModelSettings, RetrievalSettings, Settings
-from assistant.shelf import Shelf
+from assistant.stock import Stock
 from assistant.types import Answer, Conversation, Done, Message, Outcome
 
 
@@ -25,7 +25,7 @@ def assistant(tmp_path: Path) -> Iterator[Assistant]:
     made = Assistant.open(settings)
     (tmp_path / "returns.md").write_text("# Returns\n\nYou can return boots within 30 days of delivery.\n")
     ingest([tmp_path / "returns.md"], store=made.store, settings=settings, index=made.searcher, collection="shop")
-    shelf = Shelf(made.store, settings.tenant, "shop")
+    shelf = Stock(made.store, settings.tenant, "shop")
     shelf.put(ITEMS)
     shelf.save_words(WORDS)
     shelf.add(events())
@@ -69,7 +69,7 @@ def test_what_was_shown_is_kept_with_the_turn(assistant: Assistant):
 
 
 def test_without_a_catalogue_nothing_changes(assistant: Assistant, tmp_path: Path):
-    Shelf(assistant.store, assistant.settings.tenant, "shop").put([], prune=True)
+    Stock(assistant.store, assistant.settings.tenant, "shop").put([], prune=True)
     answer = ask(assistant, "recommend waterproof boots", Conversation("c", "visitor", (Message("user", "hi"),)))
     assert answer.advice is None
 

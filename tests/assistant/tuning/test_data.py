@@ -146,7 +146,7 @@ class TestWarnings:
         assert any("imbalanced (10 to 200" in e for e in records_of("classify", rows(*"a" * 200, *"b" * 10)).warnings)
 
     def test_of_repeats_whatever_their_case(self):
-        twice = [ClassifyRow("Same  text", "a"), ClassifyRow("same text", "a")] + rows(*"ab" * 20)
+        twice = [ClassifyRow("Same  text", "a"), ClassifyRow("same text", "a"), *rows(*("ab" * 20))]
         assert any("1 of 42 records repeat" in e for e in records_of("classify", twice).warnings)
 
     def test_of_contradicting_labels(self):

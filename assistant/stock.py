@@ -85,7 +85,7 @@ class Regular:
     last: dt.datetime
 
 
-class Shelf:
+class Stock:
     """The items and interactions of one collection of a tenant."""
 
     def __init__(self, store: Store, tenant: str, collection: str) -> None:
