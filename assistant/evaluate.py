@@ -27,6 +27,8 @@ from assistant.types import Answer, Citation, Conversation, Done, Hit, Measure, 
 
 CUT = 5
 REFUSALS = (Outcome.NOT_IN_KNOWLEDGE_BASE, Outcome.NEEDS_HUMAN)
+FROM_ROWS = ("advice_", "because_")
+"""Texts of the product that are filled from rows of the catalogue: what is filled in has to have a source."""
 LOWER_IS_BETTER = ("false_refusals", "false_claims", "unsupported_facts", "component_failures")
 _EXACT = ("citations_exact", "unsupported_facts")
 Progress = Callable[[str, int, int], None]
@@ -198,12 +200,16 @@ def _unsupported(answer: Answer, tenant: str, store: Store) -> list[str]:
     for citation in answer.citations:
         passage = store.passage(tenant, citation.passage_id)
         known |= metrics.claims(passage.text) if passage else frozenset()
+    if answer.advice is not None:
+        known |= metrics.claims(json.dumps(answer.to_dict()["advice"], ensure_ascii=False))
     return sorted(metrics.claims(_without_fixed(answer.text)) - known)
 
 
 def _without_fixed(text: str) -> str:
     """The text without the product's own sentences, into which a company's name is set."""
-    for spellings in texts.table().values():
+    for key, spellings in texts.table().items():
+        if key.startswith(FROM_ROWS):
+            continue
         for template in spellings.values():
             text = re.sub(".{0,80}?".join(re.escape(part) for part in re.split(r"\{\w+\}", template)), " ", text)
     return text

@@ -239,7 +239,7 @@ def test_serve_hands_its_flags_to_the_server(shop, monkeypatch):
     served = []
     import assistant.server
 
-    monkeypatch.setattr(assistant.server, "serve", served.append)
+    monkeypatch.setattr(assistant.server, "serve", lambda settings, panels: served.append(settings))
     assert (
         run(["--data-dir", str(shop / "elsewhere"), "serve", "--host", "0.0.0.0", "--port", "1234", "--no-browser"])
         == 0
