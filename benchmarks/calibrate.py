@@ -33,7 +33,8 @@ TARGET = Path(reader.__file__).with_name("calibration.json")
 EMBEDDERS = ("bilingual", "minilm", "use-multilingual", "hashing")
 JUDGED = ("bilingual", "minilm")
 """Embedders whose English questions the judge reads too."""
-FALSE_REFUSALS = 0.10
+FALSE_REFUSALS = 0.05
+"""Half of what the goal allows: another company loses more than these two, and each is a customer sent away."""
 
 
 @dataclass(slots=True)
@@ -74,7 +75,7 @@ def run() -> Report:
 def calibrated(cases: Sequence[Sequence[Case]]) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
     """An embedder's row of the table, fitted on both companies, and (support, answerable) across them.
 
-    There is one threshold. The support of what the judge has read is shifted so that it, too, refuses a tenth.
+    There is one threshold. The support of what the judge has read is shifted so that it refuses as many.
     """
     folds = ((0, 1), (1, 0))
     row = fit([*cases[0], *cases[1]])
