@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -137,21 +138,36 @@ def _daemon(
     program: str, flags: list[str], folder: Path, more: Mapping[str, str], *, first: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     folder.mkdir(parents=True, exist_ok=True)
+    _end_leftover(folder / f"{program}.pid", program)
     with (folder / f"{program}.log").open("ab") as log:
         process = subprocess.Popen(
             [_program(program), *flags], env=_environment(folder, more, first), stdout=log, stderr=log,
             start_new_session=True,
         )  # fmt: skip
+    durable_write(folder / f"{program}.pid", str(process.pid).encode())
     try:
         yield process
     finally:
         stop(process)
+        (folder / f"{program}.pid").unlink(missing_ok=True)
+
+
+def _end_leftover(path: Path, program: str) -> None:
+    """Ends the daemon of a run that was killed: it would hold the port, and answer for nobody."""
+    import psutil
+
+    if not path.exists():
+        return
+    with contextlib.suppress(psutil.Error, ValueError, ProcessLookupError):
+        left = psutil.Process(int(path.read_text(encoding="ascii")))
+        if any(program in part for part in left.cmdline()):
+            os.killpg(left.pid, signal.SIGKILL)
+            left.wait(10)
+    path.unlink(missing_ok=True)
 
 
 def stop(process: subprocess.Popen[bytes], *, hard: bool = False) -> None:
     """Ends a daemon and everything it started; `hard` = SIGKILL."""
-    import signal
-
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL if hard else signal.SIGTERM)
     try:
