@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -208,20 +209,14 @@ class _Worker:
     def parse(self, name: str, data: bytes) -> dict[str, Any] | str:
         """The worker's answer about a file, checked; a string is the reason of a refusal."""
         process = self._process or self._start()
-        expired = threading.Event()
-
-        def stop() -> None:
-            expired.set()
-            process.kill()
-
-        clock = threading.Timer(self._limits.seconds_per_file, stop)
-        clock.start()
+        watch = _Watch(process, self._limits)
+        watch.start()
         try:
             answer = self._exchange(process, name, data)
         except (OSError, EOFError, ValueError, KeyError, TypeError):
-            return self._post_mortem(process, expired.is_set())
+            return self._post_mortem(process, watch.over)
         finally:
-            clock.cancel()
+            watch.done.set()
         if "refused" in answer:
             return str(answer["refused"])
         return answer
@@ -248,17 +243,17 @@ class _Worker:
             _check(answer)
         return answer
 
-    def _post_mortem(self, process: subprocess.Popen[bytes], expired: bool) -> str:
+    def _post_mortem(self, process: subprocess.Popen[bytes], over: str) -> str:
         """Why the worker died, for the file that killed it."""
         try:
             code = process.wait(timeout=1)
         except subprocess.TimeoutExpired:  # it lives, and talks nonsense
             code = 0
         self._stop()
-        if expired or code == -24:  # SIGXCPU: its CPU time is spent
+        if over == "seconds" or code == -24:  # SIGXCPU: its CPU time is spent
             seconds = f"{self._limits.seconds_per_file:g} seconds"
             return f"Reading it took longer than {seconds} (setting ingest.seconds_per_file)."
-        if code in {3, -9}:
+        if over == "memory" or code in {3, -9}:
             return f"Reading it needs more than {self._limits.memory_mb} MB of memory (setting ingest.memory_mb)."
         return "The reader crashed on it: it is damaged, or made to do harm."
 
@@ -287,6 +282,39 @@ class _Worker:
                 pipe.close()
             except OSError:  # what was still to be written has no reader
                 continue
+
+
+class _Watch(threading.Thread):
+    """Ends a worker that reads too long or holds too much memory.
+
+    The worker limits its own memory through the kernel first; macOS, Windows and some sandboxes take
+    that limit and do not keep it, so what it really holds is looked at as well.
+    """
+
+    _PAUSE = 0.02  # seconds
+
+    def __init__(self, process: subprocess.Popen[bytes], limits: IngestSettings) -> None:
+        super().__init__(daemon=True)
+        self._process, self._limits = process, limits
+        self.done = threading.Event()
+        self.over = ""  # which limit it went over
+
+    def run(self) -> None:
+        import psutil
+
+        end = time.monotonic() + self._limits.seconds_per_file
+        try:
+            worker = psutil.Process(self._process.pid)
+            while not self.done.wait(self._PAUSE):
+                if time.monotonic() > end:
+                    self.over = "seconds"
+                elif worker.memory_info().rss > self._limits.memory_mb * 2**20:
+                    self.over = "memory"
+                if self.over:
+                    self._process.kill()
+                    return
+        except psutil.Error:  # it ended by itself, and its exit code says how
+            return
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
