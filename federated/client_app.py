@@ -9,8 +9,9 @@ from __future__ import annotations
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
+from assistant.errors import ConfideError
 from federated import records
-from federated.errors import FederationError
+from federated.rounds import PRIVATE
 from federated.types import RoundPlan
 from federated.wire import hello
 from privacy.errors import PrivacyError
@@ -26,7 +27,7 @@ def train(message: Message, context: Context) -> Message:
     try:
         plan, start = records.to_plan(message.content)
         content = records.from_update(Site.here().partner(plan.training).answer(plan, start))
-    except (FederationError, PrivacyError) as error:
+    except (ConfideError, PrivacyError) as error:
         content = records.pack({"declined": str(error)})
     return Message(content=content, reply_to=message)
 
@@ -37,7 +38,8 @@ def evaluate(message: Message, context: Context) -> Message:
     from federated.site import Site
 
     weights = {name: array.astype("f8") for name, array in records.arrays(message.content).items()}
-    measures = Site.here().partner(records.about(message.content)["training"]).evaluate(weights)
+    training = records.about(message.content)["training"]
+    measures = Site.here().partner(training).evaluate(weights, private=bool(training.get(PRIVATE)))
     return Message(content=records.pack({"measures": dict(measures)}), reply_to=message)
 
 
@@ -61,6 +63,6 @@ def disclose(message: Message, context: Context) -> Message:
     plan = RoundPlan.from_dict(fields["plan"])
     try:
         disclosure = Site.here().partner(plan.training).disclose(plan, tuple(fields["arrived"]))
-    except FederationError as error:
+    except (ConfideError, PrivacyError) as error:
         return Message(content=records.pack({"declined": str(error)}), reply_to=message)
     return Message(content=records.from_disclosure(disclosure), reply_to=message)

@@ -78,26 +78,34 @@ def unflatten(vector: NDArray[Any], specs: Sequence[TensorSpec]) -> dict[str, ND
     return result
 
 
-def quantise(vector: NDArray[np.float64], bound: float, partners: int) -> NDArray[np.uint32]:
+def quantise(vector: NDArray[np.float64], bound: float, partners: int, *, noise: float = 0.0) -> NDArray[np.uint32]:
     """Fixed-point integers modulo 2^32, so fine that `partners` of them sum without a wrap.
 
     Args:
         vector: (n,), every |value| at most `bound` (an L2 clip at `bound` guarantees it).
         bound: the largest value of one partner.
         partners: how many are summed at most.
+        noise: the most that noise may add to the sum of one number.
     """
-    step = _step(bound, partners)
-    steps = np.rint(np.clip(vector, -bound, bound) / step).astype(np.int64)
+    steps = np.rint(np.clip(vector, -bound, bound) / step_size(bound, partners, noise)).astype(np.int64)
+    return wrapped(steps)
+
+
+def wrapped(steps: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Integers modulo 2^32."""
     return (steps % _MODULUS).astype(np.uint32)
 
 
-def dequantise(total: NDArray[np.uint32], bound: float, partners: int) -> NDArray[np.float64]:
-    """The sum that integers of `quantise` with the same bound and partners add up to, (n,)."""
+def dequantise(
+    total: NDArray[np.uint32], bound: float, partners: int, *, noise: float = 0.0
+) -> NDArray[np.float64]:
+    """The sum that integers of `quantise` with the same bound, partners and noise add up to, (n,)."""
     signed = total.astype(np.int64)
     signed[signed >= _MODULUS // 2] -= _MODULUS
-    return np.asarray(signed * _step(bound, partners), np.float64)
+    return np.asarray(signed * step_size(bound, partners, noise), np.float64)
 
 
-def _step(bound: float, partners: int) -> float:
+def step_size(bound: float, partners: int, noise: float = 0.0) -> float:
+    """The value of one integer step."""
     # half the modulus for each sign, shared by all partners; one step less guards the rounding
-    return bound * partners / (_MODULUS // 2 - partners - 1)
+    return (bound * partners + noise) / (_MODULUS // 2 - partners - 1)

@@ -23,6 +23,7 @@ from assistant.types import Example
 from assistant.types import Task as TaskName
 from federated.errors import BadRequest
 from federated.local import Trained
+from federated.spending import OwnBook
 from federated.types import Arrays, RoundPlan, TensorSpec
 from federated.weights import weights_sha256
 from privacy.types import PrivacySpend
@@ -76,8 +77,6 @@ class Recipe:
         return tokenizer, lora.attach(model, shape), base
 
 
-Privately = Callable[[RoundPlan], tuple[loop.Private, PrivacySpend]]
-"""plan -> (the loop's `private` hook, what this round spends by the partner's own ledger)."""
 Judge = Callable[[Any], Mapping[str, float]]
 """model -> this partner's measures, higher is better."""
 
@@ -123,13 +122,13 @@ class LoraTrainer:
         examples: Sequence[Example],
         *,
         judge: Judge | None = None,
-        privately: Privately | None = None,
+        book: OwnBook | None = None,
     ) -> None:
         self._model = model
         self._task = task
         self._examples = tuple(examples)
         self._judge = judge
-        self._privately = privately
+        self._book = book
 
     def tensors(self) -> tuple[TensorSpec, ...]:
         """Name and shape of each trained tensor, by name."""
@@ -141,6 +140,7 @@ class LoraTrainer:
 
         Raises:
             BadRequest: another frozen A than the plan's, or an option that does not exist.
+            BudgetExceeded: this partner's book does not cover the round; nothing was trained.
         """
         wanted = dict(plan.training)
         proximal = float(wanted.pop(PROXIMAL, 0.0))
@@ -156,18 +156,38 @@ class LoraTrainer:
             options = loop.LoopOptions(**{"warmup": 0.0, **wanted, "seed": int(wanted.get("seed", 0)) + plan.round})
         except TypeError as error:
             raise BadRequest(f"The plan's training options are not understood: {error}.") from error
-        if proximal and self._privately:
+        private = plan.dp is not None and not plan.hides_partners
+        if proximal and private:
             raise BadRequest("FedProx and differential privacy exclude each other: the pull is not clipped.")
         put_weights(self._model, start)
         task = _Proximal(self._task, lora.trainable(self._model), proximal) if proximal else self._task
-        private, spend = self._privately(plan) if self._privately else (None, None)
-        result = loop.train(self._model, task, self._examples, options, private=private)
+        spend, losses = self._learn(plan, task, options)
         now = weights_of(self._model)
-        losses = [loss for _, loss in result.losses]
-        # a private run's losses are of the data itself: they stay here
-        told = {} if private or not losses else {"loss": float(np.mean(losses[-max(1, len(losses) // 4) :]))}
+        # a private run's losses and counts are of the data itself: they stay here
+        told = {} if plan.dp or not losses else {"loss": float(np.mean(losses[-max(1, len(losses) // 4) :]))}
         change = {name: now[name] - start[name] for name in start}
-        return Trained(change, len(self._examples), told, spend or PrivacySpend.nonprivate("training"))
+        return Trained(change, 0 if plan.dp else len(self._examples), told, spend)
+
+    def _learn(self, plan: RoundPlan, task: Task, options: loop.LoopOptions) -> tuple[PrivacySpend, list[float]]:
+        """The loop, between the charge and its settlement."""
+        private = plan.dp is not None and not plan.hides_partners
+        if self._book is None:
+            if private:
+                raise BadRequest("A partner without a privacy book cannot train privately.")
+            result = loop.train(self._model, task, self._examples, options)
+            return PrivacySpend.nonprivate("training"), [loss for _, loss in result.losses]
+        spend = self._book.training(plan, self._examples, options)
+        hook: loop.Private | None = None
+        if private:
+            from assistant.tuning.private import hook as make_hook
+
+            hook = make_hook(spend, self._model, self._task, method="frozen-a")
+        # for the unit partner it is the sum that is charged, when it may be learned: see `local.py`
+        charge = None if plan.hides_partners else self._book.charge(plan, spend)
+        result = loop.train(self._model, task, self._examples, options, private=hook)
+        if charge is not None:
+            self._book.settle(charge, steps=result.steps if private else 1)
+        return spend, [loss for _, loss in result.losses]
 
     def evaluate(self, weights: Arrays) -> Mapping[str, float]:
         """This partner's measures of the shared weights; none without a judge."""

@@ -26,8 +26,10 @@ from federated.encoding import encode
 from federated.enrol import Card, Identity
 from federated.errors import PolicyVeto, RoundVoid
 from federated.masking import Disclosure, Masker
+from federated.spending import OwnBook, round_spend
 from federated.types import Arrays, ClientUpdate, Encoded, Mode, RoundPlan, TensorSpec
 from federated.weights import load_weights, save_weights, weights_sha256
+from privacy.errors import BudgetExceeded
 from privacy.keys import durable_write, is_signed
 from privacy.types import PrivacySpend
 
@@ -64,7 +66,8 @@ class Policy:
 
     `tensors` is a pattern that every name sent must match; `reports` the metrics that may be told;
     `coordinators` the runs' names it takes part in, () = any; `evaluates` = tells its own measures
-    of the shared adapter.
+    of the shared adapter, `evaluates_private` also in a run with differential privacy, whose epsilon does not
+    cover them. `max_epsilon` is the most a run may promise to spend of its data, 0 = no limit of its own.
     """
 
     modes: tuple[Mode, ...] = ("masked", "robust", "plain")
@@ -76,6 +79,8 @@ class Policy:
     reports: tuple[str, ...] = ("loss",)
     runs: tuple[str, ...] = ()
     evaluates: bool = True
+    evaluates_private: bool = False
+    max_epsilon: float = 0.0
 
     def check(self, plan: RoundPlan) -> None:
         """Passes a plan this partner agrees to.
@@ -111,6 +116,7 @@ class Partner:
         *,
         peers: Mapping[str, Card] | None = None,
         policy: Policy | None = None,
+        book: OwnBook | None = None,
     ) -> None:
         self.name = identity.card.name
         self._identity = identity
@@ -118,12 +124,13 @@ class Partner:
         self._folder = folder
         self._peers = {name: card.check() for name, card in (peers or {}).items()}
         self.policy = policy or Policy()
+        self._book = book
 
     def answer(self, plan: RoundPlan, start: Arrays) -> ClientUpdate:
         """This partner's update for a plan, signed.
 
         Raises:
-            PolicyVeto: its policy says no; nothing was trained.
+            PolicyVeto: its policy says no, or its privacy budget is spent; nothing was trained.
             UpdateRefused: what came out of the training would not pass the gate; nothing was sent.
         """
         self.policy.check(plan)
@@ -131,16 +138,24 @@ class Partner:
             raise RoundVoid("The weights that came are not those of the plan.")
         if plan.tensors != self._trainer.tensors():
             raise PolicyVeto("The plan asks for other tensors than this partner's model trains.")
-        trained = self._trained(plan, start)
+        try:
+            self._require_budget(plan)
+            trained = self._trained(plan, start)
+        except BudgetExceeded as error:
+            self._skip(plan, str(error))
+            # how much is spent is this partner's own business
+            raise PolicyVeto("Its privacy budget is spent: it sits this round out.") from error
         change = clip(trained.change, plan.clip_norm)
         told = {name: float(value) for name, value in trained.metrics.items() if name in self.policy.reports}
         update = ClientUpdate(
-            plan.run, plan.round, self.name, plan.nonce, self._protected(plan, change), trained.examples, told,
-            trained.spend,
-        )  # fmt: skip
+            plan.run, plan.round, self.name, plan.nonce, self._protected(plan, change), trained.examples, told
+        )
         update = dataclasses.replace(update, signature=self._identity.signer.sign(update.claim()))
         gate.check(plan, update, verify=self._is_mine, now=0.0)
-        self._note(plan, update, norm(change))
+        spend = round_spend(plan, self._dataset) if plan.hides_partners else trained.spend
+        if plan.mode != "masked":
+            self._charge_sum(plan)
+        self._note(plan, update, norm(change), spend)
         return update
 
     def disclose(self, plan: RoundPlan, arrived: tuple[str, ...]) -> Disclosure:
@@ -152,12 +167,38 @@ class Partner:
         if kept.get("arrived") not in (None, sorted(arrived)):
             raise RoundVoid("This partner has answered another list of arrivals in this attempt; it answers one only.")
         disclosure = self._masker(plan, bytes.fromhex(kept["seed"])).disclose(arrived)
+        if "arrived" not in kept:
+            self._charge_sum(plan)  # only with this can the sum be read
         durable_write(path, json.dumps({**kept, "arrived": sorted(arrived)}).encode())
         return disclosure
 
-    def evaluate(self, weights: Arrays) -> Mapping[str, float]:
-        """Its own measures of shared weights; nothing where its policy keeps them."""
-        return self._trainer.evaluate(weights) if self.policy.evaluates else {}
+    def evaluate(self, weights: Arrays, *, private: bool = False) -> Mapping[str, float]:
+        """Its own measures of shared weights; nothing where its policy keeps them. `private` = in a run with
+        differential privacy."""
+        tells = self.policy.evaluates and (self.policy.evaluates_private or not private)
+        return self._trainer.evaluate(weights) if tells else {}
+
+    # Privacy of the sum: the unit partner
+
+    @property
+    def _dataset(self) -> str:
+        return self._book.dataset if self._book else self.name
+
+    def _require_budget(self, plan: RoundPlan) -> None:
+        if plan.hides_partners and self._book is not None:
+            self._book.require(plan, round_spend(plan, self._dataset))
+
+    def _charge_sum(self, plan: RoundPlan) -> None:
+        """The noisy sum's spend on this partner's own book, before the sum can be learned."""
+        if plan.hides_partners and self._book is not None:
+            self._book.settle(self._book.charge(plan, round_spend(plan, self._dataset)), steps=1)
+
+    def _skip(self, plan: RoundPlan, reason: str) -> None:
+        """Why a round was sat out, for this partner's own eyes."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        entry = {"at": time.time(), "run": plan.run, "round": plan.round, "nonce": plan.nonce, "reason": reason}
+        with (self._folder / "skipped.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry, sort_keys=True) + "\n")
 
     def _trained(self, plan: RoundPlan, start: Arrays) -> Trained:
         """The round's training, done once: a repeated round is answered from the disk."""
@@ -215,7 +256,7 @@ class Partner:
     def _is_mine(self, partner: str, claim: bytes, signature: str) -> bool:
         return partner == self.name and is_signed(self._identity.card.signing, signature, claim)
 
-    def _note(self, plan: RoundPlan, update: ClientUpdate, size: float) -> None:
+    def _note(self, plan: RoundPlan, update: ClientUpdate, size: float, spend: PrivacySpend | None) -> None:
         """The manifest: what is about to leave, in words and numbers, on this partner's own disk first."""
         entry: dict[str, Any] = {
             "at": time.time(),
@@ -229,7 +270,8 @@ class Partner:
             "bytes": update.nbytes,
             "norm": size,
             "metrics": dict(update.metrics),
-            "spend": update.spend.to_dict() if update.spend else None,
+            "spend": spend.to_dict() if spend else None,
+            "epsilon": self._book.spent(plan) if self._book else None,
             "payload_sha256": update.payload_sha256(),
         }
         self._folder.mkdir(parents=True, exist_ok=True)

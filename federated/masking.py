@@ -11,11 +11,16 @@ least `THRESHOLD` updates arrive, and no coalition leaves fewer than two honest 
 coordinator that tells different partners different lists of arrivals could strip one update; every
 disclosure is signed with its list, so that the audit pack shows it afterwards.
 
-Sources: Bonawitz et al., CCS 2017 (double masking); HKDF RFC 5869; ChaCha20 RFC 8439.
+Where the run hides partners (`--dp partner`), each adds integer noise before its masks, so much that
+`quorum` of them carry the whole calibrated noise: those that drop out take away only what was extra.
+
+Sources: Bonawitz et al., CCS 2017 (double masking); HKDF RFC 5869; ChaCha20 RFC 8439; distributed integer
+noise: Kairouz, Liu, Steinke, arXiv:2102.06387 (at 10^5 steps and more the rounding changes nothing).
 """
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,11 +32,14 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
-from federated.encoding import dequantise, flatten, quantise, unflatten
+from federated.encoding import dequantise, flatten, quantise, step_size, unflatten, wrapped
 from federated.errors import BadRequest, RoundVoid
 from federated.types import Arrays, Encoded, RoundPlan
+from privacy.noise import Entropy, gaussian, random_bytes
 
 THRESHOLD = 3
+_TAILS = 10.0
+"""Standard deviations of the sum's noise that the integers leave room for; a wrap would only spoil the sum."""
 _SEED_BYTES = 32
 Vector = NDArray[np.uint32]
 
@@ -59,6 +67,7 @@ class Masker:
     public_keys: Mapping[str, bytes]
     plan: RoundPlan
     own_seed: bytes = field(default_factory=lambda: secrets.token_bytes(_SEED_BYTES))
+    entropy: Entropy = random_bytes
     _disclosed: Disclosure | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -78,7 +87,10 @@ class Masker:
             weight: the plan's weight of this partner, at most 1: the mean needs no other.
         """
         vector = flatten({name: array * weight for name, array in update.items()}, self.plan.tensors)
-        total = quantise(vector, self.plan.clip_norm, len(self.plan.partners))
+        count, room = len(self.plan.partners), _room(self.plan)
+        total = quantise(vector, self.plan.clip_norm, count, noise=room)
+        if self.plan.hides_partners:
+            total += wrapped(noise_share(self.plan, entropy=self.entropy))
         total += _expand(self.own_seed, total.size)
         for peer in self.plan.partners:
             if peer != self.me:
@@ -132,7 +144,25 @@ def unmask(plan: RoundPlan, total: Vector, disclosures: Sequence[Disclosure]) ->
         result -= _expand(disclosure.own_seed, result.size)
         for peer, seed in disclosure.pair_seeds.items():
             result -= _signed(_expand(seed, result.size), add=disclosure.partner < peer)
-    return unflatten(dequantise(result, plan.clip_norm, len(plan.partners)), plan.tensors)
+    values = dequantise(result, plan.clip_norm, len(plan.partners), noise=_room(plan))
+    return unflatten(values, plan.tensors)
+
+
+def noise_share(plan: RoundPlan, *, entropy: Entropy = random_bytes) -> NDArray[np.int64]:
+    """One partner's part of the sum's noise, (n,) integer steps: `quorum` parts carry all that was calibrated."""
+    assert plan.dp is not None
+    step = step_size(plan.clip_norm, len(plan.partners), _room(plan))
+    # rounding to steps may lengthen an update by half a step in every direction
+    sensitivity = plan.clip_norm / step + 0.5 * math.sqrt(plan.size)
+    std = plan.dp.noise_multiplier * sensitivity / math.sqrt(plan.quorum)
+    return np.rint(gaussian((plan.size,), std, entropy=entropy)).astype(np.int64)
+
+
+def _room(plan: RoundPlan) -> float:
+    """The most that noise adds to a sum, all partners' noise together."""
+    if plan.dp is None or not plan.hides_partners:
+        return 0.0
+    return _TAILS * plan.dp.noise_multiplier * plan.clip_norm * math.sqrt(len(plan.partners) / plan.quorum)
 
 
 def add(total: Vector | None, tensors: Mapping[str, Encoded], plan: RoundPlan) -> Vector:

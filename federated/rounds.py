@@ -28,8 +28,16 @@ from federated.aggregation import Rule, ServerStep, clip, mean, robust
 from federated.encoding import decode
 from federated.errors import BadRequest, RoundVoid, RunLocked, UpdateRefused
 from federated.masking import THRESHOLD, Disclosure
-from federated.types import Arrays, ClientUpdate, Encoding, Mode, Refusal, RoundPlan, RoundResult, TensorSpec
+from federated.spending import round_spend
+from federated.types import Arrays, ClientUpdate, Encoding, Mode, Promise, Refusal, RoundPlan, RoundResult, TensorSpec
 from federated.weights import load_weights, save_weights, weights_sha256
+from privacy.errors import BudgetExceeded
+from privacy.ledger import Ledger
+from privacy.noise import gaussian
+from privacy.types import PrivacyBudget
+
+PRIVATE = "private"
+"""Key of the options of an evaluation: whether the run promises differential privacy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,7 @@ class RunConfig:
     `seconds` is the deadline of one attempt, `attempts` how often a void round is tried. `share` of
     the partners is drawn for each round. `hostile` partners are withstood in mode "robust" by
     `rule`. `weights` are shares by partner, () = uniform. `step` is the server's optimiser.
+    `dp` is what the run promises (`spending.promise`).
     """
 
     run: str
@@ -57,6 +66,7 @@ class RunConfig:
     weights: tuple[tuple[str, float], ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    dp: Promise | None = None
 
     def __post_init__(self) -> None:
         problems = [
@@ -67,10 +77,18 @@ class RunConfig:
             (self.mode == "robust" and self.quorum < 2 * self.hostile + 1, "the quorum does not outvote the hostile"),
             (not 0 < self.share <= 1, "the share of partners is above 0 and at most 1"),
             (not 0 < self.clip_norm < float("inf"), "the clip norm is a positive number"),
+            (self.dp is not None and self.dp.rounds != self.rounds, "its privacy is planned for other rounds"),
+            (self.hides_partners and self.mode == "robust", "noise for partners fits a sum, not a robust rule"),
+            (self.hides_partners and bool(self.weights), "to hide a partner all partners weigh the same"),
         ]
         wrong = [text for is_wrong, text in problems if is_wrong]
         if wrong:
             raise BadRequest(f"The run {self.run!r} cannot go like this: {'; '.join(wrong)}.")
+
+    @property
+    def hides_partners(self) -> bool:
+        """Whether the sum of a round carries noise for the unit partner."""
+        return self.dp is not None and self.dp.unit == "partner"
 
     @property
     def wire_encoding(self) -> Encoding:
@@ -102,7 +120,8 @@ class Wire(Protocol):
 
 
 class Coordinator:
-    """One run. `start` are the weights of round 0; `verify` the roster's; `judge` the coordinator's own suite."""
+    """One run. `start` are the weights of round 0; `verify` the roster's; `judge` the coordinator's own suite;
+    `book` is charged for each sum where the run hides partners."""
 
     def __init__(
         self,
@@ -113,8 +132,12 @@ class Coordinator:
         wire: Wire,
         verify: gate.Verify,
         judge: Callable[[Arrays], Mapping[str, float]] | None = None,
+        book: Ledger | None = None,
     ) -> None:
+        if config.hides_partners and book is None:
+            raise BadRequest("A run that hides partners keeps a privacy book.")
         self.config = config
+        self._book = book if config.hides_partners else None
         self._folder = folder
         self._wire = wire
         self._verify = verify
@@ -124,6 +147,8 @@ class Coordinator:
         self.step = ServerStep(config.step, config.server_rate)
         self.results: tuple[RoundResult, ...] = ()
         self.baseline: dict[str, float] = {}
+        self.ended = ""
+        """Why the run ended before its last round, where it did."""
 
     @property
     def round(self) -> int:
@@ -136,14 +161,20 @@ class Coordinator:
         Raises:
             RunLocked: another coordinator works on this folder.
             BadRequest: the folder is of a run with another config or another start.
-            RoundVoid: a round was void in all its attempts; the rounds before it are kept.
+            RoundVoid: a round was void in all its attempts, or the run's privacy was spent before its first round;
+                the rounds before it are kept.
         """
         with self._locked():
             self._resume()
             if not self.results:
                 self.baseline = self._measures(tuple(sorted(self._wire.partners())))
-            while self.round < self.config.rounds:
-                on_round(self._one_round())
+            try:
+                while self.round < self.config.rounds:
+                    on_round(self._one_round())
+            except BudgetExceeded as spent:
+                self.ended = f"The run's privacy is spent after {self.round} rounds: {spent}"
+                if not self.round:
+                    raise RoundVoid(self.ended) from spent
         return self.results
 
     def _one_round(self) -> RoundResult:
@@ -161,6 +192,7 @@ class Coordinator:
         began = time.time()
         plan = self._plan(number)
         start = self.sent_weights()
+        charge = self._charge(plan)
         try:
             change, accepted, refused, up = self._collect(plan, start)
         except RoundVoid as void:
@@ -169,6 +201,7 @@ class Coordinator:
                 number, plan.nonce, False, (), refused, weights_sha256(self.weights),
                 seconds=time.time() - began, reason=void.message,
             )  # fmt: skip
+            self._settle(charge, steps=0)  # a sum that could not be formed tells nothing
             self._commit(result)
             return result
         step, self.step = self.step.apply(change)
@@ -179,7 +212,20 @@ class Coordinator:
             self._measures(accepted), time.time() - began,
         )  # fmt: skip
         self._commit(result)
+        self._settle(charge, steps=1)
         return result
+
+    def _charge(self, plan: RoundPlan) -> int | None:
+        """The round's sum on the run's book, before it can be learned; a killed attempt stays on it."""
+        if self._book is None or plan.dp is None:
+            return None
+        if self.config.run not in self._book.book().budgets:
+            self._book.set_budget(self.config.run, PrivacyBudget(plan.dp.epsilon, plan.dp.delta, "partner"))
+        return self._book.charge(round_spend(plan, self.config.run), f"round {plan.round}, attempt {plan.nonce[:8]}")
+
+    def _settle(self, charge: int | None, *, steps: int) -> None:
+        if self._book is not None and charge is not None:
+            self._book.settle(charge, steps=steps)
 
     def sent_weights(self) -> Arrays:
         """The weights as they travel: rounded to fp16; the coordinator keeps its own unrounded."""
@@ -199,6 +245,7 @@ class Coordinator:
             self.config.clip_norm, weights_sha256(self.sent_weights()),
             # at most 1 each, as the masks want it; the mean divides by the sum of those that arrived
             tuple(shares.get(name, 0.0) / largest if shares else 1.0 for name in partners), self.config.training,
+            self.config.dp,
         )  # fmt: skip
 
     def _collect(self, plan: RoundPlan, start: Arrays) -> tuple[Arrays, tuple[str, ...], tuple[Refusal, ...], int]:
@@ -242,12 +289,18 @@ class Coordinator:
     def _combine(self, updates: list[Arrays], shares: list[float]) -> Arrays:
         if self.config.mode == "robust":
             return robust(updates, self.config.rule, hostile=self.config.hostile)
-        return mean([clip(update, self.config.clip_norm) for update in updates], shares)
+        found = mean([clip(update, self.config.clip_norm) for update in updates], shares)
+        if self.config.dp is None or not self.config.hides_partners:
+            return found
+        # the sum's noise; n is how many updates really came, never how many were hoped for
+        std = self.config.dp.noise_multiplier * self.config.clip_norm / len(updates)
+        return {name: array + gaussian(array.shape, std) for name, array in found.items()}
 
     def _measures(self, partners: tuple[str, ...]) -> dict[str, float]:
         """The coordinator's suite as `NAME`, what partners tell of theirs as `PARTNER/NAME`; higher is better."""
         found = dict(self._judge(self.sent_weights())) if self._judge else {}
-        for partner, measures in self._wire.evaluate(partners, self.sent_weights(), self.config.training):
+        options = {**self.config.training, PRIVATE: self.config.dp is not None}
+        for partner, measures in self._wire.evaluate(partners, self.sent_weights(), options):
             found |= {f"{partner}/{name}": float(value) for name, value in measures.items()}
         return {name: value for name, value in found.items() if np.isfinite(value)}
 

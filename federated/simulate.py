@@ -10,10 +10,13 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from federated.errors import FederationError, RoundVoid
+from assistant.errors import ConfideError
+from federated.errors import RoundVoid
 from federated.local import Partner
 from federated.masking import Disclosure
+from federated.rounds import PRIVATE
 from federated.types import Arrays, ClientUpdate, Refusal, RoundPlan
+from privacy.errors import PrivacyError
 
 
 class InProcess:
@@ -36,13 +39,13 @@ class InProcess:
                 continue
             try:
                 yield self._partners[name].answer(plan, start)
-            except FederationError as error:
+            except (ConfideError, PrivacyError) as error:
                 yield Refusal(name, str(error))
 
     def disclose(self, plan: RoundPlan, arrived: tuple[str, ...]) -> Iterable[Disclosure]:
         """The disclosures of those that arrived."""
         for name in arrived:
-            with contextlib.suppress(RoundVoid):  # the missing disclosure voids the round
+            with contextlib.suppress(RoundVoid, PrivacyError):  # the missing disclosure voids the round
                 yield self._partners[name].disclose(plan, arrived)
 
     def evaluate(
@@ -50,4 +53,4 @@ class InProcess:
     ) -> Iterable[tuple[str, Mapping[str, float]]]:
         """Each partner's own measures."""
         for name in partners:
-            yield name, self._partners[name].evaluate(weights)
+            yield name, self._partners[name].evaluate(weights, private=bool(training.get(PRIVATE)))

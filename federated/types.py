@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from privacy.types import PrivacySpend
+from privacy.types import PrivacySpend, Unit
 
 Mode = Literal["plain", "masked", "robust"]
 Encoding = Literal["float32", "float16", "int8", "masked"]
@@ -37,13 +37,32 @@ class TensorSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Promise:
+    """The privacy a whole run promises: `epsilon` at `delta` per `unit`, over `rounds` rounds.
+
+    Units example and customer: each partner trains privately and charges its own book; `clip_norm`
+    bounds one unit's gradient, `per_customer` counts a customer's examples in one step. Unit
+    partner: the sum of the clipped updates carries noise of `noise_multiplier` times the round's clip norm.
+    """
+
+    unit: Unit
+    epsilon: float
+    delta: float
+    rounds: int
+    clip_norm: float = 1.0
+    per_customer: int = 4
+    noise_multiplier: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RoundPlan:
     """What the coordinator asks of the partners in one round.
 
     `nonce` is 32 random hex digits, new in every attempt; `deadline` is in seconds since 1970;
     `quorum` the fewest updates that make a round; `start_sha256` of the weights to start from;
     `clip_norm` the largest L2 norm of a whole update; `weights` a share per partner, set by the
-    coordinator and never by a reply. `training` are the loop's options as JSON-ready values.
+    coordinator and never by a reply. `training` are the loop's options as JSON-ready values;
+    `dp` is what the whole run promises, None = no differential privacy.
     """
 
     run: str
@@ -59,6 +78,7 @@ class RoundPlan:
     start_sha256: str
     weights: tuple[float, ...]
     training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    dp: Promise | None = None
 
     @property
     def size(self) -> int:
@@ -79,7 +99,12 @@ class RoundPlan:
         """The plan that `to_dict` wrote."""
         tensors = tuple(TensorSpec(item["name"], tuple(item["shape"])) for item in data["tensors"])
         lists = {"partners": tuple(data["partners"]), "weights": tuple(data["weights"]), "tensors": tensors}
-        return cls(**{**data, **lists})
+        return cls(**{**data, **lists, "dp": Promise(**data["dp"]) if data.get("dp") else None})
+
+    @property
+    def hides_partners(self) -> bool:
+        """Whether the round's sum carries noise for the unit partner."""
+        return self.dp is not None and self.dp.unit == "partner"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
