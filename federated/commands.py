@@ -14,6 +14,7 @@ import typer
 
 from assistant import console
 from assistant.commands.opening import JsonOption, settings_of
+from federated.partner_commands import FolderArgument, partner_cli
 
 if TYPE_CHECKING:
     from federated.coordinator import Home
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
 _OPTIONS: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None}
 cli = typer.Typer(help="Train one adapter with partner companies; nobody sees another's customers.", **_OPTIONS)
 coordinator_cli = typer.Typer(help="The side that calls the rounds.", **_OPTIONS)
-partner_cli = typer.Typer(help="The side that has data.", **_OPTIONS)
 cli.add_typer(coordinator_cli, name="coordinator")
 cli.add_typer(partner_cli, name="partner")
 
-FolderArgument = Annotated[Path, typer.Argument(help="The folder of this coordinator or partner.")]
+UnitOption = Annotated[
+    str, typer.Option("--dp", help="Differential privacy per example, customer or partner; default: none.")
+]
+EpsilonOption = Annotated[float, typer.Option(help="With --dp: the most the whole run may spend.")]
+DeltaOption = Annotated[float, typer.Option(help="With --dp: less than one over the number of units.")]
 
 
 @cli.command()
@@ -34,12 +38,15 @@ def demo(
     context: typer.Context,
     rounds: Annotated[int, typer.Option(help="How many rounds.")] = 3,
     mode: Annotated[str, typer.Option(help="masked, robust or plain.")] = "masked",
+    dp: UnitOption = "",
+    epsilon: EpsilonOption = 8.0,
     question: Annotated[str, typer.Option(help="What the assistant is asked with the new adapter.")] = "",
 ) -> None:
     """A coordinator and three partners as processes on this machine; the shared adapter then answers. Minutes."""
     from federated.demo import run
 
-    outcome = run(settings_of(context), rounds=rounds, mode=mode, on_round=_print_round, tell=console.tell)
+    settings = settings_of(context)
+    outcome = run(settings, rounds=rounds, mode=mode, dp=dp, target=epsilon, on_round=_print_round, tell=console.tell)
     _print_outcome(outcome)
     if outcome["adapter"] and question:
         from assistant.commands import run as command_line
@@ -58,19 +65,28 @@ def simulate(
     rounds: Annotated[int, typer.Option(help="How many rounds.")] = 5,
     mode: Annotated[str, typer.Option(help="masked, robust or plain.")] = "masked",
     rate: Annotated[float, typer.Option(help="The partners' learning rate.")] = 1e-3,
+    dp: UnitOption = "",
+    epsilon: EpsilonOption = 8.0,
+    delta: DeltaOption = 1e-5,
+    clip_norm: Annotated[float, typer.Option(help="The largest norm of a partner's update.")] = 100.0,
     seed: Annotated[int, typer.Option(help="The seed.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """The same rounds in one process, on one file split among partners: for studies."""
     from federated.study import Study, run
 
-    study = Study(data, task, partners, split, alpha=alpha, rounds=rounds, mode=mode, rate=rate, seed=seed)  # type: ignore[arg-type]
+    study = Study(
+        data, task, partners, split, alpha=alpha, rounds=rounds, mode=mode, rate=rate, seed=seed,  # type: ignore[arg-type]
+        dp=dp, epsilon=epsilon, delta=delta, clip_norm=clip_norm,
+    )  # fmt: skip
     found = run(study, settings_of(context), on_round=None if as_json else _print_round)
     if as_json:
         console.print_json(found)
     else:
         rows = [[name, f"{value:.4f}"] for name, value in found["measures"].items()]
         console.print_table(["held-out score", "value"], rows)
+        for number, spent in enumerate(found.get("epsilon", ())):
+            console.tell(f"p{number} spent epsilon {spent:.4g} per {dp} at delta {delta:g}.")
 
 
 # The coordinator
@@ -105,15 +121,23 @@ def init(
     ] = None,
     rate: Annotated[float, typer.Option(help="The partners' learning rate.")] = 1e-3,
     epochs: Annotated[float, typer.Option(help="Passes over a partner's data in one round.")] = 1.0,
+    clip_norm: Annotated[float, typer.Option(help="The largest norm of a partner's update.")] = 10.0,
+    dp: UnitOption = "",
+    epsilon: EpsilonOption = 8.0,
+    delta: DeltaOption = 1e-5,
     insecure: Annotated[bool, typer.Option("--insecure", help="No TLS and no keys: on this machine only.")] = False,
 ) -> None:
     """Makes a coordinator's folder: its authority, its keys, the run's settings."""
     from federated.coordinator import Address, Home
     from federated.learning import Recipe
     from federated.rounds import RunConfig
+    from federated.spending import promise
 
     training = {"epochs": epochs, "learning_rate": rate}
-    config = RunConfig(run, rounds, mode=mode, quorum=quorum, seconds=seconds, training=training)  # type: ignore[arg-type]
+    config = RunConfig(
+        run, rounds, mode=mode, quorum=quorum, seconds=seconds, training=training,  # type: ignore[arg-type]
+        clip_norm=clip_norm, dp=promise(dp, epsilon, delta, rounds),
+    )  # fmt: skip
     names = tuple(name for name in targets.split(",") if name)
     recipe = Recipe(base, task, rank, names, tuple(label or ()))  # type: ignore[arg-type]
     data_dir = settings_of(context).data_dir
@@ -196,11 +220,16 @@ def coordinator_status(folder: FolderArgument, as_json: JsonOption = False) -> N
     rounds, outcome = home.rounds(), home.outcome()
     if as_json:
         states, made = home.roster.states(), [result.to_dict() for result in rounds]
-        console.print_json({"partners": states, "rounds": made, "outcome": outcome})
+        console.print_json({"partners": states, "rounds": made, "outcome": outcome, "privacy": home.privacy()})
         return
     console.print_table(["partner", "state"], [[name, state] for name, state in home.roster.states().items()])
     for result in rounds:
         _print_round(result)
+    if (privacy := home.privacy()) is not None:
+        spent = f"; spent {privacy['spent']:.4g}" if "spent" in privacy else "; what a partner spent only it knows"
+        console.tell(
+            f"Promised: epsilon {privacy['epsilon']:g} per {privacy['unit']}, delta {privacy['delta']:g}{spent}."
+        )
     if outcome:
         _print_outcome(outcome)
 
@@ -215,101 +244,6 @@ def pack(
 
     Home(folder).pack(out)
     console.tell(f"Wrote {out}.")
-
-
-# The partner
-
-
-@partner_cli.command()
-def join(
-    context: typer.Context,
-    invitation: Annotated[Path, typer.Argument(help="The coordinator's file.")],
-    folder: FolderArgument,
-    data: Annotated[Path, typer.Option(help="Your own training file (JSONL). It never leaves this machine.")],
-    masked_only: Annotated[bool, typer.Option("--masked-only", help="Take part in masked rounds only.")] = False,
-    keep_measures: Annotated[
-        bool, typer.Option("--keep-measures", help="Tell nothing about your own measures.")
-    ] = False,
-) -> None:
-    """Makes this partner's folder and keys, and the answer to send back to the coordinator."""
-    from federated.coordinator import app_sha256
-    from federated.enrol import Invitation, apply
-    from federated.local import Policy
-    from federated.site import Site, SiteConfig
-    from privacy.keys import durable_write
-
-    policy = Policy(modes=("masked",) if masked_only else ("masked", "robust", "plain"), evaluates=not keep_measures)
-    settings, site = settings_of(context), Site(folder)
-    config = SiteConfig(str(data.resolve()), str(settings.data_dir.resolve()), policy)
-    identity = site.join(Invitation.load(invitation), config)
-    site.approve(app_sha256())
-    path = folder / "application.json"
-    durable_write(path, json.dumps(apply(site.invitation, identity).to_dict(), indent=1).encode())
-    console.tell(f"Send {path} to the coordinator. Your fingerprint: {identity.card.fingerprint}")
-    console.tell(f"Then: federated partner start {folder}")
-
-
-@partner_cli.command(name="start")
-def start_partner(folder: FolderArgument) -> None:
-    """Waits for rounds and answers them, until Ctrl-C."""
-    from federated import deploy
-    from federated.site import Site
-
-    site = Site(folder)
-    with deploy.supernode(site) as process:
-        console.tell(f"{site.identity.card.name} waits for {site.invitation.address}. Ctrl-C stops.")
-        process.wait()
-    console.tell(f"The node ended; its log is {folder / 'flower-supernode.log'}.")
-
-
-@partner_cli.command(name="status")
-def partner_status(folder: FolderArgument, as_json: JsonOption = False) -> None:
-    """Policy, approved app code, and everything that was ever sent."""
-    from federated.site import Site
-
-    site = Site(folder)
-    sent = site.sent()
-    if as_json:
-        console.print_json({"config": site.config.to_dict(), "approved": list(site.approved()), "sent": sent})
-        return
-    console.tell(f"{site.identity.card.name}, fingerprint {site.identity.card.fingerprint}")
-    console.tell(f"Approved app code: {', '.join(site.approved()) or 'none'}")
-    rows = [
-        [
-            entry["run"],
-            str(entry["round"]),
-            entry["mode"],
-            str(entry["numbers"]),
-            str(entry["bytes"]),
-            f"{entry['norm']:.3g}",
-        ]
-        for entry in sent
-    ]
-    console.print_table(["run", "round", "mode", "numbers sent", "bytes", "norm"], rows)
-
-
-@partner_cli.command()
-def approve(
-    folder: FolderArgument,
-    sha256: Annotated[str, typer.Argument(help="The hash of app code that may run here.")],
-) -> None:
-    """Lets app code of this hash run at this site."""
-    from federated.errors import BadRequest
-    from federated.site import Site
-
-    if len(sha256) != 64 or any(letter not in "0123456789abcdef" for letter in sha256.lower()):
-        raise BadRequest(f"{sha256!r} is not a sha256 in hex.")
-    Site(folder).approve(sha256)
-    console.tell("Approved.")
-
-
-@partner_cli.command()
-def leave(folder: FolderArgument) -> None:
-    """Ends this partner's part: no app code may run here any more, and its keys are deleted."""
-    from federated.site import Site
-
-    Site(folder).leave()
-    console.tell("Left. What was sent stays listed in run/sent.jsonl; ask the coordinator to revoke you.")
 
 
 def _states(home: Home) -> str:
@@ -331,6 +265,8 @@ def _print_round(result: RoundResult) -> None:
 
 
 def _print_outcome(outcome: dict[str, Any]) -> None:
+    if outcome.get("ended"):
+        console.tell(outcome["ended"])
     if outcome["adapter"]:
         console.tell(f"Published {outcome['adapter']}. Use it: adapters use {outcome['adapter']}")
     elif outcome.get("void"):

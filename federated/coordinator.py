@@ -16,14 +16,16 @@ import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from federated.enrol import Invitation, Roster, make_authority
 from federated.errors import BadRequest, RoundVoid
 from federated.learning import CARDS, FROZEN, RECIPE, Recipe, frozen_sha256, put_weights, weights_of
 from federated.rounds import Coordinator, RunConfig, Wire
-from federated.types import Arrays, RoundResult
+from federated.types import Arrays, Promise, RoundResult
+from privacy.accounting import epsilon
 from privacy.keys import Signer, durable_write, load_signer, new_signer
+from privacy.ledger import Ledger
 from privacy.types import PrivacySpend
 
 HOME = "FEDERATED_COORDINATOR_HOME"
@@ -107,7 +109,8 @@ class Home:
     def config(self) -> RunConfig:
         """How the run goes."""
         fields = self._about()["config"]
-        return RunConfig(**{**fields, "weights": tuple((str(k), float(v)) for k, v in fields["weights"])})
+        dp = Promise(**fields["dp"]) if fields.get("dp") else None
+        return RunConfig(**{**fields, "weights": tuple((str(k), float(v)) for k, v in fields["weights"]), "dp": dp})
 
     def rounds(self) -> list[RoundResult]:
         """What became of each attempt so far, oldest first: for a live view."""
@@ -120,7 +123,7 @@ class Home:
         path = self.folder / "run" / "outcome.json"
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
-    def pack(self, target: Path) -> None:
+    def pack(self, target: Path | IO[bytes]) -> None:
         """What an auditor needs, as a zip: settings, rounds, outcome, public cards. No keys, no weights."""
         states = self.roster.states()
         cards = {name: card.content().decode() for name, card in self.roster.cards().items()}
@@ -134,7 +137,8 @@ class Home:
         """Runs what is left of the run, and publishes the adapter where nobody objects.
 
         Returns:
-            `adapter` (its id or None), `objections`, `rounds`.
+            `adapter` (its id or None), `objections`, `rounds`, `ended` (why before the last round, or ""), and in
+            a run with differential privacy `privacy`.
         """
         from assistant.settings import load_settings
 
@@ -147,6 +151,7 @@ class Home:
         lead = Coordinator(
             dataclasses.replace(config, training=training), self.folder / "run", weights_of(model), wire=wire,
             verify=self.roster.verify, judge=self._judge(model, tokenizer),
+            book=self.book if config.hides_partners else None,
         )  # fmt: skip
         try:
             lead.go(self._note)
@@ -155,9 +160,34 @@ class Home:
             raise
         objections = lead.objections()
         adapter = None if objections else self._publish(model, tokenizer, base, lead, settings.data_dir)
-        outcome = {"adapter": adapter, "objections": list(objections), "rounds": lead.round, "baseline": lead.baseline}
+        outcome = {
+            "adapter": adapter, "objections": list(objections), "rounds": lead.round, "baseline": lead.baseline,
+            "ended": lead.ended, "privacy": self.privacy(),
+        }  # fmt: skip
         self._end(outcome)
         return outcome
+
+    @property
+    def book(self) -> Ledger:
+        """What the run has spent per partner, where it hides partners."""
+        return Ledger(self.folder, holder=self.config.run)
+
+    def privacy(self) -> dict[str, Any] | None:
+        """What the run promises, and for the unit partner what it has spent; what a partner spent only it knows."""
+        dp = self.config.dp
+        if dp is None:
+            return None
+        told: dict[str, Any] = {"unit": dp.unit, "epsilon": dp.epsilon, "delta": dp.delta, "rounds": dp.rounds}
+        if dp.unit == "partner":
+            told["spent"] = epsilon(self.book.book().spends(self.config.run), dp.delta, unit="partner")
+        return told
+
+    def _spends(self) -> tuple[PrivacySpend, ...]:
+        """What the shared adapter spent, for its card; () = in the partners' own books, not known here."""
+        dp = self.config.dp
+        if dp is None:
+            return (PrivacySpend.nonprivate(f"federation {self.config.run}"),)
+        return tuple(self.book.book().spends(self.config.run)) if dp.unit == "partner" else ()
 
     def _end(self, outcome: dict[str, Any]) -> None:
         durable_write(self.folder / "run" / "outcome.json", json.dumps(outcome, indent=1).encode())
@@ -200,11 +230,12 @@ class Home:
             rank=int(shape.r), alpha=float(shape.lora_alpha), targets=tuple(sorted(shape.target_modules)),
             method="frozen-a", labels=self.recipe.labels, owners=len(last.accepted),
             template_sha256=template.template_sha256(tokenizer) if self.recipe.task == "chat" else "",
-            privacy=(PrivacySpend.nonprivate(f"federation {self.config.run}"),),
+            privacy=self._spends(),
             created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             notes=(
                 f"Federated run {self.config.run}: {lead.round} rounds, partners {', '.join(last.accepted)}.",
                 f"Statement {statement} signed {self.signer.sign(statement.encode())} by {self.signer.public}.",
+                *([_promised(self.config.dp)] if self.config.dp else []),
             ),
         )  # fmt: skip
 
@@ -222,6 +253,11 @@ class Home:
             raise BadRequest(
                 f"{self.folder} is no coordinator's folder: {error}.", hint="Make one: federated coordinator init"
             ) from error
+
+
+def _promised(dp: Promise) -> str:
+    where = "on the sum of the updates" if dp.unit == "partner" else "at each partner, by its own book"
+    return f"Differential privacy {where}: epsilon at most {dp.epsilon:g} per {dp.unit} at delta {dp.delta:g}."
 
 
 def write_app(folder: Path) -> None:

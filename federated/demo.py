@@ -19,8 +19,10 @@ from federated.coordinator import Address, Home, app_sha256
 from federated.enrol import apply
 from federated.errors import BadRequest
 from federated.learning import Recipe
+from federated.local import Policy
 from federated.rounds import RunConfig
 from federated.site import Site, SiteConfig
+from federated.spending import promise
 from federated.types import RoundResult
 
 if TYPE_CHECKING:
@@ -35,11 +37,15 @@ def run(
     *,
     rounds: int = 3,
     mode: str = "masked",
+    dp: str = "",
+    target: float = 8.0,
     data: Path = EXAMPLES,
     on_round: Callable[[RoundResult], None] = lambda result: None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Runs the rounds and publishes; returns how it ended (see `Home.conduct`), and `folder`.
+
+    `dp` is "", example, customer or partner: then the run keeps epsilon `target` at a delta of 1e-5.
 
     Raises:
         BadRequest: the partners' data is not here.
@@ -55,7 +61,7 @@ def run(
     quorum = len(files) if mode == "masked" else max(3, len(files) - 1)
     config = RunConfig(
         "demo", rounds, mode=mode, quorum=quorum, seconds=_SECONDS,  # type: ignore[arg-type]
-        training={"epochs": 2.0, "learning_rate": 2e-3, "batch_size": 4},
+        training={"epochs": 2.0, "learning_rate": 2e-3, "batch_size": 4}, dp=promise(dp, target, 1e-5, rounds),
     )  # fmt: skip
     recipe = Recipe(rank=8, targets=("q_proj", "v_proj"))
     home.init(config, recipe, Address(port=deploy.free_port(), insecure=True), data_dir=settings.data_dir)
@@ -75,7 +81,9 @@ def _join(home: Home, data: Path, folder: Path, settings: Settings, approved: st
     """A partner's folder, enrolled the way a real one is, but for the authority that loopback does without."""
     invitation = dataclasses.replace(home.invite(data.stem), authority="")
     site = Site(folder)
-    identity = site.join(invitation, SiteConfig(str(data.resolve()), str(settings.data_dir.resolve())))
+    # these shops are made up: they may tell their measures also where epsilon does not cover them
+    policy = Policy(evaluates_private=True)
+    identity = site.join(invitation, SiteConfig(str(data.resolve()), str(settings.data_dir.resolve()), policy))
     site.approve(approved)
     home.roster.enrol(apply(invitation, identity), now=time.time())
     return site

@@ -96,9 +96,7 @@ def wrapped(steps: NDArray[np.int64]) -> NDArray[np.uint32]:
     return (steps % _MODULUS).astype(np.uint32)
 
 
-def dequantise(
-    total: NDArray[np.uint32], bound: float, partners: int, *, noise: float = 0.0
-) -> NDArray[np.float64]:
+def dequantise(total: NDArray[np.uint32], bound: float, partners: int, *, noise: float = 0.0) -> NDArray[np.float64]:
     """The sum that integers of `quantise` with the same bound, partners and noise add up to, (n,)."""
     signed = total.astype(np.int64)
     signed[signed >= _MODULUS // 2] -= _MODULUS

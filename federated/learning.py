@@ -8,8 +8,9 @@ the shared weights, inside the loop that exists; there is no second one. Sources
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,7 @@ class LoraTrainer:
         self._examples = tuple(examples)
         self._judge = judge
         self._book = book
+        self._conforms = False
 
     def tensors(self) -> tuple[TensorSpec, ...]:
         """Name and shape of each trained tensor, by name."""
@@ -177,17 +179,35 @@ class LoraTrainer:
             result = loop.train(self._model, task, self._examples, options)
             return PrivacySpend.nonprivate("training"), [loss for _, loss in result.losses]
         spend = self._book.training(plan, self._examples, options)
-        hook: loop.Private | None = None
-        if private:
-            from assistant.tuning.private import hook as make_hook
-
-            hook = make_hook(spend, self._model, self._task, method="frozen-a")
         # for the unit partner it is the sum that is charged, when it may be learned: see `local.py`
+        if private:
+            self._require_conformance(spend)
         charge = None if plan.hides_partners else self._book.charge(plan, spend)
-        result = loop.train(self._model, task, self._examples, options, private=hook)
+        with self._hook(spend) if private else contextlib.nullcontext() as hook:
+            result = loop.train(self._model, task, self._examples, options, private=hook)
         if charge is not None:
             self._book.settle(charge, steps=result.steps if private else 1)
         return spend, [loss for _, loss in result.losses]
+
+    def _require_conformance(self, spend: PrivacySpend) -> None:
+        """Asks the set-up its questions on a toy, once, before anything is charged."""
+        if not self._conforms:
+            from assistant.tuning.private import setup
+            from privacy.conformance import require
+
+            require(setup(self._model, self._task, unit=spend.unit, method="frozen-a"))
+            self._conforms = True
+
+    @contextlib.contextmanager
+    def _hook(self, spend: PrivacySpend) -> Iterator[loop.Private]:
+        """The loop's private hook; the model is an ordinary one again afterwards."""
+        from privacy.dpsgd import Private
+
+        hook = Private(spend)
+        try:
+            yield hook
+        finally:
+            hook.close()
 
     def evaluate(self, weights: Arrays) -> Mapping[str, float]:
         """This partner's measures of the shared weights; none without a judge."""

@@ -307,6 +307,8 @@ class Coordinator:
     def objections(self) -> tuple[str, ...]:
         """What the shared weights do worse than the weights of round 0: with one, they are not published."""
         last = next((result.metrics for result in reversed(self.results) if result.committed), {})
+        if not set(last) & set(self.baseline):
+            return ("nobody measured it: the coordinator has no suite, and no partner tells its own measures",)
         return tuple(
             f"{name}: {self.baseline[name]:.4g} before, {value:.4g} after"
             for name, value in sorted(last.items())

@@ -25,6 +25,7 @@ from federated.enrol import Card, Identity, Invitation, load_identity, make_iden
 from federated.errors import BadRequest, PolicyVeto
 from federated.learning import CARDS, LoraTrainer, Recipe
 from federated.local import Partner, Policy
+from federated.spending import OwnBook
 from privacy.erasure import Tombstones
 from privacy.keys import durable_write
 
@@ -34,11 +35,16 @@ _HELD_OUT = 0.2
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SiteConfig:
-    """What this partner brings: `data` is a JSONL file for the recipe's task, `data_dir` holds the models."""
+    """What this partner brings: `data` is a JSONL file for the recipe's task, `data_dir` holds the models.
+
+    `book` is the folder of the privacy book that is charged, "" = this partner's own folder; `partner join` names
+    `data_dir`, so that a company has one book for all its trainings.
+    """
 
     data: str
     data_dir: str = "data"
     policy: Policy = dataclasses.field(default_factory=Policy)
+    book: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` is its inverse."""
@@ -133,6 +139,12 @@ class Site:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [json.loads(line) for line in lines]
 
+    def skipped(self) -> list[dict[str, Any]]:
+        """The rounds that were sat out because the privacy budget was spent, and why: for this partner's eyes."""
+        path = self.home / "run" / "skipped.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
+
     def leave(self) -> None:
         """No app code may run here any more; keys, masks and trained changes are deleted, the manifests stay."""
         durable_write(self.home / "approved.json", b"[]")
@@ -148,8 +160,16 @@ class Site:
         recipe = Recipe.of(training)
         return Partner(
             self.identity, self._trainer(recipe), self.home / "run",
-            peers=self._pinned(training.get(CARDS, [])), policy=self.config.policy,
+            peers=self._pinned(training.get(CARDS, [])), policy=self.config.policy, book=self.book(),
         )  # fmt: skip
+
+    def book(self) -> OwnBook:
+        """What this partner's data has spent, and the run's part of it."""
+        from privacy.ledger import Ledger
+
+        config = self.config
+        ledger = Ledger(Path(config.book) if config.book else self.home, holder=self.invitation.partner)
+        return OwnBook(ledger, Path(config.data).stem, self.home / "run", config.policy.max_epsilon)
 
     def _pinned(self, cards: list[dict[str, Any]]) -> dict[str, Card]:
         """The others' cards. One that changed since it was first seen is a veto: its masks would be another's."""
@@ -166,6 +186,7 @@ class Site:
         return {name: Card(**fields) for name, fields in known.items()}
 
     def _trainer(self, recipe: Recipe) -> LoraTrainer:
+        from assistant.runs import members_in
         from assistant.settings import load_settings
         from assistant.tuning import data, loop
         from assistant.tuning.tasks import make_task
@@ -177,12 +198,14 @@ class Site:
         records = records.subset(place for place, row in enumerate(records.rows) if row.customer not in gone)
         if not len(records):
             raise BadRequest(f"Every customer in {config.data} has been erased: there is nothing to train on.")
+        own = self.book()
+        own = dataclasses.replace(own, ledger=own.ledger.knowing(own.dataset, members_in(records, settings)))
         kept, aside = records.split(_HELD_OUT, seed=recipe.seed)
         tokenizer, model, _ = recipe.model(settings)
         task = make_task(records)
         test = task.examples(aside, tokenizer) if len(aside) else ()
         judge = (lambda net: {"score": -loop.evaluate(net, task, test)}) if test else None
-        return LoraTrainer(model, task, task.examples(kept, tokenizer), judge=judge)
+        return LoraTrainer(model, task, task.examples(kept, tokenizer), judge=judge, book=own)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from federated.errors import BadRequest
 from federated.types import Promise, RoundPlan
@@ -87,7 +87,7 @@ class OwnBook:
         if plan.dp is None:
             return
         goal = self._goal(plan.dp)
-        after = epsilon([*self.ledger.book().spends(self.dataset), spend], goal.delta, unit=goal.unit)
+        after = epsilon([*self.ledger.book().spends(self.dataset, goal.unit), spend], goal.delta, unit=goal.unit)
         if after > goal.epsilon:
             raise BudgetExceeded(
                 f"Round {plan.round} of {plan.run} would take {self.dataset} to epsilon {after:.3g} per {goal.unit}; "
@@ -110,9 +110,11 @@ class OwnBook:
 
     def spent(self, plan: RoundPlan) -> float | None:
         """Epsilon of the data set so far, for the run's unit and delta; None where the run promises nothing."""
-        if plan.dp is None:
-            return None
-        return epsilon(self.ledger.book().spends(self.dataset), plan.dp.delta, unit=plan.dp.unit)
+        return self.epsilon(plan.dp.delta, plan.dp.unit) if plan.dp else None
+
+    def epsilon(self, delta: float, unit: str) -> float:
+        """Epsilon of all that the data set has spent."""
+        return epsilon(self.ledger.book().spends(self.dataset), delta, unit=cast(Unit, unit))
 
     def _goal(self, dp: Promise) -> PrivacyBudget:
         return PrivacyBudget(min(dp.epsilon, self.most or dp.epsilon), dp.delta, dp.unit)

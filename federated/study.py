@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +19,9 @@ from federated.learning import LoraTrainer, Recipe, put_weights, weights_of
 from federated.local import Partner, Policy
 from federated.rounds import Coordinator, RunConfig
 from federated.simulate import InProcess
-from federated.types import Mode, RoundResult
+from federated.spending import OwnBook, promise
+from federated.types import Mode, Promise, RoundResult
+from privacy.ledger import Ledger
 
 if TYPE_CHECKING:
     from assistant.settings import Settings
@@ -29,7 +31,11 @@ Split = Literal["iid", "size", "label", "customer"]
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What is tried. `alpha` is for the split by label; `size` gives partner i a share of i."""
+    """What is tried. `alpha` is for the split by label; `size` gives partner i a share of i.
+
+    `dp` is "", example, customer or partner: then the shared run (not the pooled one) keeps `epsilon` at
+    `delta`. `clip_norm` bounds a partner's update.
+    """
 
     data: Path
     task: Literal["chat", "classify", "tag"] = "chat"
@@ -42,12 +48,17 @@ class Study:
     rank: int = 8
     held_out: float = 0.2
     seed: int = 0
+    dp: str = ""
+    epsilon: float = 8.0
+    delta: float = 1e-5
+    clip_norm: float = 100.0
 
 
 def run(study: Study, settings: Settings, *, on_round: Callable[[RoundResult], None] | None = None) -> dict[str, Any]:
     """`measures`: the held-out score (mean log-likelihood) untrained, shared, pooled; `rounds`; `sizes` of the parts.
 
-    Pooled is one partner with all rows and as many passes over them.
+    Pooled is one partner with all rows and as many passes over them. With `dp`, `epsilon` is what each
+    partner's own book says it spent.
     """
     from assistant.tuning import data, loop
     from assistant.tuning.records import Records
@@ -68,21 +79,31 @@ def run(study: Study, settings: Settings, *, on_round: Callable[[RoundResult], N
         put_weights(model, weights)
         return -loop.evaluate(model, task, test)
 
-    def conduct(parts: partition.Parts, mode: Mode, quorum: int) -> Coordinator:
+    def conduct(parts: partition.Parts, mode: Mode, quorum: int, dp: Promise | None = None) -> Coordinator:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             sides: list[Records] = [kept.subset(part) for part in parts]
-            trainers = [LoraTrainer(model, task, task.examples(side, tokenizer)) for side in sides]
-            sites, roster = _sites(root, trainers)
+            books = [_book(root, index) if dp else None for index in range(len(sides))]
+            trainers = [
+                LoraTrainer(model, task, task.examples(side, tokenizer), book=book)
+                for side, book in zip(sides, books, strict=True)
+            ]
+            sites, roster = enrolled(root, trainers, books, policy=Policy(min_partners=1))
             training = {"epochs": 1.0, "learning_rate": study.rate}
-            config = RunConfig("study", study.rounds, mode=mode, quorum=quorum, training=training, clip_norm=100.0)
-            lead = Coordinator(config, root / "run", start, wire=InProcess(sites), verify=roster.verify)
+            config = RunConfig(
+                "study", study.rounds, mode=mode, quorum=quorum, training=training, clip_norm=study.clip_norm, dp=dp
+            )
+            book = Ledger(root / "run", holder="study") if config.hides_partners else None
+            lead = Coordinator(config, root / "run", start, wire=InProcess(sites), verify=roster.verify, book=book)
             lead.go(on_round or (lambda result: None))
+            spent.extend(round(own.epsilon(study.delta, study.dp), 4) for own in books if own)
             return lead
 
-    began = time.time()
+    began, spent = time.time(), list[float]()
     parts = _parts(study, kept)
-    shared = conduct(parts, study.mode, study.partners)
+    # with a quorum of all, the first partner whose budget is spent would end the run
+    quorum = study.partners if not study.dp else max(3, study.partners - 1)
+    shared = conduct(parts, study.mode, quorum, promise(study.dp, study.epsilon, study.delta, study.rounds))
     pooled = conduct((tuple(range(len(kept))),), "plain", 1)
     measures = {
         "untrained": score(start),
@@ -91,6 +112,7 @@ def run(study: Study, settings: Settings, *, on_round: Callable[[RoundResult], N
     }
     return {
         "measures": measures,
+        **({"epsilon": spent} if study.dp else {}),
         "sizes": [len(part) for part in parts],
         "rounds": [result.to_dict() for result in shared.results],
         "seconds": time.time() - began,
@@ -114,14 +136,21 @@ def _parts(study: Study, records: Any) -> partition.Parts:
     raise BadRequest(f"There is no split {study.split!r}.", hint="One of: iid, size, label, customer.")
 
 
-def _sites(root: Path, trainers: list[LoraTrainer]) -> tuple[list[Partner], Roster]:
+def _book(root: Path, index: int) -> OwnBook:
+    return OwnBook(Ledger(root / f"p{index}" / "book", holder=f"p{index}"), "study", root / f"p{index}" / "run")
+
+
+def enrolled(
+    root: Path, trainers: Sequence[LoraTrainer], books: Sequence[OwnBook | None], *, policy: Policy
+) -> tuple[list[Partner], Roster]:
+    """Partners p0, p1 ... with keys and folders of their own, and the roster that knows them."""
     roster, identities = Roster(root), []
     for index in range(len(trainers)):
         identity = make_identity(root / f"p{index}", f"p{index}")
         roster.enrol(apply(roster.invite(f"p{index}", address="", authority="", coordinator=""), identity), now=0.0)
         identities.append(identity)
-    cards, policy = roster.cards(), Policy(min_partners=1)
+    cards = roster.cards()
     return [
-        Partner(identity, trainer, root / identity.card.name / "run", peers=cards, policy=policy)
-        for identity, trainer in zip(identities, trainers, strict=True)
+        Partner(identity, trainer, root / identity.card.name / "run", peers=cards, policy=policy, book=book)
+        for identity, trainer, book in zip(identities, trainers, books, strict=True)
     ], roster

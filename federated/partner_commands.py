@@ -1,0 +1,124 @@
+"""The subcommands of a partner: join, start, status, approve, leave. `commands.py` puts them beside the coordinator's.
+
+What a subcommand needs is imported inside it, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assistant import console
+from assistant.commands.opening import JsonOption, settings_of
+
+partner_cli = typer.Typer(help="The side that has data.", no_args_is_help=True, rich_markup_mode=None)
+FolderArgument = Annotated[Path, typer.Argument(help="The folder of this coordinator or partner.")]
+
+
+@partner_cli.command()
+def join(
+    context: typer.Context,
+    invitation: Annotated[Path, typer.Argument(help="The coordinator's file.")],
+    folder: FolderArgument,
+    data: Annotated[Path, typer.Option(help="Your own training file (JSONL). It never leaves this machine.")],
+    masked_only: Annotated[bool, typer.Option("--masked-only", help="Take part in masked rounds only.")] = False,
+    keep_measures: Annotated[
+        bool, typer.Option("--keep-measures", help="Tell nothing about your own measures.")
+    ] = False,
+    tell_measures: Annotated[
+        bool, typer.Option("--tell-measures", help="Tell them also in a run with --dp: no epsilon covers them.")
+    ] = False,
+    max_epsilon: Annotated[
+        float, typer.Option(help="The most your data may have spent after a round; 0 = the run's promise.")
+    ] = 0.0,
+) -> None:
+    """Makes this partner's folder and keys, and the answer to send back to the coordinator."""
+    from federated.coordinator import app_sha256
+    from federated.enrol import Invitation, apply
+    from federated.local import Policy
+    from federated.site import Site, SiteConfig
+    from privacy.keys import durable_write
+
+    policy = Policy(
+        modes=("masked",) if masked_only else ("masked", "robust", "plain"), evaluates=not keep_measures,
+        evaluates_private=tell_measures, max_epsilon=max_epsilon,
+    )  # fmt: skip
+    settings, site = settings_of(context), Site(folder)
+    home = str(settings.data_dir.resolve())
+    config = SiteConfig(str(data.resolve()), home, policy, book=home)
+    identity = site.join(Invitation.load(invitation), config)
+    site.approve(app_sha256())
+    path = folder / "application.json"
+    durable_write(path, json.dumps(apply(site.invitation, identity).to_dict(), indent=1).encode())
+    console.tell(f"Send {path} to the coordinator. Your fingerprint: {identity.card.fingerprint}")
+    console.tell(f"Then: federated partner start {folder}")
+
+
+@partner_cli.command(name="start")
+def start_partner(folder: FolderArgument) -> None:
+    """Waits for rounds and answers them, until Ctrl-C."""
+    from federated import deploy
+    from federated.site import Site
+
+    site = Site(folder)
+    with deploy.supernode(site) as process:
+        console.tell(f"{site.identity.card.name} waits for {site.invitation.address}. Ctrl-C stops.")
+        process.wait()
+    console.tell(f"The node ended; its log is {folder / 'flower-supernode.log'}.")
+
+
+@partner_cli.command(name="status")
+def partner_status(folder: FolderArgument, as_json: JsonOption = False) -> None:
+    """Policy, approved app code, and everything that was ever sent."""
+    from federated.site import Site
+
+    site = Site(folder)
+    sent = site.sent()
+    if as_json:
+        told = {"config": site.config.to_dict(), "approved": list(site.approved()), "sent": sent}
+        console.print_json({**told, "skipped": site.skipped()})
+        return
+    console.tell(f"{site.identity.card.name}, fingerprint {site.identity.card.fingerprint}")
+    console.tell(f"Approved app code: {', '.join(site.approved()) or 'none'}")
+    rows = [
+        [
+            entry["run"],
+            str(entry["round"]),
+            entry["mode"],
+            str(entry["numbers"]),
+            str(entry["bytes"]),
+            f"{entry['norm']:.3g}",
+            "" if entry.get("epsilon") is None else f"{entry['epsilon']:.4g}",
+        ]
+        for entry in sent
+    ]
+    console.print_table(["run", "round", "mode", "numbers sent", "bytes", "norm", "epsilon spent"], rows)
+    for entry in site.skipped():
+        console.tell(f"Sat out round {entry['round']} of {entry['run']}: {entry['reason']}")
+
+
+@partner_cli.command()
+def approve(
+    folder: FolderArgument,
+    sha256: Annotated[str, typer.Argument(help="The hash of app code that may run here.")],
+) -> None:
+    """Lets app code of this hash run at this site."""
+    from federated.errors import BadRequest
+    from federated.site import Site
+
+    if len(sha256) != 64 or any(letter not in "0123456789abcdef" for letter in sha256.lower()):
+        raise BadRequest(f"{sha256!r} is not a sha256 in hex.")
+    Site(folder).approve(sha256)
+    console.tell("Approved.")
+
+
+@partner_cli.command()
+def leave(folder: FolderArgument) -> None:
+    """Ends this partner's part: no app code may run here any more, and its keys are deleted."""
+    from federated.site import Site
+
+    Site(folder).leave()
+    console.tell("Left. What was sent stays listed in run/sent.jsonl; ask the coordinator to revoke you.")
