@@ -53,16 +53,17 @@ def quotes(reading: Reading) -> list[Piece]:
         units = sorted(
             (unit for unit in chosen if unit.span.passage.id == passage_id), key=lambda unit: unit.span.start
         )
-        if units[0].record:
-            units = _with_name(units)
-        for number, span in enumerate(map(_without_verdict, _joined(units))):
-            separator = (
-                ""
-                if not pieces
-                else ("\n\n" if number == 0 else "\n" if units[0].record or span.text.startswith("- ") else " ")
-            )
-            pieces.append(Piece(span.text, (span,), separator))
+        pieces += _as_pieces(_with_name(units) if units[0].record else units, first=not pieces)
     return pieces
+
+
+def _as_pieces(units: Sequence[Unit], *, first: bool) -> Iterator[Piece]:
+    """Units of one passage in their order as quotes."""
+    for number, span in enumerate(map(_without_verdict, _joined(units))):
+        lead = "\n" if units[0].record or span.text.startswith("- ") else " "
+        if number == 0:
+            lead = "" if first else "\n\n"
+        yield Piece(span.text, (span,), lead)
 
 
 def _choose(reading: Reading) -> list[Unit]:
@@ -115,11 +116,11 @@ def _repeats(unit: Unit, chosen: Iterable[Unit]) -> bool:
     return any(claims.coverage(unit.span.text, other.span.text) > 0.8 for other in chosen)
 
 
-def _with_name(units: list[Unit]) -> list[Unit]:
+def _with_name(units: Sequence[Unit]) -> list[Unit]:
     """A record's fields under its first line: a price without its product's name says nothing."""
     passage = units[0].span.passage
     name = Span(passage, 0, len(passage.text.split("\n", 1)[0]))
-    return units if units[0].span.start == 0 else [Unit(name, "", units[0].rank, record=True), *units]
+    return list(units) if units[0].span.start == 0 else [Unit(name, "", units[0].rank, record=True), *units]
 
 
 _VERDICT = re.compile(
@@ -181,6 +182,25 @@ def checked(sentence: str, passages: Sequence[Passage], said: Sequence[Piece]) -
     if any(claims.coverage(sentence, piece.text) > 0.8 for piece in said):
         return None
     return Piece(sentence, (verdict.span,), "\n\n" if said else "")
+
+
+def pointed(sentence: str, units: Iterable[Unit]) -> Unit | None:
+    """The sentence or field of a passage that the model repeats letter by letter; None where it repeats none."""
+    wanted = _bare(sentence) if language.content_words(sentence) else ""
+    return next((unit for unit in units if wanted and _bare(unit.span.text) == wanted), None)
+
+
+def quoted(unit: Unit, said: Sequence[Piece]) -> list[Piece]:
+    """A unit as one more quote, a field under its record's name; [] where it is quoted already."""
+    spans = [span for piece in said for span in piece.spans if span.passage.id == unit.span.passage.id]
+    if any(span.start <= unit.span.start and unit.span.end <= span.end for span in spans):
+        return []
+    named = not unit.record or any(span.start == 0 for span in spans)
+    return list(_as_pieces([unit] if named else _with_name([unit]), first=not said))
+
+
+def _bare(sentence: str) -> str:
+    return re.sub(r"\s+", "", sentence.strip().lstrip("-*•# ")).casefold()
 
 
 def render(pieces: Iterable[Piece]) -> tuple[str, tuple[Citation, ...]]:

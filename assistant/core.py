@@ -243,7 +243,7 @@ class Assistant:
             if draft.shape != "free":
                 yield from map(draft.add, leading)
             if draft.shape != "quotes":
-                yield from self._generate(conversation, draft)
+                yield from self._generate(conversation, draft, reading)
         except EngineError as error:
             _log.warning("the engine failed: %s", error)
             draft.outcome, draft.failed = Outcome.COMPONENT_FAILED, "engine"
@@ -271,14 +271,14 @@ class Assistant:
             return "quotes"
         return shape
 
-    def _generate(self, conversation: Conversation, draft: Draft) -> Iterator[AskEvent]:
+    def _generate(self, conversation: Conversation, draft: Draft, reading: Reading) -> Iterator[AskEvent]:
         """The model's sentences that pass the check, as each of them ends."""
         with self.hosting.lease(self.engine, draft.choice) as leased:
             draft.adapter = leased.adapter
             draft.notes += leased.notes
-            yield from self._write(conversation, draft)
+            yield from self._write(conversation, draft, reading)
 
-    def _write(self, conversation: Conversation, draft: Draft) -> Iterator[AskEvent]:
+    def _write(self, conversation: Conversation, draft: Draft, reading: Reading) -> Iterator[AskEvent]:
         engine, wanted = self.engine, self.settings.model
         passages = draft.evidence()
         away = engine.location == "remote"
@@ -305,6 +305,10 @@ class Assistant:
         with contextlib.closing(watched(engine, prompt.messages, options)) as stream:
             for sentence in itertools.islice(composer.sentences_of(stream), most):
                 written.append(sentence)
+                unit = composer.pointed(sentence, reading.units)
+                if unit is not None:  # it points at a sentence of a passage, which is quoted
+                    yield from map(draft.add, composer.quoted(unit, draft.pieces))
+                    continue
                 piece = composer.checked(sentence, passages, draft.pieces)
                 if isinstance(piece, Piece):
                     yield draft.add(piece)

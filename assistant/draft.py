@@ -44,9 +44,14 @@ class Draft:
         return Delta(piece.lead + piece.text)
 
     def evidence(self) -> list[Passage]:
-        """What the model reads: the passages quoted, which it only connects; where none is quoted, all found."""
-        quoted = [span.passage for piece in self.pieces for span in piece.spans]
-        return list({passage.id: passage for passage in quoted or [hit.passage for hit in self.hits]}.values())
+        """What the model reads: the passages quoted, which it only connects; where none is quoted, all found.
+
+        An adapter was trained to find the answer, so it reads all, those quoted first.
+        """
+        passages = [span.passage for piece in self.pieces for span in piece.spans]
+        if self.adapter is not None or not passages:
+            passages += [hit.passage for hit in self.hits]
+        return list({passage.id: passage for passage in passages}.values())
 
     def answer(self, answer_id: str, *, engine: str, model: ModelInfo, index_manifest: str) -> Answer:
         """The answer as it stands now."""

@@ -96,3 +96,23 @@ def test_a_checked_sentence_is_cited_an_unsupported_one_is_dropped_and_a_repeate
 def test_a_span_knows_its_text():
     source = passage("abc def")
     assert Span(source, 4, 7).text == "def"
+
+
+def test_what_the_model_repeats_letter_by_letter_is_quoted_and_nothing_else():
+    found = reading(passage("Returns take 30 days. A label costs 4 EUR."), passage("- Boots: 2 years.", "p2"))
+    repeated = composer.pointed("A label  costs 4 EUR.", found.units)
+    assert repeated is not None
+    assert repeated.span.text == "A label costs 4 EUR."
+    assert composer.pointed("Boots: 2 years.", found.units) is not None
+    for other in ("A label costs 5 EUR.", "A label costs", "Yes.", ""):
+        assert composer.pointed(other, found.units) is None
+
+
+def test_a_quote_the_model_points_at_is_not_repeated_and_a_field_keeps_its_name():
+    row = passage("name: Alder 2\nprice: 249.00 EUR\nstock: 4\ncolour: red")
+    units = split_units(row, 0)
+    first = composer.quoted(units[3], [])
+    assert composer.render(first)[0] == "name: Alder 2\ncolour: red"
+    more = composer.quoted(units[1], first)
+    assert composer.render([*first, *more])[0] == "name: Alder 2\ncolour: red\n\nprice: 249.00 EUR"
+    assert composer.quoted(units[3], first) == []

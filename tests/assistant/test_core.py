@@ -5,10 +5,14 @@ import time
 
 import pytest
 
+from assistant.citations import Span
+from assistant.composer import Piece
 from assistant.core import Assistant
+from assistant.draft import Draft
 from assistant.engines.echo import EchoEngine
 from assistant.engines.watch import watched
 from assistant.errors import BadInput, EngineTimeout, EngineUnavailable, UnknownName
+from assistant.hosting import Choice
 from assistant.ingest import ingest
 from assistant.retrieval.search import Searcher
 from assistant.router import Guess, Route
@@ -107,6 +111,27 @@ def test_a_supported_sentence_of_the_model_follows_and_an_unsupported_one_never_
     assert answer.text == "Broken tent poles are repaired for 15 EUR in every store."
     (note,) = (note for note in answer.receipt.notes if "dropped a sentence" in note)
     assert note.endswith("Broken tent poles are repaired for free.")
+
+
+def test_a_sentence_that_the_model_repeats_from_a_passage_is_a_quote_of_it(make):
+    assistant = make(EchoEngine(script=["Zips are repaired only if the product is clean."]), shape="free")
+    answer = run(assistant, "Is a broken zip repaired?")
+    assert answer.text == "Zips are repaired only if the product is clean."
+    assert [citation.quote for citation in answer.citations] == [answer.text]
+    assert exact(assistant, answer)
+
+
+def test_a_bare_model_reads_what_is_quoted_and_an_adapter_all_that_was_found(make):
+    assistant = make()
+    info = assistant.store.collection("default", "shop")
+    draft = Draft("Is a broken zip repaired?", info, "en", Choice((None,)))
+    draft.hits = assistant.searcher.search("default", "shop", draft.question, 5)
+    assert len(draft.hits) > 1
+    last = draft.hits[-1].passage
+    draft.add(Piece(last.text[:5], (Span(last, 0, 5),)))
+    assert draft.evidence() == [last]
+    draft.adapter = "support@1"
+    assert draft.evidence() == [last, *(hit.passage for hit in draft.hits[:-1])]
 
 
 def test_when_no_sentence_of_the_model_is_supported_the_best_passage_is_quoted(make):
