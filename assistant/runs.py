@@ -28,6 +28,7 @@ from assistant.tuning.records import Records
 from assistant.types import Adapter, Example, Measure, Report, Task
 from assistant.vetting import verify
 from privacy.erasure import Learned, Tombstones
+from privacy.members import Members
 from privacy.types import PrivacySpend
 
 if TYPE_CHECKING:
@@ -99,6 +100,10 @@ class Ledger(Protocol):
         """Lowers a charge to the steps that were taken."""
         ...
 
+    def knowing(self, dataset: str, members: Members) -> Ledger:
+        """The same book, which knows who is in the data set."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Privately:
@@ -146,6 +151,7 @@ class Run:
         _check(self.plan)
         with self._alone(resume):
             records, kept, valid, test = self._records()
+            self._tell_books(records)
             parts = _Parts.assemble(self.plan, self.settings, (kept, valid, test))
             before = self._before(parts, records)
             if self.plan.task == "classify" and not self.plan.parent and self.private is None:
@@ -201,6 +207,16 @@ class Run:
         warnings = (*records.warnings, *leaks(kept, test))
         self.watch(Prepared(len(kept), len(test), records.statistics(), records.counts(), warnings))
         return records, kept, valid, test
+
+    def _tell_books(self, records: Records) -> None:
+        """The book learns who is in the data: another name for the same records is no new budget."""
+        if self._book is None:
+            return
+        name, members = self.spend.dataset, members_in(records, self.settings)
+        if self.ledger is not None:
+            self.ledger = self.ledger.knowing(name, members)
+        if self.private is not None:
+            self.private = dataclasses.replace(self.private, book=self.private.book.knowing(name, members))
 
     def _without_erased(self, records: Records) -> Records:
         """The records without those of customers who were erased: an old file does not bring them back."""
@@ -362,6 +378,13 @@ class _Parts:
             model, tokenizer, task, base, train, valid, test,
             parent=parent.id if parent else None, spent=parent.privacy if parent else (),
         )  # fmt: skip
+
+
+def members_in(records: Records, settings: Settings) -> Members:
+    """Who is in the records, as the book keeps it."""
+    from assistant.tuning.records import members_of
+
+    return Members.of(members_of(records), settings.data_dir, tenant=settings.tenant)
 
 
 def unfinished(settings: Settings) -> list[Path]:

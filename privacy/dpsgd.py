@@ -270,7 +270,7 @@ _FAULT = "This is a fault of the training loop."
 
 
 def _units(examples: Sequence[Any], spend: PrivacySpend) -> list[tuple[Any, ...]]:
-    """The examples one by one, or together by their customer; nobody's examples are each their own."""
+    """The examples one by one, or together by their customer; nobody's examples are one customer's: they may be."""
     known: set[int] = set()
     apart = []
     for example in examples:  # a row that is listed twice is two rows
@@ -279,6 +279,6 @@ def _units(examples: Sequence[Any], spend: PrivacySpend) -> list[tuple[Any, ...]
     if spend.unit == "example":
         return [(example,) for example in apart]
     mine: dict[str, list[Any]] = {}
-    for number, example in enumerate(apart):
-        mine.setdefault(example.owner or f"\0{number}", []).append(example)
+    for example in apart:
+        mine.setdefault(example.owner, []).append(example)
     return [tuple(group) for group in mine.values()]

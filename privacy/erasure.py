@@ -39,6 +39,10 @@ class Marks:
         name = f"{self._tenant}\0{customer}".encode("utf-8", "surrogatepass")
         return _PREFIX + hmac.new(self._key, name, hashlib.sha256).hexdigest()[:32]
 
+    def known(self, customer: str) -> str:
+        """The mark of a customer who is named by their id, or by their mark already."""
+        return customer if _is_mark(customer) else self.of(customer)
+
 
 class Tombstones:
     """Who was erased, by mark. Append-only; safe among processes."""
@@ -75,7 +79,7 @@ class Learned:
     def remember(self, weights_sha256: str, customers: Iterable[str]) -> None:
         """Keeps the marks of those whose records the weights learned from; marks stay marks. Call before they serve."""
         marks = Marks(self._data_dir, self._tenant)
-        found = {one if _is_mark(one) else marks.of(one) for one in set(customers) - {""}}
+        found = {marks.known(one) for one in set(customers) - {""}}
         durable_write(self._folder / f"{weights_sha256}.json", json.dumps(sorted(found)).encode())
 
     def knows(self, weights_sha256: str) -> bool:

@@ -6,15 +6,17 @@ lowers it to the steps that were taken. A crash in between leaves the worst cost
 
 Budgets belong to scopes: a data set's name, or `customers:NAME` for all data sets whose customers may be the same
 people. Every data set belongs to the population `everyone` until it is declared to another; what a customer
-loses at two data sets of a population adds up.
+loses at two data sets of a population adds up. A data set is its records, not its name: where those are known
+(`members.py`) data sets with records or customers in common spend from each other's budgets, whatever they are called.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from typing import Any
 from privacy.accounting import calibrate, epsilon
 from privacy.chain import Chain, Entry
 from privacy.errors import BadRequest, BudgetExceeded
+from privacy.members import Members
 from privacy.types import PrivacyBudget, PrivacyReport, PrivacySpend, Unit, Verification
 
 EVERYONE = "everyone"
@@ -29,6 +32,8 @@ CUSTOMERS = "customers:"
 DELTA = 1e-5
 MOST_DELTA = 0.01
 _UNITS: tuple[Unit, ...] = ("example", "customer", "partner")
+Shares = Mapping[str, tuple[int, int]]
+"""Another data set -> how many (records, customers) one has in common with it."""
 
 
 def known_as(name: str) -> str:
@@ -58,11 +63,17 @@ class Charge:
 
 @dataclass(slots=True)
 class Book:
-    """What the entries add up to. `budgets` by scope, `populations` by data set, `charges` by id."""
+    """What the entries add up to. `budgets` by scope, `populations` by data set, `charges` by id.
+
+    `members`: data set -> the lists of its records and customers, as often as they changed. `shared`: data set ->
+    data sets that have records or customers in common with it.
+    """
 
     budgets: dict[str, PrivacyBudget] = field(default_factory=dict)
     populations: dict[str, str] = field(default_factory=dict)
     charges: dict[int, Charge] = field(default_factory=dict)
+    members: dict[str, set[tuple[str, ...]]] = field(default_factory=dict)
+    shared: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Book:
@@ -79,29 +90,62 @@ class Book:
                 self.budgets.pop(known_as(body["scope"]), None)
             else:
                 self.budgets[known_as(body["scope"])] = PrivacyBudget(**body["budget"])
+            self._know(body["scope"], body)
         elif entry.kind == "population":
             self.populations[known_as(body["dataset"])] = known_as(body["population"])
         elif entry.kind == "charge":
             spend = PrivacySpend.from_dict(body["spend"])
             population = self.populations.get(known_as(spend.dataset), EVERYONE)
             self.charges[entry.seq] = Charge(entry.seq, entry.at, spend, body["purpose"], population=population)
+            self._know(spend.dataset, body)
         elif entry.kind == "settle":
             charge = self.charges[body["charge"]]
             self.charges[charge.id] = dataclasses.replace(charge, settled=body["steps"])
 
+    def _know(self, dataset: str, body: dict[str, Any]) -> None:
+        if "members" in body:
+            self.members.setdefault(known_as(dataset), set()).add(tuple(body["members"]))
+            self.link(dataset, {name: (both[0], both[1]) for name, both in body["shares"].items()})
+
+    def link(self, dataset: str, shares: Shares) -> None:
+        """Says what a data set has in common with others; what is known already only grows."""
+        one = known_as(dataset)
+        for other, (records, customers) in shares.items():
+            for here, there in ((one, known_as(other)), (known_as(other), one)):
+                before = self.shared.setdefault(here, {}).get(there, (0, 0))
+                self.shared[here][there] = (max(records, before[0]), max(customers, before[1]))
+
+    def same(self, dataset: str, unit: Unit) -> list[str]:
+        """The data set, and those that hold some of its units: of its records, or of its customers too."""
+        name = known_as(dataset)
+        found = self.shared.get(name, {}).items()
+        return [name, *(other for other, (records, people) in found if records or (people and unit != "example"))]
+
     def scopes(self, dataset: str) -> list[str]:
-        """The scopes that a spend of the data set falls into."""
+        """The scopes that a spend of the data set falls into: its own, and its population."""
         name = known_as(dataset)
         return [name, CUSTOMERS + self.populations.get(name, EVERYONE)]
 
-    def spends(self, scope: str) -> list[PrivacySpend]:
-        """All that counts in a scope. A charge also counts where its data set belonged when it was made:
-        declaring another population later takes nothing back."""
+    def limits(self, dataset: str) -> list[str]:
+        """The scopes with a budget that a spend of the data set must keep: its own, its population's, and those of
+        the data sets that hold some of its units."""
+        own = [name for name in self.budgets if name in self.same(dataset, self.budgets[name].unit)]
+        people = {self.scopes(name)[1] for name in self.same(dataset, "customer")}
+        return [*sorted(own, key=lambda name: name != known_as(dataset)), *sorted(people & set(self.budgets))]
+
+    def spends(self, scope: str, unit: Unit | None = None) -> list[PrivacySpend]:
+        """All that counts in a scope, for a unit (default: its budget's). A charge also counts where its data set
+        belonged when it was made: declaring another population later takes nothing back."""
         scope = known_as(scope)
+        unit = unit or self.budget(scope).unit
+        if not scope.startswith(CUSTOMERS):
+            same = set(self.same(scope, unit))
+            return [one.counted for one in self.charges.values() if known_as(one.spend.dataset) in same]
         return [
             charge.counted
             for charge in self.charges.values()
-            if scope in (*self.scopes(charge.spend.dataset), CUSTOMERS + charge.population)
+            if scope == CUSTOMERS + charge.population
+            or any(scope == self.scopes(name)[1] for name in self.same(charge.spend.dataset, "customer"))
         ]
 
     def budget(self, scope: str) -> PrivacyBudget:
@@ -109,8 +153,8 @@ class Book:
         scope = known_as(scope)
         if scope in self.budgets:
             return self.budgets[scope]
-        units = {spend.unit for spend in self.spends(scope)} or {"example"}
-        smallest = "customer" if scope.startswith(CUSTOMERS) else min(units, key=_UNITS.index)
+        units = {one.spend.unit for one in self.charges.values() if known_as(one.spend.dataset) == scope}
+        smallest: Unit = "customer" if scope.startswith(CUSTOMERS) else min(units or {"example"}, key=_UNITS.index)
         return PrivacyBudget(math.inf, DELTA, smallest)
 
     def report(self, scope: str, plan: PrivacySpend | None = None) -> PrivacyReport:
@@ -129,10 +173,42 @@ class Ledger:
     def __init__(self, folder: Path, *, keys: Path | None = None, holder: str = "") -> None:
         """`keys`: another folder for key and anchor, best on another disk. `holder`: whose data, for a new book."""
         self.chain = Chain(folder / "privacy" / "ledger.db", keys=keys or folder / "keys", holder=holder)
+        self._lists = folder / "privacy" / "members"
+        self._known: dict[str, Members] = {}
+
+    def knowing(self, dataset: str, members: Members) -> Ledger:
+        """The same book, which knows who is in a data set: what is planned and charged for it is held against every
+        data set that has some of them."""
+        other = copy.copy(self)
+        other._known = {**self._known, known_as(dataset): members}
+        return other
 
     def book(self) -> Book:
         """Everything on the book. Raises LedgerTampered."""
-        return Book.of(self.chain.entries())
+        return self._linked(Book.of(self.chain.entries()))
+
+    def _linked(self, book: Book) -> Book:
+        """The book with what the data sets in hand have in common with those on it."""
+        for name, members in self._known.items():
+            book.link(name, self._shares(book, name, members))
+        return book
+
+    def _shares(self, book: Book, dataset: str, members: Members) -> dict[str, tuple[int, int]]:
+        found: dict[str, tuple[int, int]] = {}
+        for other in set(book.members) - {dataset}:
+            for names in book.members[other]:
+                records, customers = members.shared(Members.load(self._lists, names))
+                before = found.get(other, (0, 0))
+                found[other] = (max(records, before[0]), max(customers, before[1]))
+        return {other: both for other, both in found.items() if any(both)}
+
+    def _membership(self, book: Book, dataset: str) -> dict[str, Any]:
+        """What an entry says of who is in the data set; nothing where that is not in hand."""
+        name = known_as(dataset)
+        if name not in self._known:
+            return {}
+        shares = {other: list(both) for other, both in sorted(book.shared.get(name, {}).items())}
+        return {"members": self._known[name].save(self._lists), "shares": shares}
 
     def quote(self, spend: PrivacySpend) -> dict[str, PrivacyReport]:
         """What every scope would look like after `spend`; nothing is written."""
@@ -151,11 +227,12 @@ class Ledger:
             raise BadRequest(f"A charge names a data set and at least one step; this one: {spend}.")
         epsilon([spend], DELTA, unit=spend.unit)  # says what is wrong with its parameters
         with self.chain.writing() as writer:
-            book = Book.of(writer.entries)
+            book = self._linked(Book.of(writer.entries))
             for scope in _asked(book, spend):
                 if scope in book.budgets:
                     _refuse_over(scope, book.report(scope, spend), spend)
-            return writer.append("charge", {"spend": spend.to_dict(), "purpose": purpose}).seq
+            body = {"spend": spend.to_dict(), "purpose": purpose, **self._membership(book, spend.dataset)}
+            return writer.append("charge", body).seq
 
     def settle(self, charge: int, *, steps: int) -> None:
         """Lowers a charge to the steps that were taken, 0 where training never began. Once.
@@ -194,7 +271,8 @@ class Ledger:
             raise BadRequest("A budget needs the name of a data set.")
         with self.chain.writing() as writer:
             body: dict[str, Any] = {"scope": scope, "budget": dataclasses.asdict(budget) if budget else None}
-            writer.append("budget", body)
+            book = self._linked(Book.of(writer.entries))
+            writer.append("budget", body | self._membership(book, scope))
 
     def declare(self, dataset: str, population: str) -> None:
         """Says that the data set's customers are `population`: none of them is in another population's data sets."""
@@ -220,10 +298,9 @@ class Ledger:
         """
         book = self.book()
         unit: Unit = target.unit
-        limits = [(target, book.spends(dataset))]
-        for scope in book.scopes(dataset):
-            if scope in book.budgets:
-                limits.append((book.budgets[scope], book.spends(scope)))
+        limits = [(target, book.spends(dataset, unit))]
+        for scope in book.limits(dataset):
+            limits.append((book.budgets[scope], book.spends(scope)))
         group = per_customer or 1
         noise = 0.0
         for budget, spent in limits:
@@ -253,9 +330,10 @@ class Ledger:
 
 
 def _asked(book: Book, spend: PrivacySpend) -> list[str]:
-    """The scopes that have a say in a spend: its data set, and its population where that has a budget."""
+    """The scopes that have a say in a spend: its data set, and its population where customers are the unit; and all
+    that have a budget which it must keep."""
     own, people = book.scopes(spend.dataset)
-    return [own, people] if people in book.budgets or spend.unit == "customer" else [own]
+    return list(dict.fromkeys([own, *([people] if spend.unit == "customer" else []), *book.limits(spend.dataset)]))
 
 
 def _refuse_over(scope: str, report: PrivacyReport, spend: PrivacySpend) -> None:

@@ -79,10 +79,13 @@ def plan(goal: Goal, book: Planner, dataset: str, examples: Sequence[Example], o
         raise BadInput("In a private run all records weigh the same.", hint="Train without --balanced.")
     owners = Counter(example.owner for example in examples if example.owner)
     unit = goal.budget.unit
-    if unit == "customer" and not owners:
-        raise BadInput("No record says which customer it is from.", hint="Add a customer to each, or --unit example.")
     nobodys = sum(not example.owner for example in examples)
-    units = len(owners) + nobodys if unit == "customer" else len(examples)
+    if unit == "customer" and nobodys:
+        raise BadInput(
+            f"{nobodys} of {len(examples)} records do not say which customer they are from: they could all be one's.",
+            hint="Give every record a customer, leave out those that have none, or train with --unit example.",
+        )
+    units = len(owners) if unit == "customer" else len(examples)
     most = None if nobodys else max(owners.values())
     return book.plan(
         dataset, goal.budget, sample_rate=min(1.0, options.batch_size / units),

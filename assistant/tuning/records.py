@@ -146,6 +146,20 @@ def text_of(row: Row) -> str:
     return row.text if isinstance(row, ClassifyRow) else " ".join(row.tokens)
 
 
+def members_of(records: Records) -> list[tuple[str, str]]:
+    """(what was said, by whom) of every record: by this a record is known again in another file.
+
+    For chat that is the conversation without its passages: those are the company's.
+    """
+    return [
+        (
+            "\n".join(message.text for message in row.messages) if isinstance(row, ChatRow) else text_of(row),
+            row.customer,
+        )
+        for row in records.rows
+    ]
+
+
 # Judging
 
 

@@ -119,6 +119,9 @@ class Book:
     def settle(self, charge, *, steps):
         self.said.append(("settle", charge, steps))
 
+    def knowing(self, dataset, members):
+        return self
+
 
 def test_the_ledger_is_charged_once_before_the_first_step_and_settled_after(chat, settings):
     from assistant.tuning.loop import Progress, StopTraining
@@ -143,6 +146,22 @@ def test_a_ledger_that_refuses_stops_the_run_before_it_begins(chat, settings):
     with pytest.raises(BadInput, match="spent"):
         Run(chat, settings, ledger=Empty()).train()
     assert Shelf(settings.data_dir).all() == []
+
+
+@pytest.mark.parametrize("rows", [slice(None), slice(12, None)], ids=["renamed", "a part of it"])
+def test_the_same_records_under_another_name_have_the_same_budget(chat, settings, rows):
+    from privacy.errors import BudgetExceeded
+    from privacy.ledger import Ledger
+    from privacy.types import PrivacyBudget
+
+    book = Ledger(settings.data_dir)
+    Run(chat, settings, ledger=book).train()
+    book.set_budget(chat.data.stem, PrivacyBudget(3.0, 1e-5, "customer"))
+    copied = chat.data.with_name("brand-new.jsonl")
+    copied.write_text("\n".join(chat.data.read_text().splitlines()[rows]))
+    with pytest.raises(BudgetExceeded, match="chat"):
+        Run(replace(chat, data=copied, name="other"), settings, ledger=book).train()
+    assert [one.name for one in Shelf(settings.data_dir).all()] == ["tiny"]
 
 
 def test_two_runs_of_one_name_do_not_meet(chat, settings):
