@@ -8,6 +8,7 @@ Gradio (`gate.py` does) and keep no visitor's data.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -166,5 +167,13 @@ class SessionCookie:
 
 
 def refuse(status: int, detail: str, **headers: str) -> JSONResponse:
-    """A refusal in the shape that Gradio's page understands."""
-    return JSONResponse({"detail": detail}, status, {name.replace("_", "-"): value for name, value in headers.items()})
+    """A refusal in the shapes that Gradio's page and OpenAI's clients understand."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return JSONResponse(problem(status, detail), status, named)
+
+
+def problem(status: int, detail: str, code: str | None = None, param: str | None = None) -> dict[str, Any]:
+    """The body of a refusal; `code` and `param` are OpenAI's, None where there is none."""
+    kinds = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+    kind = kinds.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    return {"error": {"message": detail, "type": kind, "param": param, "code": code}, "detail": detail}

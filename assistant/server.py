@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel] = ()) -> FastAPI:
     """The whole web application of an assistant; `panels` are further tabs."""
     _silence(settings.data_dir)
-    from assistant import api
+    from assistant.api.application import build_api
     from assistant.ui.build import build_ui, mount
 
     server = settings.server
@@ -56,7 +56,8 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     app = FastAPI(title="Confide", docs_url=None, redoc_url=None, openapi_url=None)
     _routes(app, assistant, page.house.pages)
     _receipts(app, settings.data_dir, door)
-    api.add_routes(app, assistant, door)
+    _downloads(app, settings.data_dir, door, panels)
+    app.mount("/v1", build_api(assistant, door=door, sessions=sessions))
     # Middleware runs from the last added to the first.
     app.add_middleware(Gate, house=page.house, door=door, per_minute=server.requests_per_minute)
     app.add_middleware(SessionCookie, sessions=sessions, is_page=page.house.pages.__contains__)
@@ -170,6 +171,21 @@ def _receipts(app: FastAPI, data_dir: Path, door: Door) -> None:
         return FileResponse(path, filename=name, media_type="application/json")
 
 
+def _downloads(app: FastAPI, data_dir: Path, door: Door, panels: Sequence[Panel]) -> None:
+    """The files that the staff's tabs give, for a session that gave the password."""
+    from assistant.ui.build import DOWNLOADS
+
+    @app.get(f"/{DOWNLOADS}/{{name}}")
+    def download(name: str, request: Request) -> Response:
+        session = request.scope.get(SESSION)
+        if session is not None and door.is_inside(session.id):
+            for panel in panels:
+                if panel.download is not None and (content := panel.download(data_dir, name)) is not None:
+                    headers = {"content-disposition": f'attachment; filename="{name}"'}
+                    return Response(content, media_type="application/octet-stream", headers=headers)
+        return JSONResponse({"detail": "Not Found"}, 404)
+
+
 def _speaks_chinese(request: Request) -> bool:
     """Whether the visitor chose Chinese, or chose nothing and their browser puts Chinese first."""
     chosen = request.cookies.get(LANGUAGE_COOKIE)
@@ -179,7 +195,7 @@ def _speaks_chinese(request: Request) -> bool:
 
 def _caps(upload: int) -> Callable[[str], int]:
     """The largest body of a path: uploads by the setting, everything else 1 MB."""
-    return lambda path: upload if path.rstrip("/") == "/gradio_api/upload" else _BODY
+    return lambda path: upload if path.rstrip("/") in {"/gradio_api/upload", "/v1/documents"} else _BODY
 
 
 def _silence(data_dir: Path) -> None:

@@ -28,6 +28,7 @@ COOKIE = "confide_session"
 ADMIN_SECONDS = 8 * 3600
 """A login ends after so many seconds, and with the server."""
 _MARK = 16
+_PASS = "vt_"
 _KEY_BYTES = 32
 
 
@@ -39,14 +40,25 @@ class Session:
     cookie: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who a widget's pass was made for, on which site, about which collection."""
+
+    session: str
+    collection: str
+
+
 class Sessions:
-    """Signs and reads session cookies; makes and checks conversation ids. Holds no visitor's data."""
+    """Signs and reads session cookies and passes; makes and checks conversation ids. Holds no visitor's data."""
 
     def __init__(self, key: bytes, *, days: int = 30) -> None:
         self.max_age = days * 86400
         self._key = key
         self._signer = itsdangerous.TimestampSigner(
             key, salt="confide.session", digest_method=hashlib.sha256, key_derivation="hmac"
+        )
+        self._passes = itsdangerous.URLSafeTimedSerializer(
+            key, salt="confide.pass", signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"}
         )
 
     @classmethod
@@ -79,6 +91,20 @@ class Sessions:
         session_id = value.decode()
         stale = time.time() - signed_at.timestamp() > min(86400, self.max_age / 2)
         return self._signed(session_id) if stale else Session(session_id)
+
+    def new_pass(self, origin: str, collection: str) -> str:
+        """The pass of a new visitor of another site's page: a signed text, good on that site only."""
+        return _PASS + self._passes.dumps([secrets.token_urlsafe(18), origin, collection])
+
+    def read_pass(self, text: str, origin: str) -> Visitor | None:
+        """The visitor of a pass; None where it is forged, too old, or used on another site."""
+        if not text.startswith(_PASS):
+            return None
+        try:
+            session, made_for, collection = self._passes.loads(text.removeprefix(_PASS), max_age=self.max_age)
+        except (itsdangerous.BadData, ValueError, TypeError):
+            return None
+        return Visitor(f"w_{session}", collection) if made_for == origin else None
 
     def new_conversation(self, session_id: str) -> str:
         """A conversation id that only this session may use."""

@@ -109,13 +109,15 @@ class ServerSettings(BaseModel):
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
     """Host names this server answers to."""
     cors_origins: tuple[str, ...] = ()
-    """Sites whose pages may call the API."""
+    """Sites whose pages may show the widget and call the API, each as https://shop.example."""
     frame_ancestors: tuple[str, ...] = ()
     """Sites that may show the page in a frame."""
     max_body_mb: int = Field(default=60, ge=1)
     """The largest upload; other requests are held to 1 MB."""
     requests_per_minute: int = Field(default=60, ge=1)
     """Questions per visitor and minute."""
+    questions_per_day: int = Field(default=300, ge=1)
+    """Questions per visitor and day over the API and the widget; four times that per address."""
     queue_size: int = Field(default=32, ge=1)
     """Questions that may wait; more are turned away with a clear message."""
     concurrency: int = Field(default=2, ge=1)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from assistant import language
 from assistant.engines.echo import EchoEngine
 from assistant.hosting import Hosting
+from assistant.retrieval.embedders import Embedder, load_embedder
 from assistant.settings import Settings
 from assistant.store import Store, Turn
 from assistant.types import (
@@ -45,6 +46,9 @@ class StandInSearcher:
 
     def drop(self, tenant: str, collection: str) -> None:
         pass
+
+    def embedder(self, tenant: str, collection: str) -> Embedder:
+        return load_embedder("hashing", Settings())
 
 
 class StandIn:

@@ -23,6 +23,7 @@ from assistant.commands import (
     book,
     documents,
     judging,
+    keys,
     models,
     privacy,
     recommending,
@@ -54,6 +55,7 @@ cli.add_typer(documents.cli, name="documents")
 cli.add_typer(recommending.catalog_cli, name="catalog")
 cli.add_typer(recommending.interactions_cli, name="interactions")
 cli.add_typer(models.cli, name="models")
+cli.add_typer(keys.cli, name="keys")
 for _command in book.COMMANDS:
     privacy.cli.command()(_command)
 cli.add_typer(privacy.cli, name="privacy")

@@ -1,0 +1,189 @@
+"""What every door of the API needs: the assistant, who calls, how often they may, and room at the model.
+
+A caller is a key, a visitor's pass (the widget's), or the session of the page's cookie. Rates are counted in this
+process, so a restart begins a new day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from assistant.api.problems import ApiError
+from assistant.core import Assistant
+from assistant.gate import PENDING_PER_ADDRESS, PENDING_PER_SESSION, address
+from assistant.guard import SESSION
+from assistant.keys import ApiKey, Keys, Role
+from assistant.registry import did_you_mean
+from assistant.sessions import Door, Session, Sessions
+from assistant.settings import ServerSettings
+from assistant.types import CollectionInfo
+
+_ADDRESS_SHARE = 4
+"""An address may do so many times what a visitor may: there are several behind some."""
+_KNOCKS_PER_MINUTE = RateLimitItemPerMinute(30)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request. `collection` "" = any; `key` None = a person in a browser."""
+
+    id: str
+    role: Role
+    address: str
+    collection: str = ""
+    key: ApiKey | None = None
+
+    def need(self, role: Role) -> None:
+        """Raises ApiError where this caller may not do what `role` may."""
+        if not self.role.covers(role):
+            raise ApiError(403, f"This needs a key with the role {role}.", code="insufficient_permissions")
+
+
+class Rates:
+    """How often a caller may call: a minute and a day, by key or by visitor and address."""
+
+    def __init__(self, server: ServerSettings) -> None:
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._server = server
+
+    def count(self, caller: Caller) -> None:
+        """Counts one request. Raises ApiError (429) where it is one too many."""
+        if caller.key is not None:
+            self._hit(RateLimitItemPerMinute(caller.key.per_minute), caller.id)
+            if caller.key.per_day:
+                self._hit(RateLimitItemPerDay(caller.key.per_day), caller.id)
+            return
+        self._hit(RateLimitItemPerMinute(self._server.requests_per_minute), caller.id)
+        self._hit(RateLimitItemPerMinute(_ADDRESS_SHARE * self._server.requests_per_minute), caller.address)
+
+    def count_question(self, caller: Caller) -> None:
+        """Counts one question of a visitor's day. Raises ApiError (429)."""
+        if caller.key is None and caller.role is Role.VISITOR:
+            self._hit(RateLimitItemPerDay(self._server.questions_per_day), f"q/{caller.id}")
+            self._hit(RateLimitItemPerDay(_ADDRESS_SHARE * self._server.questions_per_day), f"q/{caller.address}")
+
+    def count_knock(self, what: Literal["wrong", "new"], where: str) -> None:
+        """Counts a wrong key, or a new visitor, of an address. Raises ApiError (429)."""
+        self._hit(_KNOCKS_PER_MINUTE, f"{what}/{where}")
+
+    def _hit(self, limit: RateLimitItem, who: str) -> None:
+        if not self._limiter.hit(limit, who):
+            wait = max(1, round(self._limiter.get_window_stats(limit, who).reset_time - time.time()))
+            raise ApiError(429, f"Too many requests. Wait {wait} seconds.", code="rate_limit", retry_after=wait)
+
+
+class Room:
+    """Places at the model: so many questions at once, so many waiting, none that fills it alone."""
+
+    def __init__(self, concurrency: int, queue: int) -> None:
+        self._places = asyncio.Semaphore(concurrency)
+        self._most = concurrency + queue
+        self._pending: list[Caller] = []
+
+    @contextlib.asynccontextmanager
+    async def enter(self, caller: Caller) -> AsyncIterator[None]:
+        """A place, as soon as there is one. Raises ApiError (429, 503) where too many wait."""
+        if len(self._pending) >= self._most:
+            raise ApiError(503, "The assistant is busy. Try again in a moment.", code="overloaded", retry_after=5)
+        mine = sum(other.id == caller.id for other in self._pending)
+        here = sum(other.key is None and other.address == caller.address for other in self._pending)
+        if caller.key is None and (mine >= PENDING_PER_SESSION or here >= PENDING_PER_ADDRESS):
+            raise ApiError(429, "Your earlier questions are still being answered.", code="rate_limit", retry_after=5)
+        self._pending.append(caller)
+        try:
+            async with self._places:
+                yield
+        finally:
+            self._pending.remove(caller)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What stands behind the doors."""
+
+    assistant: Assistant
+    door: Door
+    sessions: Sessions
+    keys: Keys
+    rates: Rates
+    room: Room
+
+    def caller(self, request: Request) -> Caller:
+        """Who calls, counted. Raises ApiError (401, 429)."""
+        caller = self._known(request)
+        self.rates.count(caller)
+        return caller
+
+    def collections(self, caller: Caller) -> list[CollectionInfo]:
+        """The collections that a caller may ask, the settings' own first."""
+        settings = self.assistant.settings
+        found = self.assistant.store.collections(settings.tenant)
+        mine = [info for info in found if caller.collection in {"", info.name}]
+        return sorted(mine, key=lambda info: (info.name != settings.collection, info.name))
+
+    def collection(self, caller: Caller, name: str, *, param: str = "collection") -> CollectionInfo:
+        """The collection of this name ("" = the caller's own, or the settings'). Raises ApiError (404)."""
+        settings = self.assistant.settings
+        wanted = name or caller.collection or settings.collection
+        info = None
+        if caller.collection in {"", wanted}:
+            info = self.assistant.store.collection(settings.tenant, wanted, counted=False)
+        if info is None:
+            hint = did_you_mean(wanted, [known.name for known in self.collections(caller)])
+            code = "model_not_found" if param == "model" else "not_found"
+            raise ApiError(404, f"There is no {param} {wanted!r}. {hint}".strip(), code=code, param=param)
+        return info
+
+    def _known(self, request: Request) -> Caller:
+        here = address(request.scope)
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme:
+            found = self._bearer(token.strip(), request, here) if scheme.lower() == "bearer" else None
+            if found is None:
+                self.rates.count_knock("wrong", here)
+                raise ApiError(401, "The key is wrong, or was revoked.", code="invalid_api_key")
+            return found
+        session: Session | None = request.scope.get(SESSION)
+        if session is None:
+            raise ApiError(401, "Send a key: Authorization: Bearer ck_... (`confide keys create`).", code="no_api_key")
+        role = Role.OWNER if self.door.is_inside(session.id) else Role.VISITOR
+        return Caller(session.id, role, here)
+
+    def _bearer(self, token: str, request: Request, here: str) -> Caller | None:
+        visitor = self.sessions.read_pass(token, site_of(request))
+        if visitor is not None:
+            return Caller(visitor.session, Role.VISITOR, here, visitor.collection)
+        key = self.keys.find(token)
+        return Caller(f"key:{key.id}", key.role, here, key.collection, key) if key else None
+
+
+def site_of(request: Request) -> str:
+    """The site whose page sends the request: its origin; "" where it is our own, or no page at all."""
+    origin = request.headers.get("origin", "")
+    return "" if urlsplit(origin).netloc == request.headers.get("host") else origin
+
+
+def house(request: Request) -> House:
+    """The house of the running application."""
+    found: House = request.app.state.house
+    return found
+
+
+def caller(request: Request) -> Caller:
+    """Who calls, known and counted."""
+    return house(request).caller(request)
+
+
+TheHouse = Annotated[House, Depends(house)]
+Who = Annotated[Caller, Depends(caller)]
