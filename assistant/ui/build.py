@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Literal
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio is imported: it reads them then
@@ -32,18 +33,23 @@ from assistant.ui.desk import Desk
 from assistant.ui.parts import html
 from assistant.ui.texts import LANGUAGES, NAMES, TEXTS
 
+DOWNLOADS = "receipts/files"
+"""Where on the page's own path the files of tabs are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Panel:
     """A further tab. `titles` by language; `build(desk)` draws it inside the tab it is given.
 
     `staff` tabs stand on the Documents page, behind the password, and every handler of theirs has to ask
-    `desk.door` itself. The others stand beside the chat.
+    `desk.door` itself. The others stand beside the chat. `download` gives the bytes of a file that the tab links
+    to under `DOWNLOADS`, by data folder and name, None where there is none; only the staff is served.
     """
 
     titles: dict[str, str]
     build: Callable[[Desk], None]
     audience: Literal["staff", "visitors"] = "staff"
+    download: Callable[[Path, str], bytes | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

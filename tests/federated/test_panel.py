@@ -42,7 +42,7 @@ def made(folder: Path) -> Home:
 def test_a_run_is_shown_with_what_was_refused_and_why(tmp_path: Path, language: str) -> None:
     made(tmp_path)
     _, body = panel._view(desk(tmp_path, language), None, inside=True)
-    for said in ("shared-spring@1", "-1.5000", "-1.2500", "2.00 / 1.00", "north"):
+    for said in ("shared-spring@1", "-1.500", "-1.250", "2.00 / 1.00", "north"):
         assert said in html.unescape(body)
     assert "<script>" not in body
 
