@@ -214,6 +214,12 @@ REGISTRY: dict[str, Benchmark] = {
         "edits, roll-backs, copies and forgeries of the privacy book",
         {"undetected": ("=", 0), "false_alarms": ("=", 0)},
     ),
+    "openai-client": Benchmark(
+        "benchmarks.openai_client:run",
+        0.5,
+        "the official client's calls against our API: streams, errors, unknown models, over-long input",
+        {"failures": ("=", 0)},
+    ),
     "privacy-audit": Benchmark(
         "benchmarks.privacy_training:audit",
         6,
