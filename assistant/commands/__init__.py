@@ -21,6 +21,7 @@ from assistant.commands import (
     adapters,
     asking,
     book,
+    classifying,
     documents,
     judging,
     keys,
@@ -60,6 +61,7 @@ for _command in book.COMMANDS:
     privacy.cli.command()(_command)
 cli.add_typer(privacy.cli, name="privacy")
 cli.add_typer(adapters.cli, name="adapters")
+cli.add_typer(classifying.cli, name="classifiers")
 
 
 def run(arguments: Sequence[str]) -> int:
