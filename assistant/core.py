@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Iterator
 
 from assistant import composer, language, prompts, registry, smalltalk, texts
-from assistant.advisor import Advisor, Query, encoder
+from assistant.advisor import Advisor, Query
 from assistant.composer import Dropped, Piece
 from assistant.counter import Counter
 from assistant.draft import Draft
@@ -26,6 +26,7 @@ from assistant.engines.watch import watched
 from assistant.errors import BadInput, ConfideError, EngineError, EngineUnavailable, UnknownName
 from assistant.goods import Advice
 from assistant.hosting import Hosting
+from assistant.likeness import encoder
 from assistant.outbound import Outbound
 from assistant.retrieval.reader import Reader, Reading
 from assistant.retrieval.search import Searcher
@@ -75,9 +76,9 @@ class Assistant:
         self.outbound = Outbound(settings)
         self.router = Router(self.hosting.shelf, self.hosting.deployments, settings.tenant)
         has_documents = functools.partial(store.collection, settings.tenant)
-        self.advisor = Advisor(
-            store, settings.tenant, encoder(searcher, settings, lambda name: bool(has_documents(name)))
-        )
+        encode = encoder(searcher, settings, lambda name: bool(has_documents(name)))
+        models = settings.data_dir / "cache" / "recommend" / settings.tenant
+        self.advisor = Advisor(store, settings.tenant, encode, folder=models)
         self.counter = Counter(self.advisor, store)
 
     @classmethod
@@ -276,6 +277,7 @@ class Assistant:
         with self.hosting.lease(self.engine, draft.choice) as leased:
             draft.adapter = leased.adapter
             draft.notes += leased.notes
+            draft.privacy = self.hosting.spent(leased.adapter, draft.language)
             yield from self._write(conversation, draft, reading)
 
     def _write(self, conversation: Conversation, draft: Draft, reading: Reading) -> Iterator[AskEvent]:

@@ -57,7 +57,7 @@ class _Interaction(_Base):
 
 
 class _Shop(_Base):
-    """`revision` grows with every change of the items or the words."""
+    """`revision` grows with every change of the items or the words, and when somebody's interactions are deleted."""
 
     __tablename__ = "shops"
     tenant: orm.Mapped[str] = orm.mapped_column(primary_key=True)
@@ -74,6 +74,14 @@ class Changed:
     replaced: int = 0
     unchanged: int = 0
     removed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """`revision` of a shop, and the highest number of any interaction, which counts up with each that is added."""
+
+    revision: int
+    newest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +119,36 @@ class Stock:
             return [_to_item(json.loads(body)) for body in rows]
 
     def revision(self) -> int:
-        """A number that grows with every change of items or words; 0 = there is no catalogue."""
+        """A number that grows with every change of items or words and every deletion; 0 = there is no catalogue."""
+        return self.pulse().revision
+
+    def pulse(self) -> Pulse:
+        """How far things are, in one quick look."""
+        newest = sa.select(sa.func.max(_Interaction.number)).scalar_subquery()
         with self._sessions() as session:
-            shop = session.get(_Shop, (self.tenant, self.collection))
-            return shop.revision if shop else 0
+            found = session.execute(
+                sa.select(newest, _Shop.revision).select_from(
+                    sa.select(sa.literal(1)).subquery().outerjoin(_Shop, sa.and_(*self._mine(_Shop)))
+                )
+            ).one()
+            return Pulse(found[1] or 0, found[0] or 0)
+
+    def digest(self) -> str:
+        """Of the items as they are and of the first interaction: another catalogue or another log has another one."""
+        whole = hashlib.sha256()
+        with self._sessions() as session:
+            for row in session.execute(
+                sa.select(_Item.id, _Item.sha256).where(*self._mine(_Item)).order_by(_Item.position, _Item.id)
+            ):
+                whole.update("\0".join(row).encode())
+            first = session.execute(
+                sa.select(_Interaction.customer, _Interaction.item, _Interaction.event, _Interaction.at)
+                .where(*self._mine(_Interaction))
+                .order_by(_Interaction.number)
+                .limit(1)
+            ).first()
+            whole.update(repr(first and tuple(first)).encode())
+        return whole.hexdigest()
 
     def put(self, items: Iterable[Item], *, prune: bool = False) -> Changed:
         """Adds and replaces items by id, in one transaction; `prune` removes all others."""
@@ -163,9 +197,12 @@ class Stock:
             return found
 
     def save_words(self, words: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
-        """Replaces them."""
+        """Replaces them; nothing is changed by what is there already."""
+        text = json.dumps(words, ensure_ascii=False)
         with self._sessions.begin() as session:
-            self._changed(session).words = json.dumps(words, ensure_ascii=False)
+            known = session.get(_Shop, (self.tenant, self.collection))
+            if known is None or known.words != text:
+                self._changed(session).words = text
 
     # Interactions
 
@@ -230,6 +267,9 @@ class Stock:
             gone = session.execute(
                 sa.delete(_Interaction).where(*self._mine(_Interaction), _Interaction.customer == customer)
             )
+            known = session.get(_Shop, (self.tenant, self.collection))
+            if gone.rowcount and known is not None:  # type: ignore[attr-defined]
+                self._changed(session)  # what was fitted on them is out of date
             return int(gone.rowcount)  # type: ignore[attr-defined]
 
     def _read(self, *where: Any) -> list[Interaction]:

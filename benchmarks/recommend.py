@@ -25,18 +25,19 @@ from typing import Any
 
 import numpy as np
 
-from assistant.advisor import Advisor, Encode, Query, encoder
+from assistant.advisor import Advisor, Query
 from assistant.goods import Advice, Condition, Item
 from assistant.language import stem
+from assistant.likeness import Encode, encoder
 from assistant.metrics import quantile, share
 from assistant.recommend import factors, scorers
 from assistant.recommend.blend import Blend
 from assistant.recommend.candidates import Nearest
 from assistant.recommend.catalog import read_catalog
-from assistant.recommend.filters import Table
 from assistant.recommend.interactions import read_interactions
 from assistant.recommend.log import History, Log
 from assistant.recommend.recommender import scorers_for
+from assistant.recommend.table import Table
 from assistant.registry import resolve
 from assistant.retrieval.search import Searcher
 from assistant.settings import load_settings
@@ -450,7 +451,7 @@ def scale() -> Report:
     before = _peak()
     log = synthetic()
     started = time.perf_counter()
-    blend = Blend(scorers_for(log))
+    blend = Blend(scorers_for(True))
     blend.fit(log)
     seconds, peak = time.perf_counter() - started, _peak()
     del blend, log

@@ -22,12 +22,20 @@ _TRAINED_ON = 64
 class Nearest:
     """The rows of (n, d) float32 vectors, searched by inner product."""
 
-    def __init__(self, vectors: Any, *, probe: int = 0) -> None:
+    def __init__(self, vectors: Any, *, centres: Any = None, probe: int = 0) -> None:
+        """`centres` (lists, d) are those of an earlier index of the same vectors: nothing is trained then."""
         self._vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         self._index: Any = None
         if len(self._vectors) > EXACT:
-            self._index = _inverted(self._vectors)
+            self._index = _inverted(self._vectors, centres)
             self._index.nprobe = probe or max(16, self._index.nlist // 32)
+
+    @property
+    def centres(self) -> Any:
+        """(lists, d) float32 of the inverted lists; (0, d) where every search is exact."""
+        if self._index is None:
+            return np.zeros((0, self._vectors.shape[1]), dtype=np.float32)
+        return np.asarray(self._index.quantizer.reconstruct_n(0, self._index.nlist))
 
     def search(self, queries: Any, k: int) -> Ints:
         """(B, k) rows, the nearest first; -1 where there are fewer than k."""
@@ -41,14 +49,17 @@ class Nearest:
         return np.asarray(np.take_along_axis(best, order, axis=1), dtype=np.int64)
 
 
-def _inverted(vectors: Any) -> Any:
+def _inverted(vectors: Any, centres: Any = None) -> Any:
     import faiss
 
     n, d = vectors.shape
     lists = int(2 ** round(np.log2(4 * np.sqrt(n))))
-    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(d), d, lists, faiss.METRIC_INNER_PRODUCT)
-    sample = np.sort(np.random.default_rng(0).permutation(n)[: lists * _TRAINED_ON])
+    coarse = faiss.IndexFlatIP(d)
+    if centres is not None and centres.shape == (lists, d):
+        coarse.add(np.ascontiguousarray(centres, dtype=np.float32))
+    index = faiss.IndexIVFFlat(coarse, d, lists, faiss.METRIC_INNER_PRODUCT)
     index.cp.niter = 8
-    index.train(vectors[sample])
+    if not index.is_trained:
+        index.train(vectors[np.sort(np.random.default_rng(0).permutation(n)[: lists * _TRAINED_ON])])
     index.add(vectors)
     return index

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from assistant.recommend.arrays import Arrays
 from assistant.recommend.log import Floats, History, Ints, Log, profiles
+from assistant.recommend.scorers import one_blas_thread
 
 _SEED = 20_240_229
 
@@ -38,15 +40,27 @@ class Als:
 
     def fit(self, log: Log) -> None:
         """Solves in turns."""
-        from implicit.cpu.als import AlternatingLeastSquares
-
-        with _one_blas_thread():
-            self._model = AlternatingLeastSquares(
-                factors=self.factors, regularization=self.regularization, alpha=self.alpha,
-                iterations=self.iterations, random_state=_SEED, dtype=np.float32,
-            )  # fmt: skip
+        with one_blas_thread():  # implicit has its own threads; BLAS beside them only gets in their way
+            self._model = self._unfitted()
             self._model.fit(log.matrix().astype(np.float32), show_progress=False)
         self._model.num_threads = 1  # for one customer at a time, threads cost more than they bring
+
+    def _unfitted(self) -> Any:
+        from implicit.cpu.als import AlternatingLeastSquares
+
+        return AlternatingLeastSquares(
+            factors=self.factors, regularization=self.regularization, alpha=self.alpha, iterations=self.iterations,
+            random_state=_SEED, dtype=np.float32,
+        )  # fmt: skip
+
+    def state(self) -> Arrays:
+        """The items' factors; a customer's are computed from the history."""
+        return {"items": self._model.item_factors}
+
+    def restore(self, state: Arrays) -> None:
+        """The items' factors."""
+        self._model = self._unfitted()
+        self._model.item_factors, self._model.num_threads = state["items"], 1
 
     def customers(self, histories: Sequence[History]) -> Any:
         """(B, factors): the least-squares vector of each history; zeros where it is empty."""
@@ -77,13 +91,25 @@ class Bpr:
 
     def fit(self, log: Log) -> None:
         """Stochastic gradient steps, one thread: the same seed gives the same model."""
+        self._model = self._unfitted()
+        self._model.fit(log.matrix().astype(np.float32), show_progress=False)
+
+    def _unfitted(self) -> Any:
         from implicit.cpu.bpr import BayesianPersonalizedRanking
 
-        self._model = BayesianPersonalizedRanking(
+        return BayesianPersonalizedRanking(
             factors=self.factors, learning_rate=self.learning_rate, regularization=self.regularization,
             iterations=self.iterations, random_state=_SEED, num_threads=1,
         )  # fmt: skip
-        self._model.fit(log.matrix().astype(np.float32), show_progress=False)
+
+    def state(self) -> Arrays:
+        """Both sides' factors."""
+        return {"items": self._model.item_factors, "users": self._model.user_factors}
+
+    def restore(self, state: Arrays) -> None:
+        """Both sides' factors."""
+        self._model = self._unfitted()
+        self._model.item_factors, self._model.user_factors = state["items"], state["users"]
 
     def customers(self, histories: Sequence[History]) -> Any:
         """(B, factors + 1): learned where the customer was seen, else the ridge fit of 1 to the items taken.
@@ -107,10 +133,3 @@ class Bpr:
         """The products."""
         items = self._model.item_factors if candidates is None else self._model.item_factors[candidates]
         return np.asarray(self.customers(histories) @ items.T, dtype=np.float64)
-
-
-def _one_blas_thread() -> Any:
-    """implicit has its own threads; BLAS beside them only gets in their way."""
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(1, "blas")

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from assistant.recommend.filters import normal
+from assistant.recommend.cells import normal
 from assistant.recommend.requests import Wish
 
 Decision = Literal["answer", "advise", "both"]

@@ -77,7 +77,7 @@ def fit_propensity(recommender: Recommender, interactions: Sequence[Interaction]
 
 def features(recommender: Recommender, history: Sequence[Interaction], rows: Any, now: dt.datetime) -> Any:
     """(m, f): the scorers' ranks, sales, what the customer did with the item, and how long since the last visit."""
-    ranks = recommender.blend.features([recommender.history_of(history)], rows)[0]
+    ranks = recommender.blend.features([recommender.history_of(history)], rows)[:, 0].T
     touched = np.zeros(len(recommender.table))
     owned = np.zeros(len(recommender.table))
     for one in history:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from assistant import texts
 from assistant.goods import Condition, Interaction, Item, Reason
-from assistant.recommend.filters import cell, normal
+from assistant.recommend.cells import cell, normal
 
 MOST = 3
 FEWEST_TOGETHER = 2
@@ -53,6 +53,13 @@ def shared(item: Item, history: Sequence[Interaction], items: Mapping[str, Item]
                 if value and value == cell(other, field):
                     return Reason("shares", field=field, value=value, item=other.id, at=one.at)
     return None
+
+
+def sold(buyers: int, *, counted: bool) -> list[Reason]:
+    """How many took an item, or that nobody has yet where purchases are `counted`."""
+    if buyers >= FEWEST_TOGETHER:
+        return [Reason("popular", value=str(buyers))]
+    return [Reason("new")] if buyers == 0 and counted else []
 
 
 def told(reason: Reason, items: Mapping[str, Item], language: str) -> str:

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from assistant.goods import Interaction
-from assistant.language import content_words
 from assistant.recommend.blend import Blend, ranks
 from assistant.recommend.candidates import Nearest
 from assistant.recommend.factors import Als
-from assistant.recommend.filters import Mask, Table, cell
-from assistant.recommend.log import Floats, History, Ints, Log
-from assistant.recommend.scorers import Content, Ease, ItemKNN, Popularity, Scorer, Transitions
+from assistant.recommend.lexical import Lexical
+from assistant.recommend.log import Floats, History, Ints, Log, Mask
+from assistant.recommend.scorers import Content, Ease, ItemKNN, Popularity, Scorer, Transitions, one_blas_thread
+from assistant.recommend.table import Table
 
 SMALL = 3000
 """So many allowed rows are all scored; of more, the candidates."""
@@ -56,17 +56,23 @@ class Recommender:
     blend: Blend
     vectors: Any
     taken: Any
-    buyers: Ints
     repeated: Mask
-    users: dict[str, int]
     fitted_on: int
+    lexical: Lexical
     near: dict[str, Nearest] = field(default_factory=dict)
-    lexicon: dict[str, int] = field(default_factory=dict)
-    lexical: Any = None
-    postings: Any = None
+    buyers: Ints = field(init=False)
+    best_sellers: Ints = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.buyers = np.asarray(self.taken.sum(axis=0)).ravel().astype(np.int64)
+        self.best_sellers = np.argsort(-self.buyers, kind="stable")
 
     def rank(self, ask: Ask) -> list[tuple[int, float]]:
         """(row, score) of the best `n`, best first; fewer where fewer are allowed."""
+        with one_blas_thread():
+            return self._rank(ask)
+
+    def _rank(self, ask: Ask) -> list[tuple[int, float]]:
         open_rows = ask.allowed.copy()
         open_rows[self._closed(ask.history)] = False
         open_rows[list(ask.hidden)] = False
@@ -84,15 +90,15 @@ class Recommender:
     def history_of(self, interactions: Sequence[Interaction]) -> History:
         """What a customer did, as the scorers read it; dismissals are not liking."""
         known = [one for one in interactions if one.item in self.table.row and one.event in EVENTS]
-        user = self.users.get(known[0].customer, -1) if known else -1
         rows = np.array([self.table.row[one.item] for one in known], dtype=np.int64)
-        return History(rows, np.array([EVENTS[one.event] for one in known]), user)
+        return History(rows, np.array([EVENTS[one.event] for one in known], dtype=np.float64))
 
-    def together(self, row: int, others: Sequence[int]) -> Ints:
-        """(len(others),) how many customers took both."""
-        if self.taken is None or not len(others):
-            return np.zeros(len(others), dtype=np.int64)
-        return np.asarray((self.taken[:, [row]].T @ self.taken[:, list(others)]).toarray()[0], dtype=np.int64)
+    def together(self, rows: Sequence[int], others: Sequence[int]) -> Ints:
+        """(len(rows), len(others)) how many customers took both."""
+        if not len(rows) or not len(others):
+            return np.zeros((len(rows), len(others)), dtype=np.int64)
+        both = self.taken[:, list(rows)].T @ self.taken[:, list(others)]
+        return np.asarray(both.toarray(), dtype=np.int64)
 
     def _closed(self, interactions: Sequence[Interaction]) -> list[int]:
         """Rows that are not recommended to this customer: bought ones that nobody buys again, dismissed ones."""
@@ -106,7 +112,7 @@ class Recommender:
         rows = np.flatnonzero(allowed)
         if len(rows) <= SMALL:
             return rows
-        found: list[Ints] = [np.argsort(-self.buyers, kind="stable")[:PER_SOURCE]]
+        found: list[Ints] = [self.best_sellers[:PER_SOURCE]]
         for scorer in self.blend.scorers:
             if isinstance(scorer, (ItemKNN, Transitions)) and len(history.items):
                 near = scorer.neighbours(history.items[-20:])
@@ -116,40 +122,27 @@ class Recommender:
         if "content" in self.near:
             mean = self.vectors[history.items[-5:]].mean(axis=0) if len(history.items) else None
             found += [self.near["content"].search(one, PER_SOURCE)[0] for one in (mean, ask.vector) if one is not None]
-        if ask.words and self.lexical is not None:
-            found.append(self._worded(ask.words)[:PER_SOURCE])
-        some = np.unique(np.concatenate(found))
-        some = some[(some >= 0) & allowed[some]]
-        if len(some) < 5 * ask.n:  # a narrow filter that no source knows of: the first that sell best
-            best = rows[np.argsort(-self.buyers[rows], kind="stable")[:SMALL]]
-            some = np.union1d(some, best)
-        return some
+        if ask.words:
+            found.append(self.lexical.best(ask.words, PER_SOURCE))
+        some = np.concatenate(found)
+        chosen = np.zeros(len(allowed), dtype=np.bool_)
+        chosen[some[some >= 0]] = True
+        chosen &= allowed
+        if chosen.sum() < 5 * ask.n:  # a narrow filter that no source knows of: the first that sell best
+            chosen[self.best_sellers[allowed[self.best_sellers]][:SMALL]] = True
+        return np.flatnonzero(chosen)
 
     def _relevance(self, ask: Ask, rows: Ints) -> Floats:
         """(m,) how well each row answers the request; zeros where there is none."""
         parts = []
         if ask.vector is not None and self.vectors is not None:
             parts.append(np.asarray(self.vectors[rows] @ ask.vector, dtype=np.float64))
-        if ask.words and self.lexical is not None:
-            said = self._said(ask.words)
-            if len(said):
-                parts.append(np.asarray(self.lexical[rows][:, said].sum(axis=1)).ravel())
+        said = self.lexical.scores(ask.words) if ask.words else None
+        if said is not None:
+            parts.append(said[rows])
         if not parts:
             return np.zeros(len(rows))
         return np.asarray(ranks(np.stack(parts)).mean(axis=0), dtype=np.float64)
-
-    def _worded(self, text: str) -> Ints:
-        """The rows that have words of a text, those with the rarest and most first."""
-        columns = [self.postings[:, [word]] for word in self._said(text)]
-        if not columns:
-            return np.zeros(0, dtype=np.int64)
-        rows = np.concatenate([one.indices for one in columns])
-        total = np.bincount(rows, weights=np.concatenate([one.data for one in columns]))
-        some = np.unique(rows)
-        return np.asarray(some[np.argsort(-total[some], kind="stable")], dtype=np.int64)
-
-    def _said(self, text: str) -> list[int]:
-        return sorted({self.lexicon[word] for word in content_words(text) if word in self.lexicon})
 
     def _diverse(self, rows: Ints, scores: Floats, n: int) -> list[tuple[int, float]]:
         """The best by score, each costing what it repeats of those before it."""
@@ -185,24 +178,21 @@ def fit(table: Table, interactions: Sequence[Interaction], vectors: Any = None) 
         n_users=len(users),
         n_items=len(table),
     )
-    blend = Blend(scorers_for(log, vectors))
+    blend = Blend(scorers_for(bool(known), vectors))
     blend.fit(log)
-    taken, buyers, repeated = _takings(table, known, users)
-    near = {"content": Nearest(vectors)} if vectors is not None and len(table) > SMALL else {}
-    als = next((one for one in blend.scorers if isinstance(one, Als)), None)
-    if als is not None and len(table) > SMALL:
-        near["als"] = Nearest(als.item_factors)
-    lexicon, lexical = _lexical(table)
-    return Recommender(
-        table, blend, vectors, taken, buyers, repeated, users, len(interactions), near, lexicon, lexical,
-        lexical.tocsc(),
-    )  # fmt: skip
+    taken, repeated = _takings(table, known, users)
+    near = {}
+    if len(table) > SMALL:
+        als = next((one for one in blend.scorers if isinstance(one, Als)), None)
+        near = {} if vectors is None else {"content": Nearest(vectors)}
+        near |= {} if als is None else {"als": Nearest(als.item_factors)}
+    return Recommender(table, blend, vectors, taken, repeated, len(interactions), Lexical.of(table.items), near)
 
 
-def scorers_for(log: Log, vectors: Any = None) -> list[Scorer]:
+def scorers_for(has_events: bool, vectors: Any = None) -> list[Scorer]:
     """The scorers of a blend: content alone where nobody did anything yet. Options as tuned on MovieLens."""
     content: list[Scorer] = [] if vectors is None else [Content(vectors)]
-    if not len(log.items):
+    if not has_events:
         return [Popularity(), *content]
     return [
         Popularity(half_life_days=365), ItemKNN(k=50, recent=5), Transitions(window=5, recent=2),
@@ -210,8 +200,8 @@ def scorers_for(log: Log, vectors: Any = None) -> list[Scorer]:
     ]  # fmt: skip
 
 
-def _takings(table: Table, known: Sequence[Interaction], users: dict[str, int]) -> tuple[Any, Ints, Mask]:
-    """(customers x items they took, buyers per item, whether an item is bought again by a fair share)."""
+def _takings(table: Table, known: Sequence[Interaction], users: dict[str, int]) -> tuple[Any, Mask]:
+    """(customers x items they took, whether an item is bought again by a fair share)."""
     from scipy.sparse import csc_matrix
 
     taken = [one for one in known if one.event in TAKEN]
@@ -219,23 +209,6 @@ def _takings(table: Table, known: Sequence[Interaction], users: dict[str, int]) 
     counts = csc_matrix((np.ones(len(taken), dtype=np.int32), cells), shape=(max(len(users), 1), len(table)))
     counts.sum_duplicates()
     again = np.asarray((counts > 1).sum(axis=0)).ravel()
-    once = counts.copy()
-    once.data = np.minimum(once.data, 1)
-    buyers = np.asarray(once.sum(axis=0)).ravel().astype(np.int64)
-    return once, buyers, (buyers >= _BUYERS) & (again >= _REPEATED * np.maximum(buyers, 1))
-
-
-def _lexical(table: Table) -> tuple[dict[str, int], Any]:
-    """(word -> column, (n, words) inverse document frequencies): words of names and short fields."""
-    from scipy.sparse import csr_matrix
-
-    lexicon: dict[str, int] = {}
-    rows, columns = [], []
-    fields = ("name", "category", "brand", "colour", "material", "topic", "genres", "tags")
-    for row, item in enumerate(table.items):
-        for word in set(content_words(" ".join(cell(item, name) for name in fields))):
-            rows.append(row)
-            columns.append(lexicon.setdefault(word, len(lexicon)))
-    often = np.bincount(columns, minlength=max(len(lexicon), 1))
-    values = np.log(1 + len(table) / np.maximum(often, 1))[columns] if columns else np.zeros(0)
-    return lexicon, csr_matrix((values, (rows, columns)), shape=(len(table), max(len(lexicon), 1)))
+    counts.data = np.minimum(counts.data, 1)
+    buyers = np.asarray(counts.sum(axis=0)).ravel()
+    return counts, (buyers >= _BUYERS) & (again >= _REPEATED * np.maximum(buyers, 1))

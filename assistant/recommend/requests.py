@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from assistant.goods import Condition
 from assistant.language import stem
 from assistant.recommend.amounts import amounts
-from assistant.recommend.filters import Table, holds, normal
+from assistant.recommend.cells import holds, normal
 from assistant.recommend.lexicon import TERMS
+from assistant.recommend.table import Table
 
 Words = Mapping[str, Mapping[str, Sequence[str]]]
 _TOKEN = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|[\u3400-\u9fff]|[^\sa-z0-9]")
@@ -79,7 +80,7 @@ class Vocabulary:
     def __init__(self, table: Table, words: Words) -> None:
         self._table = table
         self._phrases: dict[tuple[str, ...], list[tuple[str, str]]] = {}
-        self._names = {stem(token) for text in table.column("name")[1] for token in _TOKEN.findall(normal(text))}
+        self._names = {stem(token) for text in table.column("name").cells for token in _TOKEN.findall(normal(text))}
         for field, values in words.items():
             for value, spellings in values.items():
                 if field in table.fields:
@@ -132,7 +133,7 @@ class Vocabulary:
 
     def _categories(self) -> None:
         parts: Counter[str] = Counter()
-        values = [value for value in self._table.column("category")[1] if value]
+        values = [value for value in self._table.column("category").cells if value]
         split = {
             value: [part.strip() for part in re.split(r"\band\b|&|,|/|和|与|、", value) if part.strip()]
             for value in values
@@ -141,13 +142,13 @@ class Vocabulary:
             parts.update(set(map(normal, split[value])))
         for value in values:
             self._add("category", value, [value, *(part for part in split[value] if parts[normal(part)] == 1)])
-        for value in self._table.column("brand")[1]:
+        for value in self._table.column("brand").cells:
             self._add("brand", value, [value])
 
     def _attributes(self) -> None:
         """The values of columns with few of them (genre, level): each is a choice."""
         for field in ("colour", *self._table.attributes):
-            cells = self._table.column(field)[1]
+            cells = self._table.column(field).cells
             values = {part.strip() for text in cells for part in re.split(r"[|;]", text)} - {""}
             if len(values) > 60 or self._table.is_numeric(field) or field in {"capacity"}:
                 continue
@@ -254,7 +255,7 @@ class Vocabulary:
 
     def _sizes(self, text: str, conditions: list[Condition]) -> str:
         match = _SIZE.search(text)
-        if match is None or not any(self._table.column("size")[1]):
+        if match is None or not any(self._table.column("size").cells):
             return text
         values, end = [next(group for group in match.groups() if group)], match.end()
         while more := _OR_SIZE.match(text, end):
@@ -267,8 +268,9 @@ class Vocabulary:
         match = _BARE.search(text)
         chosen = [one for one in conditions if one.field == "category" and one.test == "is"]
         if match and chosen and not any(one.field == "size" for one in conditions):
-            rows = self._table.mask(chosen[0]).nonzero()[0]
-            if any(holds("size", match[1], self._table.items[row].size) for row in rows):
+            sizes = self._table.column("size")
+            codes = set(sizes.codes[self._table.mask(chosen[0])].tolist())
+            if any(holds("size", match[1], sizes.cells[code]) for code in codes):
                 conditions.append(Condition("size", "is", (match[1],)))
                 text = text[: match.start()] + " " * len(match.group()) + text[match.end() :]
         return " ".join(text.split())

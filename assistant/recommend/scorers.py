@@ -10,16 +10,21 @@ item-kNN (Sarwar et al. 2001) with implicit's neighbours; transitions as in sess
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from assistant.recommend.arrays import Arrays, packed, unpacked
 from assistant.recommend.log import Floats, History, Ints, Log, profiles
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+
+
+_FEW = 8
 
 
 class Scorer(Protocol):
@@ -36,6 +41,14 @@ class Scorer(Protocol):
 
         A history that says nothing to this scorer gives a row of zeros.
         """
+        ...
+
+    def state(self) -> Arrays:
+        """What `fit` learned, as arrays; `restore` of them is as if it had been fitted."""
+        ...
+
+    def restore(self, state: Arrays) -> None:
+        """Takes what `state` gave."""
         ...
 
 
@@ -59,6 +72,14 @@ class Popularity:
         """The same row for everybody."""
         row = self._counts if candidates is None else self._counts[candidates]
         return np.tile(row, (len(histories), 1))
+
+    def state(self) -> Arrays:
+        """The counts."""
+        return {"counts": self._counts}
+
+    def restore(self, state: Arrays) -> None:
+        """The counts."""
+        self._counts = state["counts"]
 
 
 class ItemKNN:
@@ -89,6 +110,16 @@ class ItemKNN:
         """Sum of the similarities of the history's items to each."""
         found = profiles(histories, self.similar.shape[0], recent=self.recent) @ self.similar
         return _dense(found, candidates)
+
+    def state(self) -> Arrays:
+        """The neighbours."""
+        return packed("similar", self.similar)
+
+    def restore(self, state: Arrays) -> None:
+        """The neighbours."""
+        from scipy.sparse import csr_matrix
+
+        self.similar = unpacked("similar", state, csr_matrix)
 
 
 class Transitions:
@@ -124,6 +155,16 @@ class Transitions:
         """What followed the history's items, its last ones counting most."""
         found = profiles(histories, self.follows.shape[0], recent=self.recent) @ self.follows
         return _dense(found, candidates)
+
+    def state(self) -> Arrays:
+        """The counts."""
+        return packed("follows", self.follows)
+
+    def restore(self, state: Arrays) -> None:
+        """The counts."""
+        from scipy.sparse import csr_matrix
+
+        self.follows = unpacked("follows", state, csr_matrix)
 
 
 class Ease:
@@ -174,7 +215,7 @@ class Ease:
         self._inner = np.linalg.inv(outer)
         projected = self._inner @ x
         self._diagonal = (1.0 - np.asarray(x.multiply(projected).sum(axis=0)).ravel()) / self.regularization
-        self._x, self._weights = x, None
+        self._x, self._weights = x.tocsc(), None  # columns are what is asked for
 
     def scores(self, histories: Sequence[History], candidates: Ints | None = None) -> Floats:
         """The history times the weights; 0 for items that the model does not know."""
@@ -182,18 +223,44 @@ class Ease:
         known = places >= 0
         found = np.zeros((len(histories), len(places)))
         if self._place.size and known.any():
-            taken = profiles(histories, len(self._place), recent=self.recent)[:, np.flatnonzero(self._place >= 0)]
-            found[:, known] = self._predict(taken, places[known])
+            found[:, known] = self._predict(self._taken(histories), places[known])
         return found
+
+    def _taken(self, histories: Sequence[History]) -> csr_matrix:
+        """(B, items that the model knows): what each history says, other items left out."""
+        from scipy.sparse import csr_matrix
+
+        said = profiles(histories, len(self._place), recent=self.recent)
+        places = self._place[said.indices]
+        data = np.where(places >= 0, said.data, 0.0)
+        return csr_matrix(
+            (data, np.maximum(places, 0), said.indptr), shape=(len(histories), int((self._place >= 0).sum()))
+        )
 
     def _predict(self, taken: Any, columns: Ints) -> Floats:
         if self._weights is not None:
             used = np.unique(taken.indices)
             return np.asarray(taken[:, used] @ self._weights[np.ix_(used, columns)], dtype=np.float64)
         through = (taken @ self._x.T) @ self._inner  # (B, customers)
-        own = taken[:, columns].toarray()
+        own = _dense(taken, columns)
         product = (own - through @ self._x[:, columns]) / self.regularization
         return np.asarray(own - product / self._diagonal[columns])
+
+    def state(self) -> Arrays:
+        """The weights, or what they are computed from."""
+        if self._weights is not None:
+            return {"place": self._place, "weights": self._weights}
+        x = {} if self._x is None else packed("x", self._x)
+        return {"place": self._place, "inner": self._inner, "diagonal": self._diagonal, **x}
+
+    def restore(self, state: Arrays) -> None:
+        """The same."""
+        from scipy.sparse import csc_matrix
+
+        self._place, self._weights = state["place"], state.get("weights")
+        if self._weights is None:
+            self._inner, self._diagonal = state["inner"], state["diagonal"]
+            self._x = unpacked("x", state, csc_matrix) if "x.data" in state else None
 
 
 class Content:
@@ -219,6 +286,13 @@ class Content:
         chosen = self._vectors if candidates is None else self._vectors[candidates]
         return np.asarray(mean @ chosen.T, dtype=np.float64)
 
+    def state(self) -> Arrays:
+        """Nothing: the vectors are handed in."""
+        return {}
+
+    def restore(self, state: Arrays) -> None:
+        """Nothing."""
+
 
 def _strongest(rows: Any) -> Ints:
     total = np.bincount(rows.indices, weights=rows.data, minlength=1)
@@ -227,4 +301,21 @@ def _strongest(rows: Any) -> Ints:
 
 
 def _dense(found: Any, candidates: Ints | None) -> Floats:
-    return np.asarray((found if candidates is None else found[:, candidates]).toarray(), dtype=np.float64)
+    if candidates is None:
+        return np.asarray(found.toarray(), dtype=np.float64)
+    if found.shape[0] <= _FEW:  # whole rows are quicker than looking for columns in sparse ones
+        return np.asarray(found.toarray()[:, candidates], dtype=np.float64)
+    return np.asarray(found[:, candidates].toarray(), dtype=np.float64)
+
+
+def one_blas_thread() -> Any:
+    """A context in which BLAS takes one thread: for small products a second one costs more than it brings."""
+    return _threads().limit(limits=1, user_api="blas")
+
+
+@functools.cache
+def _threads() -> Any:
+    import scipy.linalg  # noqa: F401 - its BLAS is to be found too
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

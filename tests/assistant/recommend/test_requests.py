@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wares import ITEMS, WORDS
 
-from assistant.recommend.filters import Table, from_text, to_text
+from assistant.recommend.filters import from_text, to_text
 from assistant.recommend.requests import Vocabulary
+from assistant.recommend.table import Table
 
 TABLE = Table(ITEMS)
 VOCABULARY = Vocabulary(TABLE, WORDS)
