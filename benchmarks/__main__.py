@@ -148,7 +148,7 @@ REGISTRY: dict[str, Benchmark] = {
         {"hr@10": (">=", 0.090), "ndcg@10": (">=", 0.045)},
     ),
     "scorer-agreement": Benchmark(
-        "benchmarks.recommend:agreement",
+        "benchmarks.scorer_agreement:run",
         0.2,
         "each scorer against the textbook's formula in float64",
         {"max_error": ("<=", 1e-6)},
@@ -160,10 +160,10 @@ REGISTRY: dict[str, Benchmark] = {
         {"constraints_kept": (">=", 1.0), "parsed_correctly": (">=", 0.95), "untrue_facts": ("=", 0)},
     ),
     "recommend-latency": Benchmark(
-        "benchmarks.recommend:latency", 4, "the walk recommend at 100,000 items", {"p95_ms": ("<=", 50)}
+        "benchmarks.recommend_size:latency", 4, "the walk recommend at 100,000 items", {"p95_ms": ("<=", 50)}
     ),
     "recommend-scale": Benchmark(
-        "benchmarks.recommend:scale",
+        "benchmarks.recommend_size:scale",
         6,
         "fitting on 1,000,000 synthetic interactions; the approximate index at 1,000,000 items",
         {"fit_seconds": ("<=", 60), "peak_mb": ("<=", 2000), "recall@100": (">=", 0.95), "p95_ms_ann": ("<=", 10)},
