@@ -93,7 +93,7 @@ class Shelf:
         return card
 
     def amend(self, adapter: Adapter, **changes: Any) -> Adapter:
-        """The adapter with more on its card (`before`, `after`, `notes`); its weights are as they were."""
+        """The adapter with more on its card (`before`, `after`, `notes`, `audits`); its weights are as they were."""
         changed = dataclasses.replace(adapter, **changes)
         _write_card(Path(adapter.path), changed)
         _sync(Path(adapter.path))
@@ -182,6 +182,7 @@ def card_from(data: dict[str, Any], *, path: Path) -> Adapter:
         kept[key] = tuple(str(value) for value in kept.get(key, ()))
     for key in ("before", "after"):
         kept[key] = Report.from_dict(kept[key]) if kept.get(key) else None
+    kept["audits"] = tuple(Report.from_dict(report) for report in kept.get("audits", ()))
     kept["privacy"] = tuple(PrivacySpend.from_dict(spend) for spend in kept.get("privacy", ()))
     adapter = Adapter(path=str(path), **kept)
     check_name(adapter.name)

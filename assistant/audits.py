@@ -1,25 +1,34 @@
 """The walk audit: the records of a plan, canaries among them, trained privately, attacked, reported.
 
 The attack is `privacy.audit`'s, the two trainings `tuning/audited.py`'s. No adapter is kept; what the private training
-spent of the data stands in the book, its canaries counted as members.
+spent of the data stands in the book, its canaries counted as members. For an adapter the training is as its own was,
+and what was found stands on its card: the gate lets none pass whose claim was disproved.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assistant.runs import Plan, assembled
+from assistant import promotion
+from assistant.adapters import Shelf
+from assistant.errors import BadInput
+from assistant.provenance import provenance
+from assistant.runs import Plan, assembled, members_in
 from assistant.settings import Settings
-from assistant.types import Example
+from assistant.types import Adapter, Example, Measure, Report
 from privacy.types import PrivacySpend
 
 if TYPE_CHECKING:
+    from assistant.tuning.loop import LoopOptions
     from assistant.tuning.private import Goal
     from privacy.audit import AuditReport
     from privacy.ledger import Ledger
+
+    Planned = Callable[[Sequence[Example], LoopOptions], PrivacySpend]
 
 
 def audit(plan: Plan, settings: Settings, goal: Goal, book: Ledger, *, canaries: int = 200) -> AuditReport:
@@ -30,6 +39,51 @@ def audit(plan: Plan, settings: Settings, goal: Goal, book: Ledger, *, canaries:
         BudgetExceeded: the book has not enough left.
         NotPrivate: the set-up would not keep its promise.
     """
+    from assistant.tuning import private
+
+    book = _knowing(plan, settings, book)
+    return _audited(
+        plan, settings, book, goal.budget.delta, canaries,
+        lambda rows, options: private.plan(goal, book, plan.data.stem, rows, options),
+    )  # fmt: skip
+
+
+def audit_adapter(
+    adapter: Adapter, data: Path, settings: Settings, book: Ledger, *, learning_rate: float, canaries: int = 200,
+    base: str = "",
+) -> AuditReport:  # fmt: skip
+    """What attacks prove against what an adapter claims: the same base, shape, noise, sample rate and steps, over
+    the records and canaries. The verdict is written on its card, for good. `base`: where it is, if not by its name.
+
+    Raises:
+        BadInput: the adapter claims nothing, or the data is wrong.
+        BudgetExceeded: the book has not enough left.
+    """
+    own = [spend for spend in adapter.privacy if spend.mechanism == "dpsgd"]
+    if not own or len(own) < len(adapter.privacy):
+        raise BadInput(f"{adapter.id} claims no epsilon: there is nothing to audit.", hint="Train it with --dp.")
+    plan = Plan(
+        adapter.task, data, "audit", base=base or adapter.base, rank=adapter.rank, method=adapter.method,
+        learning_rate=learning_rate, batch_size=1, epochs=1,
+    )  # fmt: skip
+    book = _knowing(plan, settings, book)
+    spend = dataclasses.replace(own[-1], dataset=data.stem)
+    report = _audited(plan, settings, book, adapter.delta, canaries, lambda rows, options: spend, steps=spend.steps)
+    claimed, audited = report.claimed_epsilon, report.private.epsilon
+    verdict = Report("privacy-audit", (
+        Measure(promotion.CLAIMED, claimed), Measure(promotion.AUDITED, audited, n=report.canaries),
+        Measure("control_epsilon", report.control.epsilon, n=report.canaries),
+    ), provenance(seed=0, files=(data,)))  # fmt: skip
+    shelf = Shelf(settings.data_dir)
+    fresh = shelf.find(adapter.id)
+    shelf.amend(fresh, audits=(*fresh.audits, verdict))
+    return report
+
+
+def _audited(
+    plan: Plan, settings: Settings, book: Ledger, delta: float, canaries: int, planned: Planned, *, steps: int = 0
+) -> AuditReport:
+    """Charges what `planned` says for the records and the canaries among them, and attacks the training."""
     from assistant.tuning import audited, private
     from assistant.tuning.loop import LoopOptions
 
@@ -40,17 +94,24 @@ def audit(plan: Plan, settings: Settings, goal: Goal, book: Ledger, *, canaries:
     charged: list[int] = []
 
     def spend_for(rows: Sequence[Example]) -> PrivacySpend:
-        spend = private.plan(goal, book, plan.data.stem, rows, options)
+        spend = planned(rows, options)
         private.hook(spend, parts.model, parts.task, method=plan.method)
         charged.append(book.charge(spend, "audit"))
         return spend
 
     made = audited.made_up(parts.task, parts.examples, canaries)
     report = audited.audit(
-        parts.model, parts.task, parts.examples, options, plan=spend_for, delta=goal.budget.delta, canaries=made
+        parts.model, parts.task, parts.examples, options, plan=spend_for, delta=delta, canaries=made, steps=steps
     )
     book.settle(charged[0], steps=book.book().charges[charged[0]].spend.steps)
     return report
+
+
+def _knowing(plan: Plan, settings: Settings, book: Ledger) -> Ledger:
+    """The book, which knows who is in the records."""
+    from assistant.tuning.data import read_records
+
+    return book.knowing(plan.data.stem, members_in(read_records(plan.data, plan.task), settings))
 
 
 def save(report: AuditReport, folder: Path) -> tuple[Path, Path]:

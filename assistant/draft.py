@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from assistant import composer, texts
+from assistant import composer, spent, texts
 from assistant.composer import Piece
 from assistant.goods import Advice
 from assistant.hosting import Choice
@@ -31,6 +31,7 @@ class Draft:
     usage: Usage = field(default_factory=Usage)
     failed: str | None = None
     adapter: str | None = None
+    privacy: str = ""
     advice: Advice | None = None
 
     def say(self, key: str) -> Delta:
@@ -72,5 +73,6 @@ class Draft:
             seconds=round(time.perf_counter() - self.started, 3),
             notes=tuple(self.notes),
             failed_component=self.failed,
+            privacy=self.privacy or spent.in_words(None, None, self.language),
         )
         return Answer(answer_id, self.outcome, text, cited, self.hits, receipt, self.advice)

@@ -18,6 +18,7 @@ from typing import Any
 
 from assistant import metrics
 from assistant.adapters import Shelf, check_name, shape_of
+from assistant.engines import models
 from assistant.errors import BadInput
 from assistant.runs import Base, Plan, base_of
 from assistant.settings import Settings
@@ -53,6 +54,31 @@ def merge(wanted: str, target: Path, settings: Settings, *, texts: Sequence[str]
     return Exported(target, tuple(_lost(base, Path(adapter.path), target, texts)))
 
 
+def quantise(wanted: str, target: Path, settings: Settings, *, texts: Sequence[str], kind: str = "q8_0") -> Exported:
+    """The adapter merged into its base as one quantised GGUF file, and the quality lost on `texts`.
+
+    The file is read back as a user's own GGUF would be, so the loss is that of the file.
+
+    Raises:
+        UnknownName, AdapterRefused: as `merge`.
+        BadInput: as `merge`; or the base did not come as a GGUF, which gives the file its vocabulary and template.
+    """
+    from assistant.engines import gguf, quantised
+    from assistant.tuning import merging
+
+    if not texts:
+        raise BadInput("There is no text to measure the loss on.", hint="--texts FILE, or ingest documents first.")
+    adapter, base = _chat_adapter(wanted, settings)
+    like = models.source_of(settings)
+    if like is None:
+        raise BadInput("Only an adapter of a model that came as a GGUF file can be written as one.")
+    with tempfile.TemporaryDirectory() as work:
+        merging.merge(base.path, Path(adapter.path), Path(work) / "merged", name=base.name, dtype="float32")
+        quantised.write(Path(work) / "merged", target, like=like, kind=kind)
+        gguf.convert(target, Path(work) / "again", name=base.name)
+        return Exported(target, tuple(_lost(base, Path(adapter.path), Path(work) / "again", texts)))
+
+
 def combine(name: str, parts: Sequence[tuple[str, float]], settings: Settings) -> Adapter:
     """One adapter that does the weighted sum of what `parts` (adapter, weight) do; nothing has judged it yet.
 
@@ -73,10 +99,12 @@ def combine(name: str, parts: Sequence[tuple[str, float]], settings: Settings) -
         paths = [Path(adapter.path) for adapter in adapters]
         merging.combine(base.path, paths, [weight for _, weight in parts], made, name=base.name)
         said = " + ".join(f"{weight:g} x {adapter.id}" for adapter, (_, weight) in zip(adapters, parts, strict=True))
-        spent = tuple(dict.fromkeys(spend for adapter in adapters for spend in adapter.privacy))
+        spent = tuple(spend for adapter in adapters for spend in adapter.privacy)  # alike is not the same: all count
         card = dataclasses.replace(
             adapters[0], name=name, method="combined", before=None, after=None, parent=None, privacy=spent,
             examples=sum(adapter.examples for adapter in adapters), owners=0, data_sha256="", notes=(said,),
+            audits=tuple(audit for adapter in adapters for audit in adapter.audits),
+            delta=max(adapter.delta for adapter in adapters),
             created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), **shape_of(made),
         )  # fmt: skip
         return shelf.save(card, lambda target: shutil.copytree(made, target, dirs_exist_ok=True))

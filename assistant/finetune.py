@@ -124,9 +124,15 @@ def promote(
     """Puts an adapter to use in a collection, or in a share of its conversations.
 
     Raises:
-        AdapterRefused: it is damaged or of another base (nothing helps), or the gate objects and there is no `force`.
+        AdapterRefused: it is damaged, of another base, or an audit disproved its claim (nothing helps), or the
+            gate objects and there is no `force`.
     """
     assistant.hosting.vet(adapter)
+    if found := promotion.disproved(adapter.audits):
+        raise AdapterRefused(
+            f"{adapter.id} is not put to use: {'; '.join(found)}.",
+            hint="--force does not overrule an audit. Find the cause (`privacy conform`) and train it again.",
+        )
     note = ""
     objections = objections_to(adapter)
     name = collection or assistant.settings.collection
@@ -151,10 +157,12 @@ def objections_to(adapter: Adapter) -> list[str]:
     A chat adapter needs a golden suite: that it predicts held-out answers better does not show how it
     answers customers.
     """
+    broken = promotion.disproved(adapter.audits)
     if adapter.after is None:
-        return ["no suite has judged it"]
+        return [*broken, "no suite has judged it"]
     unseen = ["no golden suite has judged how it answers"]
     return [
+        *broken,
         *(unseen if adapter.task == "chat" and adapter.after.suite == HELD_OUT else []),
         *promotion.worse(adapter.after.measures),
     ]

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from assistant import spent
 from assistant.adapters import BARE, Shelf
 from assistant.deployments import Deployment, Deployments
 from assistant.engines import models
@@ -105,6 +106,14 @@ class Hosting:
             if leased.adapter is not None:
                 with self._lock:
                     self._leases[leased.adapter] -= 1
+
+    def spent(self, adapter: str | None, language: str) -> str:
+        """What the training of the adapter that answers has spent, in words."""
+        card = None
+        if adapter is not None:
+            with contextlib.suppress(UnknownName, AdapterRefused):  # a remote server's own is not on this shelf
+                card = self.shelf.find(adapter)
+        return spent.in_words(adapter, card, language)
 
     def vet(self, adapter: Adapter) -> None:
         """Reads an adapter's folder again, and for chat whether it was made for the model in force.

@@ -2,7 +2,7 @@
 
 Pure: it compares what was judged or measured elsewhere. An adapter passes when no measure is worse: the
 paired bootstrap interval of its change lies not wholly on the bad side. What must never happen at all has
-no such tolerance.
+no such tolerance; nor has an audit that proved more than the adapter claims.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 
 from assistant import metrics
 from assistant.evaluate import CUT, LOWER_IS_BETTER, REFUSALS, Judged
-from assistant.types import Measure, Outcome
+from assistant.types import Measure, Outcome, Report
 
 STRICT = ("citations_exact", "unsupported_facts", "false_claims")
 """Any change for the worse counts: a false sentence to a customer is no matter of chance."""
 GAIN = "_gain"
 """Ends the name of a measure that is a change: after minus before."""
+CLAIMED, AUDITED = "claimed_epsilon", "audited_epsilon"
+"""The measures of an audit on an adapter's card."""
 LOSSES = (*LOWER_IS_BETTER, "loss")
 Pair = tuple[float, float]
 
@@ -42,6 +44,16 @@ def worse(changes: Sequence[Measure]) -> list[str]:
             interval = "" if name in STRICT else f" (95 %: {change.low:+.3f} to {change.high:+.3f})"
             found.append(f"{name} changed by {change.value:+.3f}{interval}")
     return found
+
+
+def disproved(audits: Sequence[Report]) -> list[str]:
+    """The audits that proved a larger epsilon than is claimed, in words; [] where the claim stands."""
+    both = [(report.value(AUDITED), report.value(CLAIMED)) for report in audits]
+    return [
+        f"an audit proved an epsilon of at least {audited:.2f}, and {claimed:.2f} is claimed"
+        for audited, claimed in both
+        if audited > claimed
+    ]
 
 
 def _answerable(count: Callable[[Judged], Pair]) -> Callable[[Judged], Pair]:

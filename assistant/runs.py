@@ -29,7 +29,7 @@ from assistant.types import Adapter, Example, Measure, Report, Task
 from assistant.vetting import verify
 from privacy.erasure import Learned, Tombstones
 from privacy.members import Members
-from privacy.types import PrivacySpend
+from privacy.types import DELTA, PrivacySpend
 
 if TYPE_CHECKING:
     from assistant.tuning.loop import LoopOptions, Private, TrainingResult
@@ -316,6 +316,7 @@ class Run:
             owners=len({example.owner for example in parts.examples} - {""}), data_sha256=records.sha256,
             parent=parts.parent, privacy=(*parts.spent, self.spend),
             created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            delta=self.private.goal.budget.delta if self.private else DELTA,
         )  # fmt: skip
 
     def _keep(self, card: Adapter, parts: _Parts) -> Adapter:

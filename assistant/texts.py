@@ -76,6 +76,25 @@ _TEXTS: dict[str, dict[str, str]] = {
     },
     "no_catalogue": {"en": "There is no catalogue here yet.", "zh": "这里还没有商品目录。"},
     "this_company": {"en": "this company", "zh": "本公司"},
+    "spent_nobody": {
+        "en": "No adapter had a part in this answer: it holds nothing that training learned from customers.",
+        "zh": "此回答未使用任何适配器，不含通过训练从客户数据中学到的内容。",
+    },
+    "spent_unknown": {
+        "en": "{adapter} had a part in this answer. What its training spent is not on its card: take its epsilon for infinite.",
+        "zh": "此回答使用了 {adapter}。其卡片上没有训练的隐私开销：请视其 epsilon 为无穷大。",
+    },
+    "spent_all": {
+        "en": "{adapter} had a part in this answer. It was trained without differential privacy: its epsilon is infinite, nothing bounds what it may reveal of the records it learned from.",
+        "zh": "此回答使用了 {adapter}。它未采用差分隐私训练：epsilon 为无穷大，它可能泄露训练记录的程度没有上限。",
+    },
+    "spent": {
+        "en": "{adapter} had a part in this answer. Its training spent epsilon {epsilon} at delta {delta} for each {unit}: whether any one {unit} was among its records can be told from it only so far as that allows.",
+        "zh": "此回答使用了 {adapter}。其训练对每个{unit}的隐私开销为 epsilon {epsilon}（delta {delta}）：外界只能在此限度内判断某个{unit}是否在训练数据中。",
+    },
+    "unit_example": {"en": "record", "zh": "单条记录"},
+    "unit_customer": {"en": "customer", "zh": "客户"},
+    "unit_partner": {"en": "partner", "zh": "合作方"},
 }
 
 

@@ -164,7 +164,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How an answer came about: everything needed to reproduce or to audit it."""
+    """How an answer came about: everything needed to reproduce or to audit it.
+
+    `privacy` says in words what the training of the adapter that answered has spent.
+    """
 
     engine: str
     model: str
@@ -181,6 +184,7 @@ class Receipt:
     seconds: float
     notes: tuple[str, ...] = ()
     failed_component: str | None = None
+    privacy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +378,8 @@ class Adapter:
     template it was trained with ("" where there is none), `data_sha256` of the training file, all
     in hex. `labels` are the classes or tags in the order of the head. `before` and `after` are the
     same suite without and with it. `parent` is the `name@version` it was trained on from, or None.
-    `privacy` is what its training spent; one nonprivate entry makes epsilon infinite.
+    `privacy` is what its training spent; one nonprivate entry makes epsilon infinite. `delta` is the one that its
+    epsilon is claimed at. `audits` are attacks on trainings like its own; they are added to, never taken away.
     """
 
     name: str
@@ -399,6 +404,8 @@ class Adapter:
     privacy: tuple[PrivacySpend, ...] = ()
     created: str = ""
     notes: tuple[str, ...] = ()
+    delta: float = 1e-5
+    audits: tuple[Report, ...] = ()
 
     @property
     def id(self) -> str:

@@ -25,11 +25,10 @@ from privacy.accounting import calibrate, epsilon
 from privacy.chain import Chain, Entry
 from privacy.errors import BadRequest, BudgetExceeded
 from privacy.members import Members
-from privacy.types import PrivacyBudget, PrivacyReport, PrivacySpend, Unit, Verification
+from privacy.types import DELTA, PrivacyBudget, PrivacyReport, PrivacySpend, Unit, Verification
 
 EVERYONE = "everyone"
 CUSTOMERS = "customers:"
-DELTA = 1e-5
 MOST_DELTA = 0.01
 _UNITS: tuple[Unit, ...] = ("example", "customer", "partner")
 Shares = Mapping[str, tuple[int, int]]

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Unit = Literal["example", "customer", "partner"]
+DELTA = 1e-5
+"""What epsilon is given at where nobody said otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

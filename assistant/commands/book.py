@@ -204,6 +204,9 @@ def audit(
     unit: Annotated[UnitName, typer.Option(help="Whose presence is hidden.")] = UnitName.example,
     canaries: Annotated[int, typer.Option(help="Made-up records, each included with probability one half.")] = 200,
     base: Annotated[str, typer.Option(metavar="MODEL", help="Default: as for `train`.")] = "",
+    adapter: Annotated[
+        str, typer.Option(metavar="NAME[@VERSION]", help="Audits what this adapter claims; its card keeps the verdict.")
+    ] = "",
     epochs: Annotated[float, typer.Option(help="Passes over the records; few are easy to hide in.")] = 20.0,
     batch_size: Annotated[int, typer.Option(help="Records a step.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="How far a step goes.")] = 3e-3,
@@ -213,18 +216,29 @@ def audit(
     """Trains on records and canaries, attacks the result, and holds what that proves against the claim.
 
     Nothing is put to use; what the training spends is charged. Exit code 1 where the claim does not stand, or
-    where the control without noise was not caught.
+    where the control without noise was not caught. With --adapter it trains as that adapter was trained, with the
+    noise and steps of its card; where its claim does not stand it cannot be put to use any more.
     """
     from assistant import audits
+    from assistant.adapters import Shelf
     from assistant.runs import Plan
     from assistant.tuning.private import Goal
     from privacy.types import PrivacyBudget
 
-    settings = settings_of(context)
-    plan = Plan(task.value, data, "audit", base=base, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
-    goal = Goal(PrivacyBudget(epsilon, delta, unit.value))
-    report = audits.audit(plan, settings, goal, _book(context), canaries=canaries)
-    page, _ = audits.save(report, out or settings.data_dir / "privacy" / "audits" / data.stem)
+    settings, name = settings_of(context), data.stem
+    if adapter:
+        one = Shelf(settings.data_dir).find(adapter)
+        name = f"{one.name}-{one.version}"
+        report = audits.audit_adapter(
+            one, data, settings, _book(context), learning_rate=learning_rate, canaries=canaries, base=base
+        )
+    else:
+        plan = Plan(
+            task.value, data, "audit", base=base, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate
+        )
+        goal = Goal(PrivacyBudget(epsilon, delta, unit.value))
+        report = audits.audit(plan, settings, goal, _book(context), canaries=canaries)
+    page, _ = audits.save(report, out or settings.data_dir / "privacy" / "audits" / name)
     if as_json:
         console.print_json(report.to_dict())
     else:

@@ -29,9 +29,11 @@ Plan = Callable[[Sequence[Example]], PrivacySpend]
 
 def audit(
     model: Any, task: Task, examples: Sequence[Example], options: LoopOptions, *, plan: Plan, delta: float,
-    canaries: Sequence[Example],
+    canaries: Sequence[Example], steps: int = 0,
 ) -> AuditReport:  # fmt: skip
     """What attacks on `model`, trained with canaries, prove against the epsilon of its plan. The model stays as it is.
+
+    `steps` > 0: so many, whatever `options` say of epochs and batches; how large those are is the plan's sample rate.
 
     Raises:
         BadRequest: fewer than 20 canaries.
@@ -42,6 +44,8 @@ def audit(
     included = coins(len(canaries))
     inside = [canary for canary, is_in in zip(canaries, included, strict=True) if is_in]
     spend = plan([*examples, *inside])
+    if steps:
+        options = dataclasses.replace(options, batch_size=len(examples) + len(inside), epochs=steps)
     before = _scores(model, task, canaries)
     loud = dataclasses.replace(spend, noise_multiplier=0.0)
     seen = [

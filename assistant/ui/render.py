@@ -199,7 +199,9 @@ def _foot(data: Mapping[str, Any], chip: str, look: Look) -> str:
         {"id": data["id"], "outcome": data["outcome"], **data["receipt"]}, ensure_ascii=False, indent=2
     )
     summary = f"<summary>{safe(look.say('receipt'))} · {data['receipt']['seconds']:.1f} s</summary>"
-    return f'<div class="foot">{chip}<details class="receipt">{summary}<pre>{safe(receipt)}</pre></details></div>'
+    spent = data["receipt"].get("privacy")
+    line = f'<p class="spent">{safe(spent)}</p>' if spent else ""
+    return f'<div class="foot">{chip}<details class="receipt">{summary}{line}<pre>{safe(receipt)}</pre></details></div>'
 
 
 def _sources(data: Mapping[str, Any]) -> list[_Source]:

@@ -1,26 +1,35 @@
-"""The walk audit on a network of a few thousand weights: charged, reported twice, nothing kept."""
+"""The walk audit on a network of a few thousand weights: charged, reported twice, nothing kept; an adapter's verdict."""
 
+import dataclasses
 import json
+import math
 
 import pytest
 
 pytest.importorskip("torch")
 from tiny import bert, save, tokenizer
 
-from assistant import audits
+from assistant import audits, finetune
 from assistant.adapters import Shelf
-from assistant.runs import Plan
+from assistant.errors import AdapterRefused, BadInput
+from assistant.runs import Plan, Privately, Run
 from assistant.settings import Settings
 from assistant.tuning.private import Goal
+from privacy.audit import Attack, AuditReport
+from privacy.errors import AuditFailed
 from privacy.ledger import Ledger
 from privacy.types import PrivacyBudget
 
 
-def test_an_audit_is_charged_and_reported_and_keeps_no_adapter(tmp_path):
+@pytest.fixture
+def plan(tmp_path):
     rows = [{"text": f"it is {mood} {n}", "label": mood} for n in range(15) for mood in ("angry", "happy")]
     (tmp_path / "moods.jsonl").write_text("\n".join(map(json.dumps, rows)))
     base = save(bert(), tmp_path / "encoder", tokenizer(bert=True))
-    plan = Plan("classify", tmp_path / "moods.jsonl", "audit", base=str(base), rank=2, epochs=3, batch_size=16)
+    return Plan("classify", tmp_path / "moods.jsonl", "audit", base=str(base), rank=2, epochs=3, batch_size=16)
+
+
+def test_an_audit_is_charged_and_reported_and_keeps_no_adapter(plan, tmp_path):
     settings, book = Settings(data_dir=tmp_path / "data"), Ledger(tmp_path / "data")
     goal = Goal(PrivacyBudget(3.0, 1e-5, "example"))
     report = audits.audit(plan, settings, goal, book, canaries=30)
@@ -31,3 +40,47 @@ def test_an_audit_is_charged_and_reported_and_keeps_no_adapter(tmp_path):
     assert "Privacy audit" in page.read_text()
     assert json.loads(data.read_text())["canaries"] == 30
     assert Shelf(settings.data_dir).all() == []
+
+
+class Hosts:
+    """As much of an assistant as the gate looks at."""
+
+    def __init__(self, shelf):
+        self.hosting, self.shelf = self, shelf
+
+    def vet(self, adapter):
+        pass
+
+
+def test_an_adapter_whose_claim_was_disproved_is_never_put_to_use(plan, tmp_path, monkeypatch):
+    settings, book = Settings(data_dir=tmp_path / "data"), Ledger(tmp_path / "data")
+    goal = Goal(PrivacyBudget(3.0, 1e-5, "example"))
+    made, _ = Run(dataclasses.replace(plan, name="moods"), settings, private=Privately(goal, book)).train()
+    honest = audits.audit_adapter(made, plan.data, settings, book, learning_rate=3e-3, canaries=30, base=plan.base)
+    assert honest.mechanism.startswith("dpsgd")
+    assert not any("prove" in line for line in honest.objections)
+    caught = Attack(7.0, 30, 30, 1.0, 1.0, 1.0, (5.0,))
+
+    def found(*arguments, **options):
+        options["plan"]([])
+        return AuditReport(2.9, 1e-5, "example", "dpsgd", 30, caught, caught)
+
+    monkeypatch.setattr("assistant.tuning.audited.audit", found)
+    report = audits.audit_adapter(made, plan.data, settings, book, learning_rate=3e-3, canaries=30, base=plan.base)
+    with pytest.raises(AuditFailed):
+        report.require()
+    shelf = Shelf(settings.data_dir)
+    card = shelf.find("moods")
+    assert [one.value("audited_epsilon") for one in card.audits][1:] == [7.0]
+    assert any("at least 7.00" in line for line in finetune.objections_to(card))
+    with pytest.raises(AdapterRefused, match="claimed"):
+        finetune.promote(Hosts(shelf), card, force=True)
+    assert len([one for one in book.book().charges.values() if one.purpose == "audit"]) == 2
+
+
+def test_an_adapter_that_claims_nothing_is_not_audited(plan, tmp_path):
+    settings = Settings(data_dir=tmp_path / "data")
+    made, _ = Run(dataclasses.replace(plan, name="plain", held_out=0.0), settings).train()
+    with pytest.raises(BadInput, match="claims no epsilon"):
+        audits.audit_adapter(made, plan.data, settings, Ledger(tmp_path / "data"), learning_rate=1e-3)
+    assert math.isinf(made.privacy[0].clip_norm)

@@ -103,6 +103,8 @@ def test_the_walk_ends_with_a_live_adapter_that_the_next_answer_names(assistant,
     assert "answer_facts_gain" in {measure.name for measure in first.adapter.after.measures}
     said = answer(assistant)
     assert said.receipt.adapter == said.to_dict()["adapter"] == "support@1"
+    assert "infinite" in said.to_dict()["receipt"]["privacy"]
+    assert "support@1" in said.receipt.privacy
     assert answer(assistant, adapter="none").receipt.adapter is None
     assert answer(assistant, adapter="support@2").receipt.adapter == "support@2"
     assert second.kept_aside

@@ -197,6 +197,13 @@ def test_a_refusal_shows_what_was_looked_at():
     assert "a.md › Top › Below" in Tags(render.answer(data, LOOK, 0)).text
 
 
+def test_what_the_adapter_that_answered_has_spent_stands_in_words_above_the_receipt():
+    data = answer()
+    data["receipt"]["privacy"] = "support@1 had a part in this answer. <b>Its epsilon is infinite</b>."
+    made = render.answer(data, LOOK, 0)
+    assert "support@1 had a part in this answer. &lt;b&gt;Its epsilon" in made.partition("<pre>")[0]
+
+
 def test_the_receipt_is_json():
     import json
 
