@@ -6,6 +6,8 @@ Everything it uses - data, keys, policy, model - is in the partner's own install
 
 from __future__ import annotations
 
+from typing import Any
+
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
@@ -66,3 +68,22 @@ def disclose(message: Message, context: Context) -> Message:
     except (ConfideError, PrivacyError) as error:
         return Message(content=records.pack({"declined": str(error)}), reply_to=message)
     return Message(content=records.from_disclosure(disclosure), reply_to=message)
+
+
+@app.query("publish")
+def publish(message: Message, context: Context) -> Message:
+    """What the coordinator published -> the adapter on this partner's own shelf, or why there is none."""
+    from federated.publishing import Notice
+    from federated.site import Site
+
+    try:
+        weights = {name: array.astype("f8") for name, array in records.arrays(message.content).items()}
+        content = records.pack({"kept": Site.here().receive(Notice.from_dict(_notice(message)), weights)})
+    except (ConfideError, PrivacyError) as error:
+        content = records.pack({"declined": str(error)})
+    return Message(content=content, reply_to=message)
+
+
+def _notice(message: Message) -> dict[str, Any]:
+    found = records.about(message.content).get("notice")
+    return found if isinstance(found, dict) else {}

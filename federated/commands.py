@@ -101,6 +101,9 @@ def init(
         str, typer.Option(help="The name or address under which partners reach this machine.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port.")] = 18000,
+    listen: Annotated[
+        str, typer.Option(help="This machine's own address where --host is a gateway's; 0.0.0.0 = all.")
+    ] = "",
     rounds: Annotated[int, typer.Option(help="How many rounds.")] = 10,
     mode: Annotated[
         str, typer.Option(help="masked (partners hidden from the coordinator), robust or plain.")
@@ -121,6 +124,9 @@ def init(
     ] = None,
     rate: Annotated[float, typer.Option(help="The partners' learning rate.")] = 1e-3,
     epochs: Annotated[float, typer.Option(help="Passes over a partner's data in one round.")] = 1.0,
+    use_in: Annotated[
+        str, typer.Option(help="A collection in which the adapter answers as soon as it is published.")
+    ] = "",
     clip_norm: Annotated[float, typer.Option(help="The largest norm of a partner's update.")] = 10.0,
     dp: UnitOption = "",
     epsilon: EpsilonOption = 8.0,
@@ -141,7 +147,9 @@ def init(
     names = tuple(name for name in targets.split(",") if name)
     recipe = Recipe(base, task, rank, names, tuple(label or ()))  # type: ignore[arg-type]
     data_dir = settings_of(context).data_dir
-    Home(folder).init(config, recipe, Address(host, port, insecure), data_dir=data_dir, suite=suite)
+    Home(folder).init(
+        config, recipe, Address(host, port, insecure, listen), data_dir=data_dir, suite=suite, use_in=use_in
+    )
     console.tell(f"{folder} is ready. Next: federated coordinator invite {folder} PARTNER")
 
 

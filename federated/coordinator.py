@@ -10,23 +10,28 @@ What is not here: the rounds (`rounds.py`), the daemons (`deploy.py`).
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import json
 import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from federated.enrol import Invitation, Roster, make_authority
 from federated.errors import BadRequest, RoundVoid
 from federated.learning import CARDS, FROZEN, RECIPE, Recipe, frozen_sha256, put_weights, weights_of
+from federated.publishing import Learnt, Notice, put_to_use, shelve
 from federated.rounds import Coordinator, RunConfig, Wire
 from federated.types import Arrays, Promise, RoundResult
+from federated.weights import weights_sha256
 from privacy.accounting import epsilon
 from privacy.keys import Signer, durable_write, load_signer, new_signer
 from privacy.ledger import Ledger
 from privacy.types import PrivacySpend
+
+if TYPE_CHECKING:
+    from assistant.settings import Settings
+    from assistant.types import Report
 
 HOME = "FEDERATED_COORDINATOR_HOME"
 FAILED = "failed.txt"
@@ -36,15 +41,26 @@ _SHIPPED = Path(__file__).parent / "shipped"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Address:
-    """Where partners reach the coordinator. `insecure` = without TLS and keys: on loopback only."""
+    """Where partners reach the coordinator. `insecure` = without TLS and keys: on loopback only.
+
+    `listen` is this machine's own address where `host` is that of a gateway before it; "" = the host itself.
+    """
 
     host: str = "127.0.0.1"
     port: int = 18000
     insecure: bool = False
+    listen: str = ""
 
     def __post_init__(self) -> None:
         if self.insecure and self.host not in ("127.0.0.1", "localhost", "::1"):
             raise BadRequest(f"Without TLS the coordinator listens on this machine only, not on {self.host}.")
+        if self.insecure and self.listen:
+            raise BadRequest("Without TLS there is no gateway: --listen and --insecure exclude each other.")
+
+    @property
+    def here(self) -> str:
+        """The address by which this machine reaches its own coordinator."""
+        return "127.0.0.1" if self.listen in ("0.0.0.0", "::") else self.listen or self.host
 
 
 class Home:
@@ -67,10 +83,18 @@ class Home:
         return cls(Path(folder))
 
     def init(
-        self, config: RunConfig, recipe: Recipe, address: Address, *, data_dir: Path, suite: Path | None = None
+        self,
+        config: RunConfig,
+        recipe: Recipe,
+        address: Address,
+        *,
+        data_dir: Path,
+        suite: Path | None = None,
+        use_in: str = "",
     ) -> None:
-        """Makes the folder: authority, signing key, the run's settings, the app that is shipped."""
-        make_authority(self.folder, tuple(dict.fromkeys((address.host, "localhost", "127.0.0.1"))))
+        """Makes the folder: authority, signing key, the run's settings, the app that is shipped. In the
+        collection `use_in` the adapter answers as soon as it is published."""
+        make_authority(self.folder, tuple(dict.fromkeys((address.host, address.here, "localhost", "127.0.0.1"))))
         new_signer().save(self.folder / "signing.key")
         about = {
             "config": {**dataclasses.asdict(config), "training": dict(config.training)},
@@ -78,6 +102,7 @@ class Home:
             "address": dataclasses.asdict(address),
             "data_dir": str(data_dir.resolve()),
             "suite": str(suite.resolve()) if suite else None,
+            "use_in": use_in,
         }
         durable_write(self.folder / "run.json", json.dumps(about, indent=1).encode())
         write_app(self.folder / "app")
@@ -159,7 +184,7 @@ class Home:
             self._end({"adapter": None, "objections": [], "rounds": lead.round, "void": str(void)})
             raise
         objections = lead.objections()
-        adapter = None if objections else self._publish(model, tokenizer, base, lead, settings.data_dir)
+        adapter = None if objections else self._publish((tokenizer, model, base), lead, wire, settings)
         outcome = {
             "adapter": adapter, "objections": list(objections), "rounds": lead.round, "baseline": lead.baseline,
             "ended": lead.ended, "privacy": self.privacy(),
@@ -213,38 +238,21 @@ class Home:
         with (self.folder / "run" / "rounds.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(result.to_dict(), sort_keys=True) + "\n")
 
-    def _publish(self, model: Any, tokenizer: Any, base: Any, lead: Coordinator, data_dir: Path) -> str:
-        """The adapter on the coordinator's shelf, signed on its card; partners' spends are their own and not on it."""
-        from assistant import template
-        from assistant.adapters import CONFIG, Shelf
-        from assistant.tuning import lora
-        from assistant.types import Adapter
-
-        put_weights(model, lead.sent_weights())
-        name = f"shared-{self.config.run}"
-        last = lead.results[-1]
-        statement = json.dumps([name, last.round, last.weights_sha256], separators=(",", ":"))
-        shape = model.peft_config["default"] if hasattr(model, "peft_config") else model.net.peft_config["default"]
-        card = Adapter(
-            name=name, version=0, path="", task=self.recipe.task, base=base.name, base_sha256=base.sha256, sha256="",
-            rank=int(shape.r), alpha=float(shape.lora_alpha), targets=tuple(sorted(shape.target_modules)),
-            method="frozen-a", labels=self.recipe.labels, owners=len(last.accepted),
-            template_sha256=template.template_sha256(tokenizer) if self.recipe.task == "chat" else "",
-            privacy=self._spends(),
-            created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            notes=(
-                f"Federated run {self.config.run}: {lead.round} rounds, partners {', '.join(last.accepted)}.",
-                f"Statement {statement} signed {self.signer.sign(statement.encode())} by {self.signer.public}.",
-                *([_promised(self.config.dp)] if self.config.dp else []),
-            ),
-        )  # fmt: skip
-
-        def write(folder: Path) -> None:
-            lora.save(model, folder)
-            config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-            assert config["r"] == shape.r
-
-        return Shelf(data_dir).save(card, write).id
+    def _publish(self, parts: tuple[Any, Any, Any], lead: Coordinator, wire: Wire, settings: Settings) -> str:
+        """The adapter on the coordinator's shelf, and sent to the partners; their spends are not on its card."""
+        config, last, weights = self.config, lead.results[-1], lead.sent_weights()
+        notice = Notice(
+            config.run, last.round, weights_sha256(weights), self.recipe.to_dict(), last.accepted,
+            _promised(config.dp) if config.dp else "",
+        ).signed(self.signer)  # fmt: skip
+        learnt = Learnt(self._spends(), before=_report(lead.baseline), after=_report(last.metrics))
+        adapter = shelve(notice, weights, parts, settings, learnt)
+        collection = self._about().get("use_in")
+        if collection:
+            put_to_use(adapter, settings, collection, note=f"published by the run {config.run}")
+        told = dict(wire.publish(notice.to_dict(), weights))
+        durable_write(self.folder / "run" / "published.json", json.dumps(told, indent=1).encode())
+        return adapter.id
 
     def _about(self) -> dict[str, Any]:
         try:
@@ -253,6 +261,13 @@ class Home:
             raise BadRequest(
                 f"{self.folder} is no coordinator's folder: {error}.", hint="Make one: federated coordinator init"
             ) from error
+
+
+def _report(measures: Mapping[str, float]) -> Report | None:
+    """The gate's measures for the card, higher is better: the coordinator's suite, and what partners tell."""
+    from assistant.types import Measure, Report
+
+    return Report("federation", tuple(Measure(name, value) for name, value in sorted(measures.items())), {})
 
 
 def _promised(dp: Promise) -> str:

@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -37,7 +37,8 @@ PROXIMAL, FROZEN, RECIPE, CARDS = "proximal", "frozen_sha256", "recipe", "cards"
 class Recipe:
     """What everybody trains: the base by name, the task, and the adapter's shape. Equal at all partners.
 
-    `labels` are the classes or tags in order; `targets` () = all linear layers of a transformer block.
+    `labels` are the classes or tags in order; `targets` () = all linear layers of a transformer block. `method`
+    "frozen-a" trains B alone; "lora" both matrices, which only a trusted coordinator can add up.
     """
 
     base: str = ""
@@ -46,6 +47,7 @@ class Recipe:
     targets: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     seed: int = 0
+    method: Literal["frozen-a", "lora"] = "frozen-a"
 
     @classmethod
     def of(cls, training: Mapping[str, Any]) -> Recipe:
@@ -74,7 +76,7 @@ class Recipe:
             tokenizer, model = networks.load_classifier(
                 base.path, self.task, self.labels, name=base.name, seed=self.seed
             )
-        shape = lora.LoraPlan("frozen-a", self.rank, targets=self.targets, seed=self.seed)
+        shape = lora.LoraPlan(self.method, self.rank, targets=self.targets, seed=self.seed)
         return tokenizer, lora.attach(model, shape), base
 
 

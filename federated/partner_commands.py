@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from assistant import console
-from assistant.commands.opening import JsonOption, settings_of
+from assistant.commands.opening import CollectionOption, JsonOption, settings_of
 
 partner_cli = typer.Typer(help="The side that has data.", no_args_is_help=True, rich_markup_mode=None)
 FolderArgument = Annotated[Path, typer.Argument(help="The folder of this coordinator or partner.")]
@@ -34,6 +34,9 @@ def join(
     max_epsilon: Annotated[
         float, typer.Option(help="The most your data may have spent after a round; 0 = the run's promise.")
     ] = 0.0,
+    use_in: Annotated[
+        str, typer.Option(help="A collection of yours in which a published adapter answers at once.")
+    ] = "",
 ) -> None:
     """Makes this partner's folder and keys, and the answer to send back to the coordinator."""
     from federated.coordinator import app_sha256
@@ -48,7 +51,7 @@ def join(
     )  # fmt: skip
     settings, site = settings_of(context), Site(folder)
     home = str(settings.data_dir.resolve())
-    config = SiteConfig(str(data.resolve()), home, policy, book=home)
+    config = SiteConfig(str(data.resolve()), home, policy, book=home, use_in=use_in)
     identity = site.join(Invitation.load(invitation), config)
     site.approve(app_sha256())
     path = folder / "application.json"
@@ -98,6 +101,46 @@ def partner_status(folder: FolderArgument, as_json: JsonOption = False) -> None:
     console.print_table(["run", "round", "mode", "numbers sent", "bytes", "norm", "epsilon spent"], rows)
     for entry in site.skipped():
         console.tell(f"Sat out round {entry['round']} of {entry['run']}: {entry['reason']}")
+
+
+@partner_cli.command()
+def personalise(
+    context: typer.Context,
+    folder: FolderArgument,
+    collection: CollectionOption = None,
+    suite: Annotated[
+        Path | None, typer.Option(metavar="GOLDEN.jsonl", help="chat: judges it; nothing goes live without.")
+    ] = None,
+    epochs: Annotated[float, typer.Option(help="Passes over your records.")] = 3.0,
+    learning_rate: Annotated[float, typer.Option(help="The highest learning rate.")] = 3e-4,
+    dp: Annotated[str, typer.Option("--dp", help="With differential privacy per example or customer.")] = "",
+    epsilon: Annotated[float, typer.Option(help="--dp: what the data may have spent after it.")] = 8.0,
+    delta: Annotated[float, typer.Option(help="--dp: less than one over the number of records.")] = 1e-5,
+    aside: Annotated[bool, typer.Option("--aside", help="Do not put it to use.")] = False,
+) -> None:
+    """Trains your own adapter on top of the shared one, on your records alone. Nothing of it leaves."""
+    import contextlib
+
+    from assistant.core import Assistant
+    from federated import publishing
+    from federated.errors import BadRequest
+    from federated.site import Site
+    from privacy.types import PrivacyBudget
+
+    if dp not in ("", "example", "customer"):
+        raise BadRequest(f"A partner's own training hides an example or a customer, not {dp!r}.")
+    site = Site(folder)
+    budget = PrivacyBudget(epsilon, delta, dp) if dp else None  # type: ignore[arg-type]
+    options = publishing.Personal(epochs, learning_rate, collection, suite, aside, budget)
+    settings = settings_of(context).model_copy(update={"data_dir": Path(site.config.data_dir)})
+    with contextlib.closing(Assistant.open(settings)) as assistant:
+        done = publishing.personalise(site, assistant, options)
+    if done.adapter is None:
+        raise typer.Exit(130)
+    console.print_before_after(done.adapter)
+    console.tell(
+        f"{done.adapter.id} is on your shelf. {f'Not in use: {done.kept_aside}' if done.kept_aside else 'In use.'}"
+    )
 
 
 @partner_cli.command()

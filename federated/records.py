@@ -18,7 +18,7 @@ from federated.masking import Disclosure
 from federated.types import Arrays, ClientUpdate, Encoded, RoundPlan
 from privacy.types import PrivacySpend
 
-HELLO, DISCLOSE = "query.hello", "query.disclose"
+HELLO, DISCLOSE, PUBLISH = "query.hello", "query.disclose", "query.publish"
 
 
 def pack(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]] | None = None) -> RecordDict:

@@ -118,6 +118,10 @@ class Wire(Protocol):
         """Asks partners for their own measures of shared weights (those that tell)."""
         ...
 
+    def publish(self, notice: Mapping[str, Any], weights: Arrays) -> Iterable[tuple[str, str]]:
+        """Sends everybody what was published (`publishing.Notice`); tells (partner, its adapter or why not)."""
+        ...
+
 
 class Coordinator:
     """One run. `start` are the weights of round 0; `verify` the roster's; `judge` the coordinator's own suite;

@@ -54,3 +54,7 @@ class InProcess:
         """Each partner's own measures."""
         for name in partners:
             yield name, self._partners[name].evaluate(weights, private=bool(training.get(PRIVATE)))
+
+    def publish(self, notice: Mapping[str, Any], weights: Arrays) -> Iterable[tuple[str, str]]:
+        """Partners of a study have no shelf."""
+        return ()

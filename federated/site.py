@@ -17,20 +17,24 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from federated.enrol import Card, Identity, Invitation, load_identity, make_identity
 from federated.errors import BadRequest, PolicyVeto
-from federated.learning import CARDS, LoraTrainer, Recipe
-from federated.local import Partner, Policy
+from federated.learning import CARDS, RECIPE, LoraTrainer, Recipe, put_weights
+from federated.local import Partner, Policy, Trained
+from federated.publishing import Learnt, Notice, put_to_use, shelve
 from federated.spending import OwnBook
+from federated.types import Arrays, RoundPlan, TensorSpec
 from privacy.erasure import Tombstones
 from privacy.keys import durable_write
+from privacy.types import PrivacySpend
 
 HOME = "FEDERATED_PARTNER_HOME"
-_HELD_OUT = 0.2
+HELD_OUT = 0.2
+"""The share of a partner's records that is kept from training, to judge by."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,13 +42,15 @@ class SiteConfig:
     """What this partner brings: `data` is a JSONL file for the recipe's task, `data_dir` holds the models.
 
     `book` is the folder of the privacy book that is charged, "" = this partner's own folder; `partner join` names
-    `data_dir`, so that a company has one book for all its trainings.
+    `data_dir`, so that a company has one book for all its trainings. `use_in` is a collection of this company in
+    which a published adapter answers at once.
     """
 
     data: str
     data_dir: str = "data"
     policy: Policy = dataclasses.field(default_factory=Policy)
     book: str = ""
+    use_in: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` is its inverse."""
@@ -159,7 +165,7 @@ class Site:
         """This site as a partner that trains by a plan's options."""
         recipe = Recipe.of(training)
         return Partner(
-            self.identity, self._trainer(recipe), self.home / "run",
+            self.identity, _WhenAsked(lambda: self._trainer(recipe)), self.home / "run",
             peers=self._pinned(training.get(CARDS, [])), policy=self.config.policy, book=self.book(),
         )  # fmt: skip
 
@@ -186,9 +192,16 @@ class Site:
         return {name: Card(**fields) for name, fields in known.items()}
 
     def _trainer(self, recipe: Recipe) -> LoraTrainer:
-        from assistant.runs import members_in
+        from assistant.tuning import loop
+
+        desk = self._desk(recipe)
+        judge = (lambda net: {"score": -loop.evaluate(net, desk.task, desk.test)}) if desk.test else None
+        return LoraTrainer(desk.model, desk.task, desk.train, judge=judge, book=self.book())
+
+    def _desk(self, recipe: Recipe) -> _Desk:
+        """This site's records for a recipe: without those of erased customers, some kept from training."""
         from assistant.settings import load_settings
-        from assistant.tuning import data, loop
+        from assistant.tuning import data
         from assistant.tuning.tasks import make_task
 
         config = self.config
@@ -198,14 +211,106 @@ class Site:
         records = records.subset(place for place, row in enumerate(records.rows) if row.customer not in gone)
         if not len(records):
             raise BadRequest(f"Every customer in {config.data} has been erased: there is nothing to train on.")
-        own = self.book()
-        own = dataclasses.replace(own, ledger=own.ledger.knowing(own.dataset, members_in(records, settings)))
-        kept, aside = records.split(_HELD_OUT, seed=recipe.seed)
-        tokenizer, model, _ = recipe.model(settings)
+        kept, aside = records.split(HELD_OUT, seed=recipe.seed)
+        tokenizer, model, base = recipe.model(settings)
         task = make_task(records)
         test = task.examples(aside, tokenizer) if len(aside) else ()
-        judge = (lambda net: {"score": -loop.evaluate(net, task, test)}) if test else None
-        return LoraTrainer(model, task, task.examples(kept, tokenizer), judge=judge, book=own)
+        return _Desk(settings, tokenizer, model, base, task, task.examples(kept, tokenizer), test)
+
+    # What the coordinator published
+
+    def receive(self, notice: Notice, weights: Arrays) -> str:
+        """The published weights on this site's own shelf, judged on its own records; gives the adapter's id.
+
+        Where `use_in` names a collection it answers there from the next question on, unless a measure got worse.
+
+        Raises:
+            IdentityRefused: it is not what this partner's coordinator signed.
+        """
+        from assistant import heldout, promotion
+        from assistant.runs import HELD_OUT as SUITE
+        from assistant.types import Report
+
+        notice.check(self.invitation.coordinator, weights)
+        recipe = Recipe.of({RECIPE: notice.recipe})
+        desk = self._desk(recipe)
+        learnt = Learnt()
+        if any(entry["run"] == notice.run for entry in self.sent()):
+            owners = tuple(sorted({example.owner for example in desk.train} - {""}))
+            learnt = Learnt(self._spends(notice.run), owners, len(desk.train), len(owners))
+        if desk.test:
+            plain = recipe.task == "chat"
+            before = heldout.judge(desk.model, desk.task, desk.test) if plain else desk.guess()
+            put_weights(desk.model, weights)
+            after = heldout.judge(desk.model, desk.task, desk.test)
+            reports = (heldout.measures(before), [*heldout.measures(after), *heldout.gains(before, after)])
+            learnt = dataclasses.replace(
+                learnt, before=Report(SUITE, tuple(reports[0]), {}), after=Report(SUITE, tuple(reports[1]), {})
+            )
+        adapter = shelve(notice, weights, (desk.tokenizer, desk.model, desk.base), desk.settings, learnt)
+        durable_write(self.home / "published.json", json.dumps({**notice.to_dict(), "adapter": adapter.id}).encode())
+        if self.config.use_in and adapter.after is not None and not promotion.worse(adapter.after.measures):
+            put_to_use(adapter, desk.settings, self.config.use_in, note=f"published by the run {notice.run}")
+        return adapter.id
+
+    def published(self) -> tuple[Notice, str]:
+        """The last notice and the adapter it became here. Raises BadRequest: nothing was published yet."""
+        path = self.home / "published.json"
+        if not path.exists():
+            raise BadRequest(
+                "Nothing was published to this partner yet.",
+                hint="The coordinator sends it after the run's last round.",
+            )
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        return Notice.from_dict({name: value for name, value in fields.items() if name != "adapter"}), fields["adapter"]
+
+    def _spends(self, run: str) -> tuple[PrivacySpend, ...]:
+        """What this partner's own book says the run spent here."""
+        charges = self.book().ledger.book().charges.values()
+        return tuple(one.counted for one in charges if one.purpose.startswith(f"federation {run}, "))
+
+
+@dataclasses.dataclass(slots=True)
+class _WhenAsked:
+    """A trainer that is made when something is to be learned: a veto or a mask needs no model."""
+
+    make: Callable[[], LoraTrainer]
+    made: LoraTrainer | None = None
+
+    def _trainer(self) -> LoraTrainer:
+        self.made = self.made or self.make()
+        return self.made
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """The trainer's."""
+        return self._trainer().tensors()
+
+    def train(self, start: Arrays, plan: RoundPlan) -> Trained:
+        """The trainer's."""
+        return self._trainer().train(start, plan)
+
+    def evaluate(self, weights: Arrays) -> Mapping[str, float]:
+        """The trainer's."""
+        return self._trainer().evaluate(weights)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Desk:
+    """What a site works with for one recipe."""
+
+    settings: Any
+    tokenizer: Any
+    model: Any
+    base: Any
+    task: Any
+    train: Sequence[Any]
+    test: Sequence[Any]
+
+    def guess(self) -> Any:
+        """What a rule without any model scores."""
+        from assistant import heldout
+
+        return heldout.guess(self.task, self.train, self.test)
 
 
 def main() -> None:

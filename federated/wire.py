@@ -102,6 +102,18 @@ class FlowerWire:
             except (UpdateRefused, KeyError, TypeError, ValueError, AttributeError):
                 continue
 
+    def publish(self, notice: Mapping[str, Any], weights: Arrays) -> Iterable[tuple[str, str]]:
+        """What became of it at each connected partner: its adapter there, or why there is none."""
+        sent = {name: array.astype("<f2") for name, array in weights.items()}
+        names = {node: name for name, node in self._nodes.items()}
+        asked = {node: records.pack({"notice": dict(notice)}, sent) for node in names}
+        for node, reply in self._ask(records.PUBLISH, asked, time.time() + self._seconds):
+            try:
+                fields = {"declined": reply} if isinstance(reply, str) else records.about(reply)
+                yield names[node], str(fields.get("kept") or fields.get("declined", "no answer"))[:300]
+            except UpdateRefused as refusal:
+                yield names[node], refusal.message
+
     @staticmethod
     def _answered(name: str, reply: RecordDict) -> ClientUpdate | Refusal:
         fields = records.about(reply)
