@@ -207,14 +207,20 @@ def _compare_cards(context: typer.Context, names: list[str], *, as_json: bool) -
 def _export(
     context: typer.Context,
     name: NameArgument,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder; `model.name` can name it.")],
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="TARGET", help="A new folder, or with --quantised a file; `model.name` can name it."),
+    ],
+    quantised: Annotated[
+        str, typer.Option(metavar="FORMAT", help="One GGUF file for other servers: q8_0, q5_1, q4_1 or q4_0.")
+    ] = "",
     texts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A text a line, to measure the loss on; default: the documents.")
     ] = None,
     collection: CollectionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Merges an adapter into its base, and prints the quality lost by it."""
+    """Merges an adapter into its base, quantised on request, and prints the quality lost by it."""
     from assistant import export
 
     with store_of(context) as (store, settings):
@@ -222,7 +228,10 @@ def _export(
             lines = [line for line in texts.read_text(encoding="utf-8").splitlines() if line.strip()]
         else:
             lines = [one.text for one in store.passages(settings.tenant, collection or settings.collection)[:20]]
-        done = export.merge(name, folder, settings, texts=lines)
+        if quantised:
+            done = export.quantise(name, target, settings, texts=lines, kind=quantised)
+        else:
+            done = export.merge(name, target, settings, texts=lines)
     if as_json:
         import dataclasses
 
@@ -230,7 +239,7 @@ def _export(
         return
     rows = [(one.name, console.measure_text(one)) for one in done.measures]
     console.print_table(("merged against base and adapter", ""), rows)
-    typer.echo(f"{folder} is a model: `confide models use {folder}` answers with it.")
+    typer.echo(f"{target} is a model: `confide models use {target}` answers with it.")
 
 
 @cli.command("combine")

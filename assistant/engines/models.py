@@ -26,7 +26,8 @@ from assistant.settings import Settings, settings_file
 from assistant.types import ModelInfo
 
 __all__ = [
-    "Listed", "aliases", "announce", "catalogue", "find", "prepare", "pull", "recommend", "resolve", "use",
+    "Listed", "aliases", "announce", "catalogue", "find", "prepare", "pull", "recommend", "resolve", "source_of",
+    "use",
 ]  # fmt: skip
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -111,6 +112,15 @@ def resolve(settings: Settings) -> tuple[Path, ModelInfo]:
         context_tokens=folder.context_tokens(place.path),
         languages=place.entry.languages if place.entry else (),
     )
+
+
+def source_of(settings: Settings) -> Path | None:
+    """The GGUF file that the configured model's folder was made from; None where it came as safetensors.
+
+    Raises:
+        UnknownName, ModelNotReady: as `resolve`.
+    """
+    return _locate(settings).source
 
 
 def prepare(settings: Settings, progress: Progress | None = None) -> Path:
