@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("torch")
+import tiny_gguf
 from tiny import llama, save, tokenizer
 
 from assistant import export
 from assistant.adapters import WEIGHTS, Shelf
+from assistant.engines import models
 from assistant.errors import AdapterRefused, BadInput, UnknownName
 from assistant.runs import Plan, Run
 from assistant.settings import Settings
@@ -44,6 +46,21 @@ def test_an_exported_adapter_is_a_model_and_its_loss_is_measured(settings, tmp_p
     assert Run(
         Plan("chat", settings.data_dir.parent / "chat.jsonl", "on", base=str(done.path), rank=2), settings
     ).train()
+
+
+def test_an_adapter_of_a_gguf_model_is_one_quantised_file_again(settings, tmp_path, monkeypatch):
+    monkeypatch.setitem(tiny_gguf.SIZES, "intermediate_size", 64)
+    tiny_gguf.write_gguf(tiny_gguf.reference("llama"), "llama", tmp_path / "base.gguf")
+    made = Settings(data_dir=tmp_path / "data", model={"name": str(tmp_path / "base.gguf")})
+    models.prepare(made)
+    plan = Plan("chat", settings.data_dir.parent / "chat.jsonl", "one", rank=2, epochs=1, learning_rate=1e-3)
+    Run(plan, made).train()
+    done = export.quantise("one", tmp_path / "out.gguf", made, texts=["is it open", "yes it is"])
+    measures = {measure.name: measure.value for measure in done.measures}
+    assert measures["perplexity_after"] == pytest.approx(measures["perplexity_before"], rel=0.05)
+    assert done.path.stat().st_size > 1000
+    with pytest.raises(BadInput, match="came as a GGUF"):
+        export.quantise("one", tmp_path / "other.gguf", settings, texts=["x"])
 
 
 def test_a_combination_is_an_adapter_that_nothing_has_judged(settings):
