@@ -24,6 +24,7 @@ from assistant.draft import Draft
 from assistant.engines.base import Engine
 from assistant.engines.watch import watched
 from assistant.errors import BadInput, ConfideError, EngineError, EngineUnavailable, UnknownName
+from assistant.feedback import Feedback
 from assistant.goods import Advice
 from assistant.hosting import Hosting
 from assistant.likeness import encoder
@@ -74,6 +75,7 @@ class Assistant:
         self._readers: dict[str, Reader] = {}
         self.hosting = Hosting(settings, store)
         self.outbound = Outbound(settings)
+        self.feedback = Feedback.open(store, settings)
         self.router = Router(self.hosting.shelf, self.hosting.deployments, settings.tenant)
         has_documents = functools.partial(store.collection, settings.tenant)
         encode = encoder(searcher, settings, lambda name: bool(has_documents(name)))

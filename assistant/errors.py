@@ -5,7 +5,8 @@ ConfideError
 │   ├── SettingsError        a setting is wrong or does not exist
 │   ├── UnknownName          no such engine, embedder, collection ...; says "did you mean"
 │   ├── DocumentRefused      a file that cannot be read, and why
-│   └── AdapterRefused       an adapter's folder that is unsafe, damaged, or made for another model
+│   ├── AdapterRefused       an adapter's folder that is unsafe, damaged, or made for another model
+│   └── RatingRefused        an answer that the caller may not rate, or not again with this id
 ├── EngineError              the language model failed; the answer falls back to quotes
 │   ├── EngineTimeout
 │   ├── EngineUnavailable
@@ -51,6 +52,10 @@ class DocumentRefused(BadInput):
 
 class AdapterRefused(BadInput):
     """An adapter's folder is unsafe, damaged or made for another model; what answered before still does."""
+
+
+class RatingRefused(BadInput):
+    """A rating of an answer that is not the caller's, or whose signed id is forged, too old or used."""
 
 
 class EngineError(ConfideError):

@@ -93,6 +93,23 @@ class TurnRow(Base):
     __table_args__ = (sa.UniqueConstraint("conversation_id", "client_id"),)
 
 
+class RatingRow(Base):
+    """What a customer thinks of an answer: 1 or -1, their correction, and whether it may be trained on."""
+
+    __tablename__ = "ratings"
+    answer: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    tenant: orm.Mapped[str]
+    collection: orm.Mapped[str]
+    conversation: orm.Mapped[str] = orm.mapped_column(sa.ForeignKey("conversations.id", ondelete="CASCADE"), index=True)
+    customer: orm.Mapped[str] = orm.mapped_column(index=True)
+    rating: orm.Mapped[int]
+    correction: orm.Mapped[str]
+    consent: orm.Mapped[bool]
+    changes: orm.Mapped[int]
+    at: orm.Mapped[dt.datetime]
+    __table_args__ = (sa.Index("ratings_newest", "tenant", "collection", "at"),)
+
+
 def to_company(data: dict[str, Any]) -> Company:
     """The company that a collection's JSON describes."""
     examples = {language: tuple(questions) for language, questions in data["examples"].items()}

@@ -292,6 +292,12 @@ class Store:
             )
             return [_to_turn(row) for row in rows]
 
+    def collection_of(self, conversation_id: str) -> str:
+        """The collection that a conversation is about; "" where there is no such conversation."""
+        with self._sessions() as session:
+            row = session.get(ConversationRow, conversation_id)
+            return row.collection if row is not None else ""
+
     def remove_conversation(self, conversation_id: str, customer: str) -> bool:
         """Deletes a customer's own conversation. False: there was none."""
         with self._sessions.begin() as session:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from assistant import language
 from assistant.engines.echo import EchoEngine
+from assistant.feedback import Feedback
 from assistant.hosting import Hosting
 from assistant.retrieval.embedders import Embedder, load_embedder
 from assistant.settings import Settings
@@ -59,6 +60,7 @@ class StandIn:
         self.store = Store.open(settings.data_dir)
         self.searcher = StandInSearcher()
         self.hosting = Hosting(settings, self.store)
+        self.feedback = Feedback.open(self.store, settings)
         self.engine = EchoEngine()
         self.script = dict(script or {})
         self.delay_s = delay_s

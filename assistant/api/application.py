@@ -12,7 +12,17 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from assistant import __version__
-from assistant.api import chat, conversations, documents, embedding, models, problems, recommending, reference
+from assistant.api import (
+    chat,
+    conversations,
+    documents,
+    embedding,
+    models,
+    problems,
+    rating,
+    recommending,
+    reference,
+)
 from assistant.api.house import House, Rates, Room
 from assistant.core import Assistant
 from assistant.errors import ConfideError
@@ -39,7 +49,7 @@ def build_api(assistant: Assistant, *, door: Door, sessions: Sessions) -> FastAP
     )
     server, keys = assistant.settings.server, Keys(assistant.store, assistant.settings.tenant)
     api.state.house = House(assistant, door, sessions, keys, Rates(server), Room(server.concurrency, server.queue_size))
-    for part in (chat, models, embedding, recommending, documents, conversations, reference):
+    for part in (chat, models, embedding, recommending, rating, documents, conversations, reference):
         api.include_router(part.router)
     api.add_exception_handler(problems.ApiError, problems.told)
     api.add_exception_handler(ConfideError, problems.told)

@@ -80,12 +80,16 @@ def conversation(house: TheHouse, caller: Who, conversation: str) -> Thread:
 
 
 def _turns(house: House, caller: Caller, thread: Conversation) -> list[Turn]:
-    info = house.collection(caller, "")
+    turns = house.assistant.store.turns(thread.id, caller.id)
+    if not turns:
+        return []
+    info = house.collection(caller, house.assistant.store.collection_of(thread.id))
+    rated = house.assistant.feedback.of(thread.id)
     found = []
-    for turn in house.assistant.store.turns(thread.id, caller.id):
+    for turn in turns:
         said = Turn(role=turn.message.role, content=turn.message.text, at=turn.at)  # type: ignore[arg-type]
         if turn.answer:
             said.annotations = message_of(turn.answer).annotations
-            said.confide = finished(house, turn.answer, thread, info)
+            said.confide = finished(house, turn.answer, thread, info, rated=rated.get(turn.answer["id"]))
         found.append(said)
     return found

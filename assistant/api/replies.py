@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from assistant.api.house import House
+from assistant.feedback import Rating
 from assistant.types import CollectionInfo, Conversation, Outcome
 
 
@@ -58,6 +59,7 @@ class Confide(BaseModel):
     outcome: Outcome
     conversation: str
     answer: str
+    rating: Literal["up", "down"] | None
     contact: str
     failed: str | None
     advice: dict[str, Any] | None
@@ -77,13 +79,28 @@ def message_of(answer: Mapping[str, Any]) -> Message:
     )
 
 
-def finished(house: House, answer: Mapping[str, Any], conversation: Conversation, info: CollectionInfo) -> Confide:
-    """What became of the question, of an answer's JSON object."""
+def finished(
+    house: House,
+    answer: Mapping[str, Any],
+    conversation: Conversation,
+    info: CollectionInfo,
+    *,
+    rated: Rating | None = None,
+) -> Confide:
+    """What became of the question, of an answer's JSON object; `rated` is what was thought of it so far."""
     receipt, person = answer["receipt"], answer["outcome"] == Outcome.NEEDS_HUMAN
+    ticket = house.assistant.feedback.ticket(
+        answer["id"],
+        conversation.id,
+        visitor=conversation.customer,
+        collection=info.name,
+        changes=rated.changes if rated else 0,
+    )
     return Confide(
         outcome=answer["outcome"],
         conversation=conversation.id if conversation.customer else "",
-        answer="",
+        answer=ticket if conversation.customer else "",
+        rating=rated.opinion.rating if rated else None,
         contact=info.company.contact if person else "",
         failed=receipt["failed_component"],
         advice=answer["advice"],
