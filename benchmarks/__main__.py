@@ -214,6 +214,13 @@ REGISTRY: dict[str, Benchmark] = {
         "edits, roll-backs, copies and forgeries of the privacy book",
         {"undetected": ("=", 0), "false_alarms": ("=", 0)},
     ),
+    "feedback-forgery": Benchmark(
+        "benchmarks.feedback_forgery:run",
+        0.5,
+        "1,000 forged, replayed and foreign ratings over HTTP, beside honest ones",
+        {"accepted": ("=", 0), "honest_refused": ("=", 0)},
+        seeded=True,
+    ),
     "openai-client": Benchmark(
         "benchmarks.openai_client:run",
         0.5,
