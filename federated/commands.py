@@ -197,6 +197,15 @@ def revoke(folder: FolderArgument, partner: Annotated[str, typer.Argument(help="
     console.tell(f"{partner} is revoked.")
 
 
+@coordinator_cli.command()
+def renew(folder: FolderArgument) -> None:
+    """A new TLS certificate by the same authority, good for a year: partners have nothing to change."""
+    from federated.coordinator import Home
+
+    until = Home(folder).renew()
+    console.tell(f"The certificate is good until {until:%Y-%m-%d}. Start the coordinator again to use it.")
+
+
 @coordinator_cli.command(name="start")
 def start_coordinator(folder: FolderArgument) -> None:
     """Starts or goes on with the run, and shows its rounds until it ends."""

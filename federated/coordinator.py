@@ -10,6 +10,7 @@ What is not here: the rounds (`rounds.py`), the daemons (`deploy.py`).
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 import os
 import zipfile
@@ -17,7 +18,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from federated.enrol import Invitation, Roster, make_authority
+from federated.certificates import make_authority, renew_certificate
+from federated.enrol import Invitation, Roster
 from federated.errors import BadRequest, RoundVoid
 from federated.learning import CARDS, FROZEN, RECIPE, Recipe, frozen_sha256, put_weights, weights_of
 from federated.publishing import Learnt, Notice, put_to_use, shelve
@@ -58,6 +60,11 @@ class Address:
             raise BadRequest("Without TLS there is no gateway: --listen and --insecure exclude each other.")
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What its certificate is for."""
+        return tuple(dict.fromkeys((self.host, self.here, "localhost", "127.0.0.1")))
+
+    @property
     def here(self) -> str:
         """The address by which this machine reaches its own coordinator."""
         return "127.0.0.1" if self.listen in ("0.0.0.0", "::") else self.listen or self.host
@@ -94,7 +101,7 @@ class Home:
     ) -> None:
         """Makes the folder: authority, signing key, the run's settings, the app that is shipped. In the
         collection `use_in` the adapter answers as soon as it is published."""
-        make_authority(self.folder, tuple(dict.fromkeys((address.host, address.here, "localhost", "127.0.0.1"))))
+        make_authority(self.folder, address.names)
         new_signer().save(self.folder / "signing.key")
         about = {
             "config": {**dataclasses.asdict(config), "training": dict(config.training)},
@@ -106,6 +113,10 @@ class Home:
         }
         durable_write(self.folder / "run.json", json.dumps(about, indent=1).encode())
         write_app(self.folder / "app")
+
+    def renew(self) -> dt.datetime:
+        """A new TLS certificate by the same authority, in force with the next start; when it runs out."""
+        return renew_certificate(self.folder, self.address.names)
 
     def invite(self, partner: str, *, days: float = 7) -> Invitation:
         """A new invitation for a partner."""

@@ -45,15 +45,15 @@ def free_port() -> int:
 def superlink(home: Home) -> Iterator[subprocess.Popen[bytes]]:
     """The coordinator's SuperLink while the block runs; its log is in the folder."""
     address, folder = home.address, home.folder
-    flags = ["--host", address.host, "--port", str(address.port), "--database", str(folder / "flower.db")]
-    flags.append("--disable-runtime-dependency-installation")
+    flags = ["--host", address.listen or address.host, "--port", str(address.port)]
+    flags += ["--database", str(folder / "flower.db"), "--disable-runtime-dependency-installation"]
     if address.insecure:
         flags.append("--insecure")
     else:
         flags += ["--ssl-ca-certfile", str(folder / "ca.pem"), "--ssl-certfile", str(folder / "server.pem")]
         flags += ["--ssl-keyfile", str(folder / "server.key"), "--enable-supernode-auth"]
     with _daemon("flower-superlink", flags, folder, {coordinator.HOME: str(folder.resolve())}) as process:
-        _await_port(address.host, address.port, process)
+        _await_port(address.here, address.port, process)
         _write_connection(home)
         yield process
 
@@ -128,7 +128,7 @@ def _write_connection(home: Home) -> None:
     address = home.address
     trust = "insecure = true" if address.insecure else f'root-certificates = "{(home.folder / "ca.pem").resolve()}"'
     text = (
-        f'[superlink]\ndefault = "confide"\n\n[superlink.confide]\naddress = "{address.host}:{address.port}"\n{trust}\n'
+        f'[superlink]\ndefault = "confide"\n\n[superlink.confide]\naddress = "{address.here}:{address.port}"\n{trust}\n'
     )
     durable_write(home.folder / "flwr" / "config.toml", text.encode())
 

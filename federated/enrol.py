@@ -1,6 +1,6 @@
-"""Who takes part: keys, certificates, invitations, and the list of enrolled partners.
+"""Who takes part: keys, invitations, and the list of enrolled partners.
 
-The coordinator's folder holds a certificate authority of its own for TLS, its signing key and the
+The coordinator's folder holds an authority for TLS (`certificates.py`), its signing key and the
 roster. A partner's folder holds three private keys that never leave it: Ed25519 signs its updates,
 X25519 makes its masks, EC P-384 identifies its node to Flower. An invitation is a file with the
 coordinator's address, its authority and a token that works once; the partner answers with a card
@@ -8,7 +8,7 @@ that proves the token and every key. Both files go by any channel; the fingerpri
 telephone. Revocation is a mark on the roster, in force with the next message.
 
 What is not here: speaking to Flower (`deploy.py`), what may leave a partner (`policy` of `local.py`).
-Primitives by `cryptography`: RFC 8032, RFC 7748, X.509 (RFC 5280).
+Primitives by `cryptography`: RFC 8032, RFC 7748.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import dataclasses
 import datetime as dt
 import hashlib
 import hmac
-import ipaddress
 import json
 import re
 import secrets
@@ -25,11 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from federated.errors import BadRequest, IdentityRefused
 from privacy.keys import Signer, durable_write, is_signed, load_signer, new_signer
@@ -37,64 +34,6 @@ from privacy.keys import Signer, durable_write, is_signed, load_signer, new_sign
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _DAY = dt.timedelta(days=1)
 _CURVE = ec.SECP384R1
-
-
-# The coordinator's certificates
-
-
-def make_authority(folder: Path, hosts: tuple[str, ...], *, days: int = 365) -> None:
-    """Writes `ca.pem`, `server.pem` and their keys: TLS for these host names and addresses.
-
-    Raises:
-        BadRequest: the folder has an authority already; a new one would lock every partner out.
-    """
-    if (folder / "ca.pem").exists():
-        raise BadRequest(f"{folder} has an authority already.", hint="Remove the folder to begin a new federation.")
-    ca_key, server_key = ec.generate_private_key(_CURVE()), ec.generate_private_key(_CURVE())
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Confide federation")])
-    ca = (
-        _certificate(issuer, issuer, ca_key.public_key(), days=10 * days)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(ca_key, hashes.SHA384())
-    )
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
-    server = (
-        _certificate(subject, issuer, server_key.public_key(), days=days)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .sign(ca_key, hashes.SHA384())
-    )
-    durable_write(folder / "ca.key", _pem(ca_key))
-    durable_write(folder / "server.key", _pem(server_key))
-    durable_write(folder / "server.pem", server.public_bytes(serialization.Encoding.PEM))
-    durable_write(folder / "ca.pem", ca.public_bytes(serialization.Encoding.PEM))
-
-
-def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, *, days: int) -> Any:
-    now = dt.datetime.now(dt.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _DAY)
-        .not_valid_after(now + days * _DAY)
-    )
-
-
-def _general_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
-
-
-def _pem(key: ec.EllipticCurvePrivateKey | X25519PrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
 
 
 # A partner's keys

@@ -1,13 +1,10 @@
-"""F1, F2: only enrolled keys, invitations work once, revocation is at once, TLS from our own authority."""
+"""F2: only enrolled keys, invitations work once, revocation is at once."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import socket
-import ssl
 import stat
-import threading
 from pathlib import Path
 
 import pytest
@@ -18,7 +15,6 @@ from federated.enrol import (
     Roster,
     apply,
     load_identity,
-    make_authority,
     make_identity,
 )
 from federated.errors import BadRequest, IdentityRefused
@@ -122,31 +118,3 @@ def test_private_keys_are_the_owners_alone_and_an_identity_is_read_back(tmp_path
 def test_no_keys_is_a_hint_to_join(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="join"):
         load_identity(tmp_path)
-
-
-def test_tls_works_with_our_authority_and_not_with_another(tmp_path: Path) -> None:
-    make_authority(tmp_path / "a", ("localhost", "127.0.0.1"))
-    make_authority(tmp_path / "b", ("localhost",))
-    with pytest.raises(BadRequest, match="already"):
-        make_authority(tmp_path / "a", ("localhost",))
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(tmp_path / "a" / "server.pem", tmp_path / "a" / "server.key")
-    for authority, works in (("a", True), ("b", False)):
-        ours, theirs = socket.socketpair()
-        client = ssl.create_default_context(cafile=str(tmp_path / authority / "ca.pem"))
-
-        def serve(end: socket.socket = theirs) -> None:
-            try:
-                context.wrap_socket(end, server_side=True).close()
-            except (ssl.SSLError, OSError):
-                end.close()
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        if works:
-            client.wrap_socket(ours, server_hostname="localhost").close()
-        else:
-            with pytest.raises(ssl.SSLCertVerificationError):
-                client.wrap_socket(ours, server_hostname="localhost")
-        ours.close()
-        thread.join()
