@@ -23,7 +23,7 @@ from typing import Any, Literal, Protocol
 
 from assistant.errors import BadInput, TrainingFailed
 from assistant.tuning import checkpoint as disk
-from assistant.tuning import lora, precision
+from assistant.tuning import lora, memory, precision
 from assistant.tuning.batches import Batches, physical
 from assistant.tuning.tasks import Task
 from assistant.types import Example
@@ -40,7 +40,8 @@ class LoopOptions:
     the first `warmup` of the steps and falls along a cosine. With `patience` > 0 and validation
     data the run ends after so many evaluations without a better loss. `evaluate_every` and
     `checkpoint_every` count steps; 0 = once an epoch. `precision` "auto" takes bfloat16 on a GPU,
-    and on a CPU where it measures faster.
+    and on a CPU where it measures faster. `checkpointing` "auto" computes activations twice where they would not
+    fit the free memory.
     """
 
     epochs: float = 3.0
@@ -54,6 +55,7 @@ class LoopOptions:
     checkpoint_every: int = 0
     part_tokens: int = 2048
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    checkpointing: Literal["auto", "on", "off"] = "auto"
     seed: int = 0
 
 
@@ -181,6 +183,7 @@ class _Run:
     outer: Any = None
     net: Any = None
     private: bool = False
+    economises: bool = False
 
     def prepare(self, private: Private | None) -> None:
         """The optimizer and the batches, wrapped where the run is private."""
@@ -198,8 +201,19 @@ class _Run:
         self.fingerprint = self._fingerprint()
         first = physical(next(iter(self.batches)), options.part_tokens)[0]
         self.format = precision.choose(options.precision, self.model, self.task, first)
+        self.economises = private is None and self._is_short() and memory.economise(self.model)
         if private is not None:
             self.net, self.outer, self.batches = private(self.model, self.inner, self.batches)
+
+    def _is_short(self) -> bool:
+        """Whether the largest part's activations are too much for the free memory."""
+        wanted = self.options.checkpointing
+        if wanted != "auto":
+            return wanted == "on"
+        longest = max(len(example.ids) for example in self.examples)
+        tokens = max(self.options.part_tokens, longest)
+        size = memory.needed(self.model, tokens, 2 if self.format == "bfloat16" else 4)
+        return size > memory.SHARE * memory.free(precision.device_of(self.model))
 
     def go(
         self, checkpoint: Path | None, on_progress: Callable[[Progress], None] | None, interrupted: Callable[[], bool]
@@ -295,6 +309,8 @@ class _Run:
                 for name, value in self.best.items():
                     self.params[name].copy_(value)
         self.model.eval()
+        if self.economises:
+            memory.spend(self.model)
         return TrainingResult(
             ended, self.step, tuple(self.losses), tuple(self.valid_losses), best_step,
             self.tokens, self.seconds, self.format,
