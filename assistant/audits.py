@@ -60,7 +60,7 @@ def audit_adapter(
         BudgetExceeded: the book has not enough left.
     """
     own = [spend for spend in adapter.privacy if spend.mechanism == "dpsgd"]
-    if not own or len(own) < len(adapter.privacy):
+    if not own or any(spend.mechanism == "nonprivate" for spend in adapter.privacy):
         raise BadInput(f"{adapter.id} claims no epsilon: there is nothing to audit.", hint="Train it with --dp.")
     plan = Plan(
         adapter.task, data, "audit", base=base or adapter.base, rank=adapter.rank, method=adapter.method,

@@ -58,6 +58,19 @@ def gains(before: Counts, after: Counts) -> list[Measure]:
     ]
 
 
+def told(task: str, before: Counts, after: Counts) -> dict[str, list[int]]:
+    """measure -> an integer of -1 to 1 a record, of what a private run may tell with noise (`privacy.released`).
+
+    `accuracy` (classify) and `exact` (tag: every word right) with their gains; `likelier` (chat): the records whose
+    answers became likelier. What is no share of records has no bound by record and is not told.
+    """
+    if task == "chat":
+        return {"likelier": [int(b["loss"][0] > a["loss"][0]) for b, a in zip(before, after, strict=True)]}
+    name = "accuracy" if task == "classify" else "exact"
+    sides = [[int(row["accuracy"][0] >= row["accuracy"][1]) for row in rows] for rows in (before, after)]
+    return {name: sides[1], f"{name}_gain": [a - b for b, a in zip(*sides, strict=True)]}
+
+
 def spans(tags: Sequence[str]) -> frozenset[tuple[str, int, int]]:
     """(type, start, end) of the entities, by conlleval's rules: an I of another type begins a new one.
 

@@ -18,16 +18,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from assistant import heldout, template
+from assistant import heldout, scores, template
 from assistant.adapters import CONFIG, WEIGHTS, Shelf, check_name, sha256_of
 from assistant.engines import hardware, models
-from assistant.errors import BadInput
+from assistant.errors import BadInput, ConfideError
 from assistant.provenance import provenance
 from assistant.settings import Settings
 from assistant.tuning.records import Records
 from assistant.types import Adapter, Example, Measure, Report, Task
 from assistant.vetting import verify
 from privacy.erasure import Learned, Tombstones
+from privacy.errors import PrivacyError
 from privacy.members import Members
 from privacy.types import DELTA, PrivacySpend
 
@@ -132,6 +133,7 @@ class Run:
     ledger: Ledger | None = None
     private: Privately | None = None
     spend: PrivacySpend = field(init=False)
+    _score: PrivacySpend | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.spend = PrivacySpend.nonprivate(self.plan.data.stem)
@@ -162,13 +164,17 @@ class Run:
             if result.ended == "interrupted":
                 return None, result
             after = heldout.judge(parts.model, parts.task, parts.test) if parts.test else []
-            card = self._card(parts, records)
-            card = dataclasses.replace(
-                card,
-                before=self._report(heldout.measures(before), "before"),
-                after=self._report([*heldout.measures(after), *heldout.gains(before, after)], "after"),
+            return self._keep(self._judged(self._card(parts, records), parts, before, after), parts), result
+
+    def _judged(self, card: Adapter, parts: _Parts, before: heldout.Counts, after: heldout.Counts) -> Adapter:
+        """The card with the measures; where the records are private only noisy scores of them, as charged."""
+        if self._score is None:
+            told = [*heldout.measures(after), *heldout.gains(before, after)]
+            return dataclasses.replace(
+                card, before=self._report(heldout.measures(before), "before"), after=self._report(told, "after")
             )
-            return self._keep(card, parts), result
+        told = scores.told(self._score, self.plan.task, parts.test, before=before, after=after)
+        return dataclasses.replace(card, after=self._report(told, "after"), privacy=(*card.privacy, self._score))
 
     @contextlib.contextmanager
     def _alone(self, resume: bool) -> Iterator[None]:
@@ -238,15 +244,17 @@ class Run:
     def _loop(self, parts: _Parts) -> TrainingResult:
         from assistant.tuning import loop
 
-        charge, wrap = self._charge(parts)
+        state, wrap = self._charge(parts)
         with self._lower_layers_once(parts):
             result = loop.train(
                 parts.model, parts.task, parts.examples, self._options(), valid=parts.valid,
                 checkpoint=self.folder / _CHECKPOINT, on_progress=self.watch, private=wrap,
             )  # fmt: skip
         if result.ended != "interrupted":
-            if self._book is not None and charge is not None:
-                self._book.settle(charge, steps=result.steps if self.private else 1)
+            if self._book is not None and state["charge"] is not None:
+                self._book.settle(state["charge"], steps=result.steps if self.private else 1)
+            if self._book is not None and self._score is not None:
+                self._book.settle(state["scores"], steps=self._score.steps)
             (self.folder / _STATE).unlink(missing_ok=True)
         return result
 
@@ -264,28 +272,38 @@ class Run:
         if not any((self.folder / _CHECKPOINT).glob("step-*")):  # over, not interrupted
             activations.forget(folder)
 
-    def _charge(self, parts: _Parts) -> tuple[int | None, Private | None]:
-        """(the charge, the loop's hook). Charges the run once: one that goes on was charged when it began."""
-        file, purpose = self.folder / _STATE, f"adapter {self.plan.name}"
-        state = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    def _charge(self, parts: _Parts) -> tuple[dict[str, Any], Private | None]:
+        """(what was charged, the loop's hook). Charges the run once: one that goes on was charged when it began."""
+        file = self.folder / _STATE
+        state: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         wrap: Private | None = None
         if self.private is not None:
-            from assistant.tuning import private
-
-            self.spend = (
-                PrivacySpend.from_dict(state["spend"])
-                if state
-                else private.plan(
-                    self.private.goal, self.private.book, self.spend.dataset, parts.examples, self._options()
-                )
-            )
-            wrap = private.hook(self.spend, parts.model, parts.task, method=self.plan.method)
+            if parts.test and self.plan.suite is None:
+                self._score = scores.price(self.plan.task, parts.test, self.private.goal.budget, self.spend.dataset)
+            wrap, state = self._planned(self.private, parts, state)
             self.watch(self.spend)
+        if "charge" not in state:
+            charge = None if self._book is None else self._book.charge(self.spend, f"adapter {self.plan.name}")
+            state = {**state, "charge": charge, "spend": self.spend.to_dict()}
+            file.write_text(json.dumps(state), encoding="utf-8")
+        return state, wrap
+
+    def _planned(self, privately: Privately, parts: _Parts, state: dict[str, Any]) -> tuple[Private, dict[str, Any]]:
+        """The hook of a private run and its state; what its scores cost is charged before the rest is planned."""
+        from assistant.tuning import private
+
+        book, goal = privately.book, privately.goal
         if state:
-            return state["charge"], wrap
-        charge = None if self._book is None else self._book.charge(self.spend, purpose)
-        file.write_text(json.dumps({"charge": charge, "spend": self.spend.to_dict()}), encoding="utf-8")
-        return charge, wrap
+            self.spend = PrivacySpend.from_dict(state["spend"])
+            return private.hook(self.spend, parts.model, parts.task, method=self.plan.method), state
+        told = None if self._score is None else book.charge(self._score, f"scores of adapter {self.plan.name}")
+        try:
+            self.spend = private.plan(goal, book, self.spend.dataset, parts.examples, self._options())
+            return private.hook(self.spend, parts.model, parts.task, method=self.plan.method), {"scores": told}
+        except (ConfideError, PrivacyError):
+            if told is not None:
+                book.settle(told, steps=0)  # nothing was trained, so nothing will be told
+            raise
 
     @property
     def _book(self) -> Ledger | None:

@@ -20,7 +20,7 @@ from typing import Any
 from privacy.errors import BadRequest, BudgetExceeded
 from privacy.types import Affordable, PrivacyBudget, PrivacySpend, Unit
 
-MECHANISMS = ("dpsgd", "gaussian", "laplace", "nonprivate")
+MECHANISMS = ("dpsgd", "gaussian", "laplace", "discrete-laplace", "nonprivate")
 EPSILONS = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
 _RANK: dict[Unit, int] = {"example": 0, "customer": 1, "partner": 2}
 _GRIDS = (1e-3, 1e-4, 1e-5)
@@ -79,11 +79,14 @@ def _refined(events: Counter[tuple[str, float, float, int]], delta: float) -> fl
 
 def _rough(events: Counter[tuple[str, float, float, int]], delta: float) -> float:
     """A looser bound at once, by Renyi differential privacy: a group's members count as if they came together."""
-    from dp_accounting import GaussianDpEvent, LaplaceDpEvent, PoissonSampledDpEvent
+    from dp_accounting import GaussianDpEvent, LaplaceDpEvent, PoissonSampledDpEvent, ZCDpEvent
     from dp_accounting.rdp import RdpAccountant
 
     accountant = RdpAccountant(orders=_ORDERS)
     for (mechanism, noise, rate, group), steps in sorted(events.items()):
+        if mechanism == "discrete-laplace":  # pure: epsilon group/noise is at most half its square in zCDP
+            accountant.compose(ZCDpEvent(xi=0.0, rho=(group / noise) ** 2 / 2), steps)
+            continue
         step = (LaplaceDpEvent if mechanism == "laplace" else GaussianDpEvent)(noise / group)
         if mechanism != "laplace" and rate < 1:
             step = PoissonSampledDpEvent(1 - (1 - rate) ** group, step)
@@ -105,6 +108,8 @@ def _event(mechanism: str, noise: float, rate: float, group: int) -> Any:
     import dp_accounting as dp
     from scipy.stats import binom
 
+    if mechanism == "discrete-laplace":
+        return dp.dp_event.DiscreteLaplaceDpEvent(1 / noise, group)
     if mechanism == "laplace":
         # of a group any member may be sampled; then all of them count
         either = 1 - (1 - rate) ** group
@@ -135,6 +140,8 @@ def _faults(spend: PrivacySpend) -> list[str]:
         faults.append(f"the noise multiplier is {spend.noise_multiplier}")
     if not 0 <= spend.sample_rate <= 1:
         faults.append(f"the sample rate is {spend.sample_rate}, not between 0 and 1")
+    if spend.mechanism == "discrete-laplace" and spend.sample_rate != 1:
+        faults.append(f"the sample rate of a count is {spend.sample_rate}, not 1")
     if isinstance(spend.steps, bool) or not isinstance(spend.steps, int) or spend.steps < 0:
         faults.append(f"the steps are {spend.steps!r}")
     if not spend.clip_norm > 0:

@@ -20,9 +20,9 @@ DELTA = 1e-5
 class PrivacySpend:
     """One mechanism's use of a data set. Neighbours differ by one unit added or removed.
 
-    `mechanism` is "dpsgd" (the Poisson-subsampled Gaussian), "gaussian", "laplace", or
-    "nonprivate" (an ordinary training run: epsilon is infinite from here on). `noise_multiplier`
-    is sigma (laplace: the scale) over `clip_norm`; `sample_rate` the probability of a unit in one
+    `mechanism` is "dpsgd" (the Poisson-subsampled Gaussian), "gaussian", "laplace", "discrete-laplace" (noisy
+    counts, see `released.py`), or "nonprivate" (an ordinary training run: epsilon is infinite from here on).
+    `noise_multiplier` is sigma (laplace: the scale) over `clip_norm`; `sample_rate` the probability of a unit in one
     step; `steps` how many steps were charged; `dataset` the name of the data set in the holder's
     ledger. `per_customer` is the most examples one customer has in the data set (None = not known): with it a spend
     per example also bounds what a customer loses. In a spend per customer it is how many of a customer's

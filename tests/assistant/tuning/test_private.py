@@ -50,10 +50,10 @@ def goal(unit="example", epsilon=8.0):
 def test_a_private_run_is_on_the_book_and_on_its_card_and_within_its_goal(moods, settings, unit):
     book, told = Ledger(settings.data_dir), []
     adapter, result = Run(moods, settings, told.append, private=Privately(goal(unit), book)).train()
-    (charge,) = book.book().charges.values()
-    assert adapter.privacy == (charge.spend,)
+    scored, charge = book.book().charges.values()
+    assert adapter.privacy == (charge.spend, scored.spend)
     assert charge.settled == result.steps == charge.spend.steps
-    assert charge.spend.unit == unit
+    assert charge.spend.unit == scored.spend.unit == unit
     assert 7 < book.reports()["moods"].spent <= 8
     assert [event for event in told if isinstance(event, PrivacySpend)] == [charge.spend]
 
@@ -70,9 +70,21 @@ def test_an_interrupted_private_run_stays_at_its_worst_and_goes_on_under_the_sam
     worst = book.reports()["moods"].spent
     assert 7 < worst <= 8
     made, result = Run(moods, settings, private=Privately(goal(), book)).train(resume=True)
-    (charge,) = book.book().charges.values()
+    scored, charge = book.book().charges.values()
     assert charge.settled == result.steps
-    assert made.privacy == (charge.spend,)
+    assert made.privacy == (charge.spend, scored.spend)
+
+
+def test_the_card_of_a_private_run_holds_noisy_scores_that_were_charged_and_no_others(moods, settings):
+    book = Ledger(settings.data_dir)
+    adapter, _ = Run(moods, settings, private=Privately(goal(), book)).train()
+    scored = next(iter(book.book().charges.values()))
+    assert (scored.spend.mechanism, scored.settled, scored.purpose) == ("discrete-laplace", 2, "scores of adapter tiny")
+    assert adapter.before is None
+    told = {measure.name: measure for measure in adapter.after.measures}
+    assert set(told) == {"accuracy", "accuracy_gain"}
+    assert all(measure.low < measure.value < measure.high for measure in told.values())
+    assert told["accuracy"].value * told["accuracy"].n == pytest.approx(round(told["accuracy"].value * 12), abs=1e-9)
 
 
 def test_what_was_spent_leaves_nothing_for_a_second_run(moods, settings):
@@ -92,7 +104,7 @@ def test_a_set_up_that_fails_is_refused_before_anything_is_charged(moods, settin
     book = Ledger(settings.data_dir)
     with pytest.raises(NotPrivate, match="nothing was trained"):
         Run(moods, settings, private=Privately(goal(), book)).train()
-    assert book.reports() == {}
+    assert all(report.spent == 0 for report in book.reports().values())
 
 
 def test_what_reads_the_data_beside_the_steps_is_refused():
