@@ -141,6 +141,48 @@ REGISTRY: dict[str, Benchmark] = {
     "gate": Benchmark(
         "benchmarks.federation:gates", 0.1, "malformed updates that the gate accepts", {"accepted": ("=", 0)}
     ),
+    "federated-ledger": Benchmark(
+        "benchmarks.federated_ledger:run",
+        3,
+        "ten private rounds, three partners, bundled encoder: each partner's book against its one calibration",
+        {"epsilon_error": ("<=", 0.001)},
+    ),
+    "federated-identity": Benchmark(
+        "benchmarks.federated_identity:run",
+        4,
+        "real daemons over TLS: expired certificate, wrong authority, unregistered key, revoked key, replayed update",
+        {"accepted": ("=", 0), "honest_accepted": (">=", 6)},
+    ),
+    "federated-kills": Benchmark(
+        "benchmarks.federated_kills:run",
+        8,
+        "real daemons: SIGKILL of the coordinator and of a partner, mid-round and between rounds",
+        {"rounds_lost": ("<=", 1), "double_adds": ("=", 0), "endless_waits": ("=", 0)},
+    ),
+    "federated-traffic": Benchmark(
+        "benchmarks.federated_daemons:traffic",
+        12,
+        "megabytes of a whole run through a relay: ten rounds, three partners, default model, both directions",
+        {"megabytes": ("<=", 50)},
+    ),
+    "hostile": Benchmark(
+        "benchmarks.federated_hostile:run",
+        10,
+        "one hostile partner of five, nine attacks, in robust mode; plain averaging is the control",
+        {"worst_loss_percent": ("<=", 5), "plain_fails": ("=", 1)},
+    ),
+    "federated-banking77": Benchmark(
+        "benchmarks.federated_banking77:run",
+        20,
+        "BANKING77 among five partners, evenly and skewed by label, beside one company with all of it",
+        {"gap_iid": ("<=", 1), "gap_dirichlet": ("<=", 3), "over_best_single": (">=", 0.001)},
+    ),
+    "federated-dstc11": Benchmark(
+        "benchmarks.federated_dstc11:run",
+        30,
+        "DSTC11 track 5 among three partners by hotel and restaurant, beside one company with all of it",
+        {"rougeL_ratio": (">=", 0.98), "over_best_single": (">=", 0.0001)},
+    ),
     "movielens": Benchmark(
         "benchmarks.movielens:run",
         4,

@@ -32,6 +32,8 @@ _QUIET = {
     "HF_HUB_OFFLINE": "1",
 }
 _PATIENCE_S = 60.0
+_AGAIN_S = 10.0
+_NODE_LOG = "flower-supernode.log"
 
 
 def free_port() -> int:
@@ -71,6 +73,35 @@ def supernode(partner: Site) -> Iterator[subprocess.Popen[bytes]]:
     more = {site.HOME: str(partner.home.resolve())}
     with _daemon("flower-supernode", flags, partner.home, more, first=partner.write_launcher()) as process:
         yield process
+
+
+def keep_up(partner: Site, tell: Callable[[str], None]) -> None:
+    """A partner's node until Ctrl-C. One that gives up is started again; why it gave up is told once."""
+    said = ""
+    while True:
+        with supernode(partner) as process:
+            process.wait()
+        why = why_ended(partner)
+        if why != said:
+            tell(f"{why} Trying again every {_AGAIN_S:.0f} seconds.")
+        said = why
+        time.sleep(_AGAIN_S)
+
+
+def why_ended(partner: Site) -> str:
+    """Why a partner's node gave up, in words, by the last start in its log."""
+    path, address = partner.home / _NODE_LOG, partner.invitation.address
+    log = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    last = log.rpartition("Starting Flower SuperNode")[2]
+    if "CERTIFICATE_VERIFY_FAILED" in last and "has expired" in last:
+        return f"The certificate at {address} has expired. The coordinator makes a new one: coordinator renew."
+    if "CERTIFICATE_VERIFY_FAILED" in last:
+        return f"What answers at {address} is not the coordinator of your invitation: another authority signed it."
+    if "Failed to activate SuperNode" in last or "code: 2004" in last:
+        return f"The coordinator at {address} does not know this node's key: not enrolled, or not started since."
+    if "Failed to initialize the connection" in last or "Connection attempt failed" in last:
+        return f"{address} cannot be reached."
+    return f"The node ended; its log is {path}."
 
 
 def register(home: Home) -> None:

@@ -67,10 +67,8 @@ def start_partner(folder: FolderArgument) -> None:
     from federated.site import Site
 
     site = Site(folder)
-    with deploy.supernode(site) as process:
-        console.tell(f"{site.identity.card.name} waits for {site.invitation.address}. Ctrl-C stops.")
-        process.wait()
-    console.tell(f"The node ended; its log is {folder / 'flower-supernode.log'}.")
+    console.tell(f"{site.identity.card.name} waits for {site.invitation.address}. Ctrl-C stops.")
+    deploy.keep_up(site, console.tell)
 
 
 @partner_cli.command(name="status")

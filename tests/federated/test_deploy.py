@@ -1,4 +1,4 @@
-"""A daemon whose starter was killed is ended by the next start, and no other process is."""
+"""Daemons: one whose starter was killed is ended by the next start; a stranger's is refused, and it is told why."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ import pytest
 
 pytest.importorskip("flwr")
 from federated import deploy
+from federated.coordinator import Address, Home
+from federated.enrol import Invitation
+from federated.learning import Recipe
+from federated.rounds import RunConfig
+from federated.site import Site, SiteConfig
 
 
 def sleeper(name: str) -> subprocess.Popen[bytes]:
@@ -39,3 +44,34 @@ def test_another_process_that_has_the_number_now_is_left_alone(tmp_path: Path) -
 def test_a_number_of_nobody_is_no_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.pid").write_text(text)
     deploy._end_leftover(tmp_path / "x.pid", "x")
+
+
+LOGS = {
+    "cannot be reached": "Connection attempt failed, retrying in 0.4 seconds\nExit Code: 305\n"
+    "Failed to initialize the connection to the SuperLink.\n[Errno 111] Connection refused",
+    "has expired": "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1006)",
+    "another authority": "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate signature failure",
+    "does not know this node's key": "Exit Code: 305\nFailed to initialize the connection to the SuperLink.\n"
+    "[code: 2004] Failed to activate SuperNode.",
+    "its log is": "",
+}
+
+
+@pytest.mark.parametrize("said", LOGS)
+def test_a_node_that_gave_up_says_why_by_its_last_start(tmp_path: Path, said: str) -> None:
+    Invitation("north", "hub.example.com:18000", "", "", "", 0.0).save(tmp_path / "invitation.json")
+    before = f"Starting Flower SuperNode\n{LOGS['has expired']}\n"
+    (tmp_path / "flower-supernode.log").write_text(f"{before}INFO: Starting Flower SuperNode\n{LOGS[said]}\n")
+    assert said in deploy.why_ended(Site(tmp_path))
+
+
+def test_a_node_whose_key_nobody_enrolled_is_refused_by_the_daemon(tmp_path: Path) -> None:
+    home = Home(tmp_path / "hub")
+    home.init(RunConfig("spring", 1), Recipe(), Address(port=deploy.free_port()), data_dir=tmp_path)
+    data = tmp_path / "own.jsonl"
+    data.write_text("{}\n")
+    stranger = Site(tmp_path / "stranger")
+    stranger.join(home.invite("stranger"), SiteConfig(str(data)))
+    with deploy.superlink(home), deploy.supernode(stranger) as node:
+        node.wait(120)
+    assert "does not know this node's key" in deploy.why_ended(stranger)
