@@ -36,7 +36,7 @@ def free(device: Any) -> int:
     import psutil
     import torch
 
-    if device.type == "cuda":
+    if str(device).startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
 
