@@ -6,6 +6,7 @@ takes a conversation id at its word: `Desk.own` answers with one of the visitor'
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Protocol
@@ -109,7 +110,7 @@ class Desk:
         """The conversation as HTML; a welcome where nothing was said yet."""
         turns = self.turns(session, conversation)
         if turns:
-            return render.thread(turns, self.look(collection or ""), conversation)
+            return render.thread(turns, self._rated(session, conversation, collection), conversation)
         info = self.collection(collection)
         name = self.company_name(collection)
         return render.welcome(name or self.say("assistant"), self.look(), empty=not (info and info.passages))
@@ -128,7 +129,7 @@ class Desk:
         messages = [turn.message for turn in turns[-HISTORY - 1 : -1]]
         found = why(self.assistant, messages, last, collection=info.name)
         parts = {each.passage_id: each.nats for each in found}
-        return render.thread(turns, self.look(info.name), conversation, why=parts)
+        return render.thread(turns, self._rated(session, conversation, info.name), conversation, why=parts)
 
     def last_question(self, session: str, conversation: str) -> str:
         """The text of the last question; "" where there is none."""
@@ -141,6 +142,20 @@ class Desk:
         asked = [place for place, turn in enumerate(turns) if turn.message.role == "user"]
         if asked:
             self.assistant.store.drop_turns_after(conversation, session, keep=asked[-1])
+
+    def _rated(self, session: str, conversation: str, collection: str | None) -> Look:
+        """How a stored conversation is shown to whom it belongs: its answers can be rated."""
+        feedback, about = self.assistant.feedback, self.assistant.store.collection_of(conversation)
+        ratings = feedback.of(conversation)
+
+        def rate(answer: str) -> tuple[str, str]:
+            known = ratings.get(answer)
+            ticket = feedback.ticket(
+                answer, conversation, visitor=session, collection=about, changes=known.changes if known else 0
+            )
+            return ticket, known.opinion.rating if known else ""
+
+        return dataclasses.replace(self.look(collection or ""), rate=rate)
 
     def delete(self, session: str, conversation: str) -> None:
         """Deletes the visitor's own conversation."""

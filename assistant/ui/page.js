@@ -94,4 +94,51 @@
       if (what === "dismiss") link.closest(".good").classList.add("gone");
     });
   });
+
+  // A rating is sent with the answer's signed id; each reply has the next one, so that it can be changed.
+  const rate = (box, way, more) => {
+    const link = box.querySelector("a.rate[href*='#rate-" + way + "-']");
+    const answer = link.hash.replace(/^#rate-[a-z]+-/, "");
+    const body = JSON.stringify({ answer, rating: way, ...more });
+    return fetch("./v1/feedback", { method: "POST", headers: { "content-type": "application/json" }, body }).then(async (reply) => {
+      if (!reply.ok) throw new Error(reply.status);
+      const { answer: next } = await reply.json();
+      box.querySelectorAll("a.rate").forEach((one) => {
+        one.classList.toggle("told", one === link);
+        one.setAttribute("aria-pressed", String(one === link));
+        one.setAttribute("href", one.getAttribute("href").replace(/#rate-([a-z]+)-.*$/, (_, kind) => "#rate-" + kind + "-" + next));
+      });
+    });
+  };
+  const element = (name, fields, ...children) => {
+    const made = Object.assign(document.createElement(name), fields);
+    made.append(...children);
+    return made;
+  };
+  const opinion = (box, way) => {
+    const [ask, allow, send, thanks, refused] = box.querySelector(".words").textContent.split("|");
+    box.parentElement.querySelectorAll("form.opinion").forEach((old) => old.remove());
+    const text = element("textarea", { maxLength: 4000, rows: 2, placeholder: ask });
+    text.setAttribute("aria-label", ask);
+    const consent = element("input", { type: "checkbox" });
+    const note = element("span", { className: "quiet" });
+    note.setAttribute("role", "status");
+    const form = element("form", { className: "opinion" }, ...(way === "down" ? [text] : []),
+      element("label", {}, consent, " " + allow), element("button", { type: "submit", textContent: send }), note);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      rate(box, way, { correction: text.value, consent: consent.checked })
+        .then(() => { form.replaceChildren(element("span", { className: "quiet", textContent: thanks })); })
+        .catch(() => { note.textContent = refused; });
+    });
+    box.after(form);
+  };
+  addEventListener("click", (event) => {
+    const link = event.target.closest && event.target.closest("a.rate");
+    if (!link) return;
+    event.preventDefault();
+    const way = link.hash.split("-")[1];
+    const box = link.closest(".rates");
+    rate(box, way, {}).then(() => opinion(box, way)).catch(() => { link.classList.add("failed"); });
+  });
 })();

@@ -12,7 +12,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,11 +51,15 @@ def _entity(letter: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a thread is shown: its words, the page's own path (links stay on it), the company's contact."""
+    """How a thread is shown: its words, the page's own path (links stay on it), the company's contact.
+
+    `rate`: answer id -> its signed id and what was thought of it so far; None where answers cannot be rated.
+    """
 
     say: Say
     path: str = ""
     contact: str = ""
+    rate: Callable[[str], tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,16 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "whole": {"en": "Whole passage", "zh": "查看整段"},
     "looked_at": {"en": "Passages that were looked at", "zh": "查看过的资料"},
     "receipt": {"en": "Receipt", "zh": "回执"},
+    "rate_up": {"en": "Helpful", "zh": "有帮助"},
+    "rate_down": {"en": "Not helpful", "zh": "没有帮助"},
+    "rate_correction": {"en": "What would be right?", "zh": "正确的答案应该是什么？"},
+    "rate_consent": {
+        "en": "This conversation may be used to improve the assistant",
+        "zh": "允许用这段对话来改进智能助手",
+    },
+    "rate_send": {"en": "Send", "zh": "提交"},
+    "rate_thanks": {"en": "Thank you.", "zh": "谢谢您的反馈。"},
+    "rate_refused": {"en": "That could not be sent. Reload the page.", "zh": "提交失败，请刷新页面后重试。"},
     "language_warning": {
         "en": "Some documents here are in a language that the search model ({embedder}) does not know ({languages}). Answers about them may be missing.",
         "zh": "部分文档的语言（{languages}）不受检索模型（{embedder}）支持，相关问题可能查不到答案。",
@@ -304,6 +314,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "en": "The probability that a customer buys an item within {days} days, on {n} pairs of customers it never saw: predicted and observed differ by {error} on average.",
         "zh": "顾客在 {days} 天内购买某商品的概率；在未见过的 {n} 组顾客与商品上，预测与实际平均相差 {error}。",
     },
+    "goods_likely_head": {"en": "What this customer is recommended|How likely it is bought", "zh": "为该顾客推荐的商品|购买概率"},
     "goods_reliability_head": {"en": "Predicted|Observed|Pairs|", "zh": "预测|实际|组数|"},
 }
 

@@ -467,3 +467,25 @@ def test_the_logger_would_notice(elsewhere: Logger):
         line.sendall(b"GET /seen HTTP/1.0\r\n\r\n")
         line.recv(100)
     assert elsewhere.asked.pop() == "/seen"
+
+
+def test_an_answer_is_rated_corrected_and_consented_to(page: Any, shop: tuple[str, StandIn]):
+    feedback = shop[1].feedback
+    ask(page, "How long can I return items?")
+    page.locator("a.rate").last.click()
+    page.locator("form.opinion textarea").fill("It is 60 days.")
+    page.locator("form.opinion input").check()
+    page.locator("form.opinion button").click()
+    until(lambda: "Thank you" in page.locator("form.opinion").inner_text())
+    rating = feedback.newest("shop")[0]
+    assert (rating.opinion.rating, rating.opinion.correction, rating.opinion.consent) == (
+        "down",
+        "It is 60 days.",
+        True,
+    )
+    page.reload()
+    ready(page)
+    assert page.locator("a.rate.told").inner_text() == "Not helpful"
+    page.locator("a.rate").first.click()
+    until(lambda: feedback.newest("shop")[0].opinion.rating == "up")
+    assert len(feedback.of(rating.conversation)) == 1
