@@ -169,6 +169,42 @@ def refactorise(a: Matrix, b: Matrix, rank: int) -> tuple[Matrix, Matrix, float]
     return new_a, new_b, float(np.sqrt((s[kept:] ** 2).sum()))
 
 
+def refactored(weights: Arrays, frozen: Arrays) -> tuple[Arrays, Arrays]:
+    """(B and the rest, A) with the same products, the rows of each A orthonormal.
+
+    Args:
+        weights: `...lora_B...` matrices (out, r), and what is trained beside them.
+        frozen: the `...lora_A...` matrices (r, in) of the same layers.
+    """
+    trained, fixed = dict(weights), dict(frozen)
+    for name, b in weights.items():
+        other = _twin(name)
+        if other in frozen:
+            fixed[other], trained[name], _ = refactorise(frozen[other], b, b.shape[1])
+    return trained, fixed
+
+
+def stacked(start: Arrays, changes: Sequence[Arrays], weights: Sequence[float] | None = None) -> Arrays:
+    """The next weights where partners train both matrices: factors of the mean of their products.
+
+    The exact mean of n products of rank r has rank n r; its best approximation of rank r is kept, which is
+    exact where the partners agree on r directions. What is no pair of matrices is averaged.
+    """
+    shares = _shares(len(changes), weights)
+    found = {name: start[name] + change for name, change in mean(changes, shares).items()}
+    for name in [name for name in start if _twin(name) in start and "lora_B" in name]:
+        other = _twin(name)
+        pairs = [(start[other] + each[other], start[name] + each[name]) for each in changes]
+        a, b = product_mean(pairs, shares)
+        found[other], found[name], _ = refactorise(a, b, start[name].shape[1])
+    return found
+
+
+def _twin(name: str) -> str:
+    """The A of a B."""
+    return name.replace("lora_B", "lora_A")
+
+
 def widen(b: Matrix, rank: int) -> Matrix:
     """B of a partner that trains only its first columns, with zeros to the shared rank: (out, rank).
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,6 +70,8 @@ def simulate(
     epsilon: EpsilonOption = 8.0,
     delta: DeltaOption = 1e-5,
     clip_norm: Annotated[float, typer.Option(help="The largest norm of a partner's update.")] = 100.0,
+    refactor: Annotated[int, typer.Option(help="Factorise A and B anew every so many rounds; 0 = never.")] = 0,
+    combine: Annotated[str, typer.Option(help="mean (B is trained), or stack (A too; mode plain).")] = "mean",
     seed: Annotated[int, typer.Option(help="The seed.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -77,7 +80,8 @@ def simulate(
 
     study = Study(
         data, task, partners, split, alpha=alpha, rounds=rounds, mode=mode, rate=rate, seed=seed,  # type: ignore[arg-type]
-        dp=dp, epsilon=epsilon, delta=delta, clip_norm=clip_norm,
+        dp=dp, epsilon=epsilon, delta=delta, clip_norm=clip_norm, refactor=refactor,
+        combine=combine,  # type: ignore[arg-type]
     )  # fmt: skip
     found = run(study, settings_of(context), on_round=None if as_json else _print_round)
     if as_json:
@@ -124,6 +128,20 @@ def init(
     ] = None,
     rate: Annotated[float, typer.Option(help="The partners' learning rate.")] = 1e-3,
     epochs: Annotated[float, typer.Option(help="Passes over a partner's data in one round.")] = 1.0,
+    encoding: Annotated[str, typer.Option(help="float32, float16 or int8; masked rounds send integers.")] = "float16",
+    weight: Annotated[
+        list[str] | None, typer.Option(metavar="PARTNER=SHARE", help="Weighs partners; default: all alike.")
+    ] = None,
+    share: Annotated[float, typer.Option(help="The share of partners that is drawn for a round.")] = 1.0,
+    proximal: Annotated[float, typer.Option(help="FedProx: how strongly partners stay near the shared weights.")] = 0.0,
+    server: Annotated[str, typer.Option(help="The server's step: plain, momentum or adam.")] = "plain",
+    server_rate: Annotated[float, typer.Option(help="The rate of the server's step.")] = 1.0,
+    rule: Annotated[str, typer.Option(help="Mode robust: trimmed-mean, median, multi-krum or mean.")] = "trimmed-mean",
+    hostile: Annotated[int, typer.Option(help="Mode robust: how many hostile partners are withstood.")] = 1,
+    refactor: Annotated[int, typer.Option(help="Factorise A and B anew every so many rounds; 0 = never.")] = 0,
+    combine: Annotated[
+        str, typer.Option(help="mean (B is trained), or stack (A too; mode plain, a trusted coordinator).")
+    ] = "mean",
     use_in: Annotated[
         str, typer.Option(help="A collection in which the adapter answers as soon as it is published.")
     ] = "",
@@ -135,17 +153,20 @@ def init(
 ) -> None:
     """Makes a coordinator's folder: its authority, its keys, the run's settings."""
     from federated.coordinator import Address, Home
-    from federated.learning import Recipe
+    from federated.learning import PROXIMAL, Recipe
     from federated.rounds import RunConfig
     from federated.spending import promise
 
-    training = {"epochs": epochs, "learning_rate": rate}
+    training = {"epochs": epochs, "learning_rate": rate, **({PROXIMAL: proximal} if proximal else {})}
     config = RunConfig(
         run, rounds, mode=mode, quorum=quorum, seconds=seconds, training=training,  # type: ignore[arg-type]
-        clip_norm=clip_norm, dp=promise(dp, epsilon, delta, rounds),
+        clip_norm=clip_norm, dp=promise(dp, epsilon, delta, rounds), encoding=encoding, share=share,  # type: ignore[arg-type]
+        rule=rule, hostile=hostile, step=server, server_rate=server_rate, refactor=refactor, combine=combine,  # type: ignore[arg-type]
+        weights=_shares(weight or ()),
     )  # fmt: skip
     names = tuple(name for name in targets.split(",") if name)
-    recipe = Recipe(base, task, rank, names, tuple(label or ()))  # type: ignore[arg-type]
+    method = "lora" if combine == "stack" else "frozen-a"
+    recipe = Recipe(base, task, rank, names, tuple(label or ()), method=method)  # type: ignore[arg-type]
     data_dir = settings_of(context).data_dir
     Home(folder).init(
         config, recipe, Address(host, port, insecure, listen), data_dir=data_dir, suite=suite, use_in=use_in
@@ -261,6 +282,20 @@ def pack(
 
     Home(folder).pack(out)
     console.tell(f"Wrote {out}.")
+
+
+def _shares(wanted: Sequence[str]) -> tuple[tuple[str, float], ...]:
+    """PARTNER=SHARE, once for each. Raises BadRequest: one is not."""
+    from federated.errors import BadRequest
+
+    found = []
+    for text in wanted:
+        name, _, share = text.partition("=")
+        try:
+            found.append((name, float(share)))
+        except ValueError:
+            raise BadRequest(f"{text!r} is not PARTNER=SHARE.", hint="For example: --weight north=2") from None
+    return tuple(found)
 
 
 def _states(home: Home) -> str:

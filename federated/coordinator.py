@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 from federated.certificates import make_authority, renew_certificate
 from federated.enrol import Invitation, Roster
 from federated.errors import BadRequest, RoundVoid
-from federated.learning import CARDS, FROZEN, RECIPE, Recipe, frozen_sha256, put_weights, weights_of
+from federated.learning import CARDS, FROZEN, RECIPE, Recipe, frozen_of, frozen_sha256, put_weights, weights_of
 from federated.publishing import Learnt, Notice, put_to_use, shelve
 from federated.rounds import Coordinator, RunConfig, Wire
 from federated.types import Arrays, Promise, RoundResult
@@ -101,6 +101,11 @@ class Home:
     ) -> None:
         """Makes the folder: authority, signing key, the run's settings, the app that is shipped. In the
         collection `use_in` the adapter answers as soon as it is published."""
+        if (recipe.method == "lora") != (config.combine == "stack"):
+            raise BadRequest(
+                "Means of A and of B are not the mean of their products: whoever trains both, stacks.",
+                hint="--combine stack trains both, in mode plain; B alone goes with every mode.",
+            )
         make_authority(self.folder, address.names)
         new_signer().save(self.folder / "signing.key")
         about = {
@@ -187,7 +192,7 @@ class Home:
         lead = Coordinator(
             dataclasses.replace(config, training=training), self.folder / "run", weights_of(model), wire=wire,
             verify=self.roster.verify, judge=self._judge(model, tokenizer),
-            book=self.book if config.hides_partners else None,
+            book=self.book if config.hides_partners else None, frozen=frozen_of(model),
         )  # fmt: skip
         try:
             lead.go(self._note)

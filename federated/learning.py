@@ -22,6 +22,7 @@ from assistant.tuning import loop, lora, networks
 from assistant.tuning.tasks import Batch, Task
 from assistant.types import Example
 from assistant.types import Task as TaskName
+from federated.aggregation import widen
 from federated.errors import BadRequest
 from federated.local import Trained
 from federated.spending import OwnBook
@@ -90,14 +91,15 @@ def weights_of(model: Any) -> Arrays:
 
 
 def put_weights(model: Any, weights: Arrays) -> None:
-    """Overwrites what is trained.
+    """Overwrites what is trained, and frozen matrices A where the weights bring some.
 
     Raises:
         BadRequest: other names or shapes than the model's.
     """
     import torch
 
-    own = lora.trainable(model)
+    own, fixed = lora.trainable(model), _frozen(model)
+    own |= {name: fixed[name] for name in weights if name in fixed}
     if {name: tuple(value.shape) for name, value in own.items()} != {n: a.shape for n, a in weights.items()}:
         raise BadRequest("The shared weights are not those of this model and adapter.")
     with torch.no_grad():
@@ -107,16 +109,21 @@ def put_weights(model: Any, weights: Arrays) -> None:
 
 def frozen_sha256(model: Any) -> str:
     """Of the adapter's frozen matrices: equal at all partners, or B means something else at each."""
-    frozen = {
-        name: value.detach().cpu().double().numpy()
-        for name, value in model.named_parameters()
-        if "lora_A" in name and not value.requires_grad
-    }
-    return weights_sha256(frozen)
+    return weights_sha256(frozen_of(model))
+
+
+def frozen_of(model: Any) -> Arrays:
+    """The adapter's frozen matrices by name, as float64 arrays."""
+    return {name: value.detach().cpu().double().numpy().copy() for name, value in _frozen(model).items()}
+
+
+def _frozen(model: Any) -> dict[str, Any]:
+    return {name: value for name, value in model.named_parameters() if "lora_A" in name and not value.requires_grad}
 
 
 class LoraTrainer:
-    """A `local.Trainer` over the training loop. The model has its adapter attached."""
+    """A `local.Trainer` over the training loop. The model has its adapter attached. `rank` is what a weaker
+    partner trains of the shared rank: its first columns, 0 = all."""
 
     def __init__(
         self,
@@ -126,7 +133,9 @@ class LoraTrainer:
         *,
         judge: Judge | None = None,
         book: OwnBook | None = None,
+        rank: int = 0,
     ) -> None:
+        self._rank = rank
         self._model = model
         self._task = task
         self._examples = tuple(examples)
@@ -151,7 +160,8 @@ class LoraTrainer:
         frozen = wanted.pop(FROZEN, None)
         for name in (RECIPE, CARDS):
             wanted.pop(name, None)
-        if frozen is not None and frozen != frozen_sha256(self._model):
+        brought = set(start) & set(_frozen(self._model))
+        if frozen is not None and not brought and frozen != frozen_sha256(self._model):
             raise BadRequest(
                 "This partner's frozen adapter matrices are not the coordinator's.",
                 hint="The base model, torch's version or the seed differs; compare `doctor` on both sides.",
@@ -163,13 +173,16 @@ class LoraTrainer:
         private = plan.dp is not None and not plan.hides_partners
         if proximal and private:
             raise BadRequest("FedProx and differential privacy exclude each other: the pull is not clipped.")
+        if self._rank and private:
+            raise BadRequest("A partner of a lower rank cannot train privately: noise moves the other columns.")
         put_weights(self._model, start)
         task = _Proximal(self._task, lora.trainable(self._model), proximal) if proximal else self._task
-        spend, losses = self._learn(plan, task, options)
+        with self._narrowed():
+            spend, losses = self._learn(plan, task, options)
         now = weights_of(self._model)
         # a private run's losses and counts are of the data itself: they stay here
         told = {} if plan.dp or not losses else {"loss": float(np.mean(losses[-max(1, len(losses) // 4) :]))}
-        change = {name: now[name] - start[name] for name in start}
+        change = {name: self._own_columns(name, now[name] - start[name]) for name in now}
         return Trained(change, 0 if plan.dp else len(self._examples), told, spend)
 
     def _learn(self, plan: RoundPlan, task: Task, options: loop.LoopOptions) -> tuple[PrivacySpend, list[float]]:
@@ -191,13 +204,42 @@ class LoraTrainer:
             self._book.settle(charge, steps=result.steps if private else 1)
         return spend, [loss for _, loss in result.losses]
 
+    def _own_columns(self, name: str, change: Any) -> Any:
+        """A weaker partner's change with zeros where it does not train: linear, whatever the others' ranks."""
+        if not self._rank or "lora_" not in name:
+            return change
+        if "lora_B" in name:
+            return widen(change[:, : self._rank], change.shape[1])
+        return widen(change[: self._rank].T, change.shape[0]).T
+
+    @contextlib.contextmanager
+    def _narrowed(self) -> Iterator[None]:
+        """While it lasts, only the first columns of B (and rows of A) have a gradient."""
+
+        def only_first(name: str) -> Callable[[Any], Any]:
+            def cut(gradient: Any) -> Any:
+                kept = gradient.clone()
+                (kept[:, self._rank :] if "lora_B" in name else kept[self._rank :]).zero_()
+                return kept
+
+            return cut
+
+        wanted = lora.trainable(self._model) if self._rank else {}
+        hooks = [value.register_hook(only_first(name)) for name, value in wanted.items() if "lora_" in name]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
     def _require_conformance(self, spend: PrivacySpend) -> None:
         """Asks the set-up its questions on a toy, once, before anything is charged."""
         if not self._conforms:
             from assistant.tuning.private import setup
             from privacy.conformance import require
 
-            require(setup(self._model, self._task, unit=spend.unit, method="frozen-a"))
+            method = "lora" if any("lora_A" in name for name in lora.trainable(self._model)) else "frozen-a"
+            require(setup(self._model, self._task, unit=spend.unit, method=method))
             self._conforms = True
 
     @contextlib.contextmanager

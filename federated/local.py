@@ -148,7 +148,7 @@ class Partner:
         change = clip(trained.change, plan.clip_norm)
         told = {name: float(value) for name, value in trained.metrics.items() if name in self.policy.reports}
         update = ClientUpdate(
-            plan.run, plan.round, self.name, plan.nonce, self._protected(plan, change), trained.examples, told
+            plan.run, plan.round, self.name, plan.nonce, self._protected(plan, change, start), trained.examples, told
         )
         update = dataclasses.replace(update, signature=self._identity.signer.sign(update.claim()))
         gate.check(plan, update, verify=self._is_mine, now=0.0)
@@ -219,20 +219,22 @@ class Partner:
         save_weights(path, trained.change, about)
         return trained
 
-    def _protected(self, plan: RoundPlan, change: Arrays) -> dict[str, Encoded]:
+    def _protected(self, plan: RoundPlan, change: Arrays, start: Arrays) -> dict[str, Encoded]:
         if plan.mode == "masked":
             masker = self._masker(plan)
             durable_write(self._masks(plan), json.dumps({"seed": masker.own_seed.hex()}).encode())
             return masker.protect(change, plan.weights[plan.partners.index(self.name)])
-        return self._with_feedback(plan, change)
+        # matrices that were factorised anew have other directions: what was lost in the old ones is let go
+        basis = weights_sha256({name: array for name, array in start.items() if name not in change})
+        return self._with_feedback(plan, change, basis)
 
-    def _with_feedback(self, plan: RoundPlan, change: Arrays) -> dict[str, Encoded]:
+    def _with_feedback(self, plan: RoundPlan, change: Arrays, basis: str) -> dict[str, Encoded]:
         """Encoded with what the rounds before lost; a repeated round sends the same again."""
         path = self._folder / "residual.safetensors"
         before: Arrays | None = None
         if path.exists():
             kept, about = load_weights(path)
-            if about["run"] == plan.run:
+            if (about["run"], about.get("basis")) == (plan.run, basis):
                 half = "after" if about["round"] < plan.round else "before"
                 before = {name: kept[f"{half}/{name}"] for name in change if f"{half}/{name}" in kept} or None
         wanted = change if before is None else {name: array + before[name] for name, array in change.items()}
@@ -240,7 +242,7 @@ class Partner:
         zeros = {name: np.zeros_like(array) for name, array in change.items()}
         both = {f"before/{name}": array for name, array in (before or zeros).items()}
         both |= {f"after/{name}": array for name, array in lost.items()}
-        save_weights(path, both, {"run": plan.run, "round": plan.round})
+        save_weights(path, both, {"run": plan.run, "round": plan.round, "basis": basis})
         return sent
 
     def _masks(self, plan: RoundPlan) -> Path:

@@ -37,6 +37,7 @@ def join(
     use_in: Annotated[
         str, typer.Option(help="A collection of yours in which a published adapter answers at once.")
     ] = "",
+    rank: Annotated[int, typer.Option(help="A weaker machine trains only so much of the shared rank; 0 = all.")] = 0,
 ) -> None:
     """Makes this partner's folder and keys, and the answer to send back to the coordinator."""
     from federated.coordinator import app_sha256
@@ -51,7 +52,7 @@ def join(
     )  # fmt: skip
     settings, site = settings_of(context), Site(folder)
     home = str(settings.data_dir.resolve())
-    config = SiteConfig(str(data.resolve()), home, policy, book=home, use_in=use_in)
+    config = SiteConfig(str(data.resolve()), home, policy, book=home, use_in=use_in, rank=rank)
     identity = site.join(Invitation.load(invitation), config)
     site.approve(app_sha256())
     path = folder / "application.json"

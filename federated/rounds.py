@@ -17,83 +17,25 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from federated import gate, masking
-from federated.aggregation import Rule, ServerStep, clip, mean, robust
+from federated.aggregation import ServerStep, clip, mean, refactored, robust, stacked
+from federated.config import PRIVATE as PRIVATE
+from federated.config import RunConfig as RunConfig
 from federated.encoding import decode
 from federated.errors import BadRequest, RoundVoid, RunLocked, UpdateRefused
-from federated.masking import THRESHOLD, Disclosure
+from federated.masking import Disclosure
 from federated.spending import round_spend
-from federated.types import Arrays, ClientUpdate, Encoding, Mode, Promise, Refusal, RoundPlan, RoundResult, TensorSpec
+from federated.types import Arrays, ClientUpdate, Refusal, RoundPlan, RoundResult, TensorSpec
 from federated.weights import load_weights, save_weights, weights_sha256
 from privacy.errors import BudgetExceeded
 from privacy.ledger import Ledger
 from privacy.noise import gaussian
 from privacy.types import PrivacyBudget
-
-PRIVATE = "private"
-"""Key of the options of an evaluation: whether the run promises differential privacy."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunConfig:
-    """How a run goes. The same on a resume, or the resume is refused.
-
-    `seconds` is the deadline of one attempt, `attempts` how often a void round is tried. `share` of
-    the partners is drawn for each round. `hostile` partners are withstood in mode "robust" by
-    `rule`. `weights` are shares by partner, () = uniform. `step` is the server's optimiser.
-    `dp` is what the run promises (`spending.promise`).
-    """
-
-    run: str
-    rounds: int
-    mode: Mode = "masked"
-    encoding: Encoding = "float16"
-    quorum: int = THRESHOLD
-    seconds: float = 600.0
-    attempts: int = 3
-    share: float = 1.0
-    clip_norm: float = 10.0
-    rule: Rule = "trimmed-mean"
-    hostile: int = 1
-    step: Literal["plain", "momentum", "adam"] = "plain"
-    server_rate: float = 1.0
-    weights: tuple[tuple[str, float], ...] = ()
-    training: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    dp: Promise | None = None
-
-    def __post_init__(self) -> None:
-        problems = [
-            (self.rounds < 1, "a run has at least one round"),
-            (self.quorum < 1, "a quorum is at least 1"),
-            (self.mode == "masked" and self.quorum < THRESHOLD, f"masks need a quorum of at least {THRESHOLD}"),
-            (self.mode != "masked" and self.encoding == "masked", "the encoding masked belongs to the mode masked"),
-            (self.mode == "robust" and self.quorum < 2 * self.hostile + 1, "the quorum does not outvote the hostile"),
-            (not 0 < self.share <= 1, "the share of partners is above 0 and at most 1"),
-            (not 0 < self.clip_norm < float("inf"), "the clip norm is a positive number"),
-            (self.dp is not None and self.dp.rounds != self.rounds, "its privacy is planned for other rounds"),
-            (self.hides_partners and self.mode == "robust", "noise for partners fits a sum, not a robust rule"),
-            (self.hides_partners and bool(self.weights), "to hide a partner all partners weigh the same"),
-        ]
-        wrong = [text for is_wrong, text in problems if is_wrong]
-        if wrong:
-            raise BadRequest(f"The run {self.run!r} cannot go like this: {'; '.join(wrong)}.")
-
-    @property
-    def hides_partners(self) -> bool:
-        """Whether the sum of a round carries noise for the unit partner."""
-        return self.dp is not None and self.dp.unit == "partner"
-
-    @property
-    def wire_encoding(self) -> Encoding:
-        """How tensors travel: masked rounds send integers whatever else is asked for."""
-        return "masked" if self.mode == "masked" else self.encoding
 
 
 class Wire(Protocol):
@@ -125,7 +67,7 @@ class Wire(Protocol):
 
 class Coordinator:
     """One run. `start` are the weights of round 0; `verify` the roster's; `judge` the coordinator's own suite;
-    `book` is charged for each sum where the run hides partners."""
+    `book` is charged for each sum where the run hides partners; `frozen` are the A matrices, for `refactor`."""
 
     def __init__(
         self,
@@ -137,7 +79,10 @@ class Coordinator:
         verify: gate.Verify,
         judge: Callable[[Arrays], Mapping[str, float]] | None = None,
         book: Ledger | None = None,
+        frozen: Arrays | None = None,
     ) -> None:
+        if config.refactor and not frozen:
+            raise BadRequest("To factorise anew, the coordinator needs the frozen matrices.")
         if config.hides_partners and book is None:
             raise BadRequest("A run that hides partners keeps a privacy book.")
         self.config = config
@@ -148,6 +93,7 @@ class Coordinator:
         self._judge = judge
         self._specs = tuple(TensorSpec(name, start[name].shape) for name in sorted(start))
         self.weights = {name: np.asarray(array, np.float64) for name, array in start.items()}
+        self.frozen = _half(frozen or {}) if config.refactor else {}
         self.step = ServerStep(config.step, config.server_rate)
         self.results: tuple[RoundResult, ...] = ()
         self.baseline: dict[str, float] = {}
@@ -210,7 +156,11 @@ class Coordinator:
             return result
         step, self.step = self.step.apply(change)
         self.weights = {name: self.weights[name] + step[name] for name in self.weights}
-        down = sum(spec.size for spec in self._specs) * 2 * len(plan.partners)
+        down = sum(array.size for array in start.values()) * 2 * len(plan.partners)
+        if self.config.refactor and number % self.config.refactor == 0:
+            self.weights, fresh = refactored(self.weights, self.frozen)
+            # the optimiser's memory speaks of the old directions
+            self.frozen, self.step = _half(fresh), ServerStep(self.config.step, self.config.server_rate)
         result = RoundResult(
             number, plan.nonce, True, accepted, refused, weights_sha256(self.weights), up, down,
             self._measures(accepted), time.time() - began,
@@ -232,8 +182,8 @@ class Coordinator:
             self._book.settle(charge, steps=steps)
 
     def sent_weights(self) -> Arrays:
-        """The weights as they travel: rounded to fp16; the coordinator keeps its own unrounded."""
-        return {name: array.astype(np.float16).astype(np.float64) for name, array in self.weights.items()}
+        """The weights as they travel: rounded to fp16 (kept unrounded here), and A where it moves."""
+        return {**_half(self.weights), **self.frozen}
 
     def _plan(self, number: int) -> RoundPlan:
         partners = sorted(self._wire.partners())
@@ -293,6 +243,9 @@ class Coordinator:
     def _combine(self, updates: list[Arrays], shares: list[float]) -> Arrays:
         if self.config.mode == "robust":
             return robust(updates, self.config.rule, hostile=self.config.hostile)
+        if self.config.combine == "stack":
+            found = stacked(self.sent_weights(), [clip(each, self.config.clip_norm) for each in updates], shares)
+            return {name: found[name] - self.weights[name] for name in self.weights}
         found = mean([clip(update, self.config.clip_norm) for update in updates], shares)
         if self.config.dp is None or not self.config.hides_partners:
             return found
@@ -326,6 +279,7 @@ class Coordinator:
         weights = {f"weights/{name}": array for name, array in self.weights.items()}
         weights |= {f"first/{name}": array for name, array in self.step.first.items()}
         weights |= {f"second/{name}": array for name, array in self.step.second.items()}
+        weights |= {f"frozen/{name}": array for name, array in self.frozen.items()}
         about = {"config": _plain(self.config), "results": [item.to_dict() for item in self.results]}
         save_weights(
             self._folder / "run.safetensors", weights, {**about, "start": self._start, "baseline": self.baseline}
@@ -343,6 +297,7 @@ class Coordinator:
                 hint="Use another folder, or the settings it was begun with.",
             )
         self.weights = _under("weights/", kept)
+        self.frozen = _under("frozen/", kept)
         self.step = ServerStep(
             self.config.step, self.config.server_rate, first=_under("first/", kept), second=_under("second/", kept)
         )
@@ -363,6 +318,13 @@ class Coordinator:
                 yield
         except Timeout as error:
             raise RunLocked(f"Another coordinator works on {self._folder}.") from error
+
+
+def _half(weights: Arrays) -> Arrays:
+    """What fp16 leaves of them."""
+    return {
+        name: np.asarray(array, np.float64).astype(np.float16).astype(np.float64) for name, array in weights.items()
+    }
 
 
 def _plain(config: RunConfig) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class SiteConfig:
 
     `book` is the folder of the privacy book that is charged, "" = this partner's own folder; `partner join` names
     `data_dir`, so that a company has one book for all its trainings. `use_in` is a collection of this company in
-    which a published adapter answers at once.
+    which a published adapter answers at once. `rank` is what a weaker partner trains of the shared rank, 0 = all.
     """
 
     data: str
@@ -51,6 +51,7 @@ class SiteConfig:
     policy: Policy = dataclasses.field(default_factory=Policy)
     book: str = ""
     use_in: str = ""
+    rank: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` is its inverse."""
@@ -196,7 +197,11 @@ class Site:
 
         desk = self._desk(recipe)
         judge = (lambda net: {"score": -loop.evaluate(net, desk.task, desk.test)}) if desk.test else None
-        return LoraTrainer(desk.model, desk.task, desk.train, judge=judge, book=self.book())
+        return LoraTrainer(desk.model, desk.task, desk.train, judge=judge, book=self.book(), rank=self._rank(recipe))
+
+    def _rank(self, recipe: Recipe) -> int:
+        """How many columns this site trains; 0 = all."""
+        return self.config.rank if 0 < self.config.rank < recipe.rank else 0
 
     def _desk(self, recipe: Recipe) -> _Desk:
         """This site's records for a recipe: without those of erased customers, some kept from training."""

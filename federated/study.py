@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from federated import partition
 from federated.enrol import Roster, apply, make_identity
 from federated.errors import BadRequest
-from federated.learning import LoraTrainer, Recipe, put_weights, weights_of
+from federated.learning import LoraTrainer, Recipe, frozen_of, put_weights, weights_of
 from federated.local import Partner, Policy
 from federated.rounds import Coordinator, RunConfig
 from federated.simulate import InProcess
@@ -34,7 +34,7 @@ class Study:
     """What is tried. `alpha` is for the split by label; `size` gives partner i a share of i.
 
     `dp` is "", example, customer or partner: then the shared run (not the pooled one) keeps `epsilon` at
-    `delta`. `clip_norm` bounds a partner's update.
+    `delta`. `clip_norm` bounds a partner's update; `refactor` and `combine` are the run's.
     """
 
     data: Path
@@ -52,6 +52,8 @@ class Study:
     epsilon: float = 8.0
     delta: float = 1e-5
     clip_norm: float = 100.0
+    refactor: int = 0
+    combine: Literal["mean", "stack"] = "mean"
 
 
 def run(study: Study, settings: Settings, *, on_round: Callable[[RoundResult], None] | None = None) -> dict[str, Any]:
@@ -68,18 +70,17 @@ def run(study: Study, settings: Settings, *, on_round: Callable[[RoundResult], N
     kept, aside = records.split(study.held_out, seed=study.seed)
     if not len(aside):
         raise BadRequest(f"{study.data} is too small to keep a test from training.")
-    tokenizer, model, _ = Recipe(task=study.task, rank=study.rank, labels=records.labels, seed=study.seed).model(
-        settings
-    )
+    recipe = Recipe(task=study.task, rank=study.rank, labels=records.labels, seed=study.seed, method=_method(study))
+    tokenizer, model, _ = recipe.model(settings)
     task = make_task(records)
     test = task.examples(aside, tokenizer)
-    start = weights_of(model)
+    start, frozen = weights_of(model), frozen_of(model)
 
     def score(weights: Any) -> float:
-        put_weights(model, weights)
+        put_weights(model, {**frozen, **weights})
         return -loop.evaluate(model, task, test)
 
-    def conduct(parts: partition.Parts, mode: Mode, quorum: int, dp: Promise | None = None) -> Coordinator:
+    def conduct(parts: partition.Parts, mode: Mode, quorum: int, dp: Promise | None = None, **more: Any) -> Coordinator:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             sides: list[Records] = [kept.subset(part) for part in parts]
@@ -91,10 +92,19 @@ def run(study: Study, settings: Settings, *, on_round: Callable[[RoundResult], N
             sites, roster = enrolled(root, trainers, books, policy=Policy(min_partners=1))
             training = {"epochs": 1.0, "learning_rate": study.rate}
             config = RunConfig(
-                "study", study.rounds, mode=mode, quorum=quorum, training=training, clip_norm=study.clip_norm, dp=dp
+                "study",
+                study.rounds,
+                mode=mode,
+                quorum=quorum,
+                training=training,
+                clip_norm=study.clip_norm,
+                dp=dp,
+                **more,
             )
             book = Ledger(root / "run", holder="study") if config.hides_partners else None
-            lead = Coordinator(config, root / "run", start, wire=InProcess(sites), verify=roster.verify, book=book)
+            lead = Coordinator(
+                config, root / "run", start, wire=InProcess(sites), verify=roster.verify, book=book, frozen=frozen
+            )
             lead.go(on_round or (lambda result: None))
             spent.extend(round(own.epsilon(study.delta, study.dp), 4) for own in books if own)
             return lead
@@ -103,7 +113,11 @@ def run(study: Study, settings: Settings, *, on_round: Callable[[RoundResult], N
     parts = _parts(study, kept)
     # with a quorum of all, the first partner whose budget is spent would end the run
     quorum = study.partners if not study.dp else max(3, study.partners - 1)
-    shared = conduct(parts, study.mode, quorum, promise(study.dp, study.epsilon, study.delta, study.rounds))
+    shared = conduct(
+        parts, study.mode, quorum, promise(study.dp, study.epsilon, study.delta, study.rounds),
+        refactor=study.refactor, combine=study.combine,
+    )  # fmt: skip
+    put_weights(model, {**frozen, **start})  # factorised anew, the frozen matrices are others
     pooled = conduct((tuple(range(len(kept))),), "plain", 1)
     measures = {
         "untrained": score(start),
@@ -134,6 +148,10 @@ def _parts(study: Study, records: Any) -> partition.Parts:
     if study.split == "iid":
         return partition.iid(rows, count, seed=seed)
     raise BadRequest(f"There is no split {study.split!r}.", hint="One of: iid, size, label, customer.")
+
+
+def _method(study: Study) -> Literal["lora", "frozen-a"]:
+    return "lora" if study.combine == "stack" else "frozen-a"
 
 
 def _book(root: Path, index: int) -> OwnBook:

@@ -135,3 +135,61 @@ def test_server_adam_follows_its_paper() -> None:
     first, second = 0.1 * np.array([2.0, -4.0]), 0.01 * np.array([4.0, 16.0])
     np.testing.assert_allclose(step["x"], 0.1 * first / (np.sqrt(second) + 1e-3))
     np.testing.assert_allclose(state.second["x"], second)
+
+
+@given(st.integers(0, 2**31))
+def test_factors_made_anew_have_the_same_products_and_orthonormal_rows(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights = {"x.lora_B.w": rng.normal(size=(7, 3)), "head.w": rng.normal(size=(2, 7))}
+    frozen = {"x.lora_A.w": rng.normal(size=(3, 9))}
+    trained, fixed = agg.refactored(weights, frozen)
+    assert np.allclose(trained["x.lora_B.w"] @ fixed["x.lora_A.w"], weights["x.lora_B.w"] @ frozen["x.lora_A.w"])
+    assert np.allclose(fixed["x.lora_A.w"] @ fixed["x.lora_A.w"].T, np.eye(3))
+    assert (trained["head.w"] == weights["head.w"]).all()
+
+
+def test_a_rank_that_is_not_used_yet_keeps_its_directions() -> None:
+    weights = {"x.lora_B.w": np.zeros((7, 3))}
+    _, fixed = agg.refactored(weights, {"x.lora_A.w": np.random.default_rng(0).normal(size=(3, 9))})
+    assert np.allclose(fixed["x.lora_A.w"] @ fixed["x.lora_A.w"].T, np.eye(3))  # B can grow in all of them
+
+
+@given(st.integers(0, 2**31), st.booleans())
+def test_stacked_products_are_the_best_of_their_rank_where_means_of_factors_are_not(seed: int, weighed: bool) -> None:
+    rng = np.random.default_rng(seed)
+    start = {"x.lora_A.w": rng.normal(size=(3, 9)), "x.lora_B.w": rng.normal(size=(7, 3))}
+    changes = [{name: rng.normal(size=array.shape) for name, array in start.items()} for _ in range(4)]
+    shares = rng.uniform(0.1, 1.0, size=4) if weighed else np.ones(4)
+    products = [
+        (start["x.lora_B.w"] + change["x.lora_B.w"]) @ (start["x.lora_A.w"] + change["x.lora_A.w"])
+        for change in changes
+    ]
+    exact = np.average(products, axis=0, weights=shares)
+    found = agg.stacked(start, changes, shares.tolist())
+    values = np.linalg.svd(exact, compute_uv=False)
+    off = np.linalg.norm(found["x.lora_B.w"] @ found["x.lora_A.w"] - exact)
+    assert off == pytest.approx(np.sqrt((values[3:] ** 2).sum()), abs=1e-9)
+    apart = agg.mean(changes, shares.tolist())
+    naive = (start["x.lora_B.w"] + apart["x.lora_B.w"]) @ (start["x.lora_A.w"] + apart["x.lora_A.w"])
+    assert off < np.linalg.norm(naive - exact)
+
+
+def test_stacking_is_exact_where_partners_agree_on_the_directions() -> None:
+    rng = np.random.default_rng(1)
+    start = {"x.lora_A.w": rng.normal(size=(3, 9)), "x.lora_B.w": np.zeros((7, 3)), "head.w": np.zeros(2)}
+    # each partner turns the shared directions its own way: A_i = R_i A
+    turns = [rng.normal(size=(3, 3)) for _ in range(3)]
+    changes = [
+        {
+            "x.lora_A.w": turn @ start["x.lora_A.w"] - start["x.lora_A.w"],
+            "x.lora_B.w": rng.normal(size=(7, 3)),
+            "head.w": np.full(2, float(number)),
+        }
+        for number, turn in enumerate(turns)
+    ]
+    exact = np.mean(
+        [change["x.lora_B.w"] @ turn @ start["x.lora_A.w"] for change, turn in zip(changes, turns, strict=True)], axis=0
+    )
+    found = agg.stacked(start, changes)
+    assert np.allclose(found["x.lora_B.w"] @ found["x.lora_A.w"], exact)
+    assert found["head.w"].tolist() == [1.0, 1.0]
