@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from assistant import texts
 from assistant.errors import BadInput
 from assistant.goods import Advice, Condition, Event, Interaction, Item, Reason, Recommendation
@@ -93,6 +95,20 @@ class Advisor:
             known = shop, fit_propensity(shop.model, self.shelf(collection).interactions())
             self._propensities[collection] = known
         return known[1]
+
+    def likely(self, collection: str, customer: str, items: Sequence[str]) -> tuple[float, ...]:
+        """For each item the probability that the customer buys it within the days of `propensity`.
+
+        Raises:
+            BadInput: there is no such item, or see `propensity`.
+        """
+        shop, fitted = self.shop(collection), self.propensity(collection)
+        unknown = [name for name in items if name not in shop.items]
+        if unknown:
+            raise BadInput(f"There is no item {unknown[0]!r} in this catalogue.")
+        rows = np.array([shop.table.row[name] for name in items], dtype=np.int64)
+        history = self.shelf(collection).history(customer)
+        return tuple(float(one) for one in fitted.probability(shop.model, history, rows))
 
     def record(self, collection: str, customer: str, item: str, event: Event, value: float = 1.0) -> None:
         """Keeps what a customer just did; the next recommendation knows it.

@@ -33,6 +33,7 @@ def recommend(
         typer.Option("--filter", metavar="FILTER", help='Instead of the request\'s: "price < 100; colour = blue".'),
     ] = None,
     n: Annotated[int, typer.Option("--n", "-n", help="How many.")] = 10,
+    likely: Annotated[bool, typer.Option("--likely", help="Say how likely --user buys each; takes a while.")] = False,
     collection: CollectionOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,10 +48,18 @@ def recommend(
         advice = assistant.recommend(
             Query(user, query, conditions, n, language="zh" if language == "zh" else "en"), collection=name
         )
+        chances: Sequence[float] = ()
+        if likely:
+            chances = assistant.advisor.likely(name, user, [one.item.id for one in advice.recommendations])
+            days = assistant.advisor.propensity(name).days
+            console.tell(f"likely: calibrated probability of a purchase within {days:.0f} days")
     if as_json:
-        console.print_json(advice.to_dict())
+        data = advice.to_dict()
+        for row, chance in zip(data["recommendations"], chances, strict=False):
+            row["likely"] = round(chance, 6)
+        console.print_json(data)
     else:
-        _print(advice)
+        _print(advice, chances)
 
 
 @catalog_cli.command("import")
@@ -173,7 +182,7 @@ def _report(counts: dict[str, int], bad: Sequence[BadRow], *, as_json: bool) -> 
         console.tell(f"... and {len(bad) - _SHOWN} more bad rows; --json lists all.")
 
 
-def _print(advice: Advice) -> None:
+def _print(advice: Advice, chances: Sequence[float] = ()) -> None:
     from assistant.recommend.filters import to_text
 
     if advice.conditions:
@@ -183,8 +192,8 @@ def _print(advice: Advice) -> None:
     lines = advice.text.split("\n")
     found = advice.recommendations
     typer.echo(lines[0])
-    for line, one in zip(lines[1:], found, strict=False):
-        typer.echo(line)
+    for place, (line, one) in enumerate(zip(lines[1:], found, strict=False)):
+        typer.echo(f"{line}, likely {chances[place]:.2%}" if chances else line)
         for reason in one.reasons:
             typer.echo(f"     - {reason.text}")
     for line in lines[1 + len(found) :]:

@@ -34,19 +34,23 @@ class Propensity:
     """A fitted model and its reliability on customers it never saw.
 
     `bins` are (mean predicted, observed share, pairs), rising; `error` is their mean distance, weighted; `days`
-    is the horizon, `n` the pairs judged.
+    is the horizon, `n` the pairs judged, `until` the end of the log.
     """
 
     days: float
     bins: tuple[tuple[float, float, int], ...]
     error: float
     n: int
+    until: dt.datetime
     model: Any = None
     calibration: Any = None
 
-    def probability(self, recommender: Recommender, history: Sequence[Interaction], rows: Any, now: dt.datetime) -> Any:
-        """(m,) the probability that the customer buys each of the rows within `days`."""
-        x = features(recommender, history, rows, now)
+    def probability(self, recommender: Recommender, history: Sequence[Interaction], rows: Any) -> Any:
+        """(m,) the probability that the customer buys each of the rows within `days` of the end of what is known."""
+        # Ranks are among others: here too among as many as the model was fitted with.
+        among = np.union1d(_drawn(np.random.default_rng(_SEED), len(recommender.table), _ITEMS), rows)
+        now = max([self.until, *(one.at for one in history[-1:])])
+        x = features(recommender, history, among, now)[np.searchsorted(among, rows)]
         return _calibrated(self.calibration, self.model.decision_function(x))
 
 
@@ -72,7 +76,7 @@ def fit_propensity(recommender: Recommender, interactions: Sequence[Interaction]
             f"Only {int(y.sum())} purchases lie in the last {(last - cut).days} days; {LEAST} are needed.",
             hint="Import a longer log.",
         )
-    return _judged(x, y, whose, days=(last - cut).total_seconds() / 86400)
+    return _judged(x, y, whose, days=(last - cut).total_seconds() / 86400, until=last)
 
 
 def features(recommender: Recommender, history: Sequence[Interaction], rows: Any, now: dt.datetime) -> Any:
@@ -99,20 +103,25 @@ def _pairs(past: Recommender, before: Sequence[Interaction], bought: set[tuple[s
     for one in before:
         people.setdefault(one.customer, []).append(one)
     names = sorted(people)
-    chosen = sorted(dice.permutation(len(names))[:_CUSTOMERS])
+    chosen = _drawn(dice, len(names), _CUSTOMERS)
     items = past.table.items
     n = len(items)
     x, y, whose = [], [], []
     for number in chosen:
         name = names[number]
-        rows = np.sort(dice.permutation(n)[:_ITEMS])
+        rows = _drawn(dice, n, _ITEMS)
         x.append(features(past, people[name], rows, cut))
         y.append(np.array([(name, items[row].id) in bought for row in rows]))
         whose.append(np.full(len(rows), number))
     return np.vstack(x), np.concatenate(y), np.concatenate(whose)
 
 
-def _judged(x: Any, y: Any, whose: Any, *, days: float) -> Propensity:
+def _drawn(dice: np.random.Generator, n: int, most: int) -> Any:
+    """At most so many of n, rising."""
+    return np.sort(dice.permutation(n)[:most])
+
+
+def _judged(x: Any, y: Any, whose: Any, *, days: float, until: dt.datetime) -> Propensity:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -130,7 +139,7 @@ def _judged(x: Any, y: Any, whose: Any, *, days: float) -> Propensity:
         if len(some)
     )
     error = sum(count * abs(predicted - observed) for predicted, observed, count in bins) / len(seen)
-    return Propensity(days, bins, float(error), len(seen), model, calibration)
+    return Propensity(days, bins, float(error), len(seen), until, model, calibration)
 
 
 def _calibrated(calibration: Any, margins: Any) -> Any:

@@ -24,7 +24,7 @@ from assistant.recommend.log import Floats, History, Ints, Log, Mask
 from assistant.recommend.scorers import Content, Ease, ItemKNN, Popularity, Scorer, Transitions, one_blas_thread
 from assistant.recommend.table import Table
 
-SMALL = 3000
+SMALL = 2000
 """So many allowed rows are all scored; of more, the candidates."""
 PER_SOURCE = 300
 EVENTS = {"view": 0.2, "click": 0.3, "cart": 0.6, "buy": 1.0, "rating": 1.0}
@@ -201,14 +201,21 @@ def scorers_for(has_events: bool, vectors: Any = None) -> list[Scorer]:
 
 
 def _takings(table: Table, known: Sequence[Interaction], users: dict[str, int]) -> tuple[Any, Mask]:
-    """(customers x items they took, whether an item is bought again by a fair share)."""
+    """(customers x items they took, whether an item is bought again by a fair share of those who took it)."""
+    taken, bought = (
+        _counts(table, [one for one in known if one.event in events], users) for events in (TAKEN, ("buy",))
+    )
+    again = np.asarray((bought > 1).sum(axis=0)).ravel()  # a purchase and its rating are not two purchases
+    taken.data = np.minimum(taken.data, 1)
+    buyers = np.asarray(taken.sum(axis=0)).ravel()
+    return taken, (buyers >= _BUYERS) & (again >= _REPEATED * np.maximum(buyers, 1))
+
+
+def _counts(table: Table, known: Sequence[Interaction], users: dict[str, int]) -> Any:
+    """(customers, items) how often."""
     from scipy.sparse import csc_matrix
 
-    taken = [one for one in known if one.event in TAKEN]
-    cells = ([users[one.customer] for one in taken], [table.row[one.item] for one in taken])
-    counts = csc_matrix((np.ones(len(taken), dtype=np.int32), cells), shape=(max(len(users), 1), len(table)))
+    cells = ([users[one.customer] for one in known], [table.row[one.item] for one in known])
+    counts = csc_matrix((np.ones(len(known), dtype=np.int32), cells), shape=(max(len(users), 1), len(table)))
     counts.sum_duplicates()
-    again = np.asarray((counts > 1).sum(axis=0)).ravel()
-    counts.data = np.minimum(counts.data, 1)
-    buyers = np.asarray(counts.sum(axis=0)).ravel()
-    return counts, (buyers >= _BUYERS) & (again >= _REPEATED * np.maximum(buyers, 1))
+    return counts

@@ -70,6 +70,16 @@ def reliability(bins: Sequence[tuple[float, float, int]], look: Look) -> str:
     return f'<div class="table reliability"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
 
 
+def likely(names: Sequence[str], chances: Sequence[float], look: Look) -> str:
+    """Items with the probability of their purchase, the likeliest first."""
+    if not names:
+        return ""
+    found = sorted(zip(names, chances, strict=True), key=lambda one: -one[1])
+    lines = "".join(f"<tr><td>{safe(name)}</td><td>{chance:.2%}</td></tr>" for name, chance in found)
+    head = "".join(f"<th>{safe(title)}</th>" for title in look.say("goods_likely_head").split("|"))
+    return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+
+
 def _bar(share: float, kind: str) -> str:
     """A bar of one to forty steps; the page's policy for HTML leaves no style of its own to a cell."""
     return f'<div class="bar {kind}">{"█" * max(1, round(28 * share))}</div>'

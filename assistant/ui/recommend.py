@@ -84,7 +84,7 @@ def build(desk: Desk) -> None:
     gr.on([ask.click, request.submit, customer.input], handlers.goods_ask, known, outputs, **admin)
     gr.on([refine.click, edited.submit], handlers.goods_refine, [*known, edited], outputs, **admin)
     record.click(handlers.goods_record, [*known, item, event], outputs, **admin)
-    measure.click(handlers.goods_propensity, [catalogue], outputs, **admin)
+    measure.click(handlers.goods_propensity, [catalogue, customer], outputs, **admin)
 
 
 class _Handlers:
@@ -129,19 +129,25 @@ class _Handlers:
             return {self._tab.notice: render.notice(f"{error.message} {error.hint}", "bad")}
         return self._advise(catalogue, customer, text, None)
 
-    def goods_propensity(self, catalogue: str, request: gr.Request) -> Update:
+    def goods_propensity(self, catalogue: str, customer: str, request: gr.Request) -> Update:
         if not self._is_inside(request):
             return self._refused()
         tab, desk = self._tab, self._desk
+        advisor = desk.assistant.advisor
         try:
-            fitted = desk.assistant.advisor.propensity(catalogue)
+            fitted = advisor.propensity(catalogue)
+            found = advisor.recommend(catalogue, Query(customer or "", n=9, language=desk.language)).recommendations
+            chances = advisor.likely(catalogue, customer or "", [one.item.id for one in found])
         except BadInput as error:
             return {tab.notice: render.notice(f"{error.message} {error.hint}", "bad")}
+        names = [one.item.title(desk.language) for one in found]
         text = desk.say(
             "goods_propensity_of", days=f"{fitted.days:.0f}", error=f"{fitted.error:.2%}", n=f"{fitted.n:,}"
         )
         return {
-            tab.reliability: f'<p class="quiet">{render.safe(text)}</p>' + cards.reliability(fitted.bins, desk.look())
+            tab.reliability: cards.likely(names, chances, desk.look())
+            + f'<p class="quiet">{render.safe(text)}</p>'
+            + cards.reliability(fitted.bins, desk.look())
         }
 
     def _advise(self, catalogue: str, customer: str, text: str, edited: str | None) -> Update:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from wares import ITEMS
 
@@ -23,6 +23,7 @@ CONDITIONS = st.lists(
 ).map(tuple)  # fmt: skip
 
 
+@settings(deadline=None)
 @given(CONDITIONS)
 def test_the_text_form_comes_back(conditions: tuple[Condition, ...]):
     assert from_text(to_text(conditions), TABLE) == conditions

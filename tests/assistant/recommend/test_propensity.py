@@ -28,9 +28,11 @@ def test_the_demo_shops_probabilities_rise_with_what_was_seen_and_stay_near_it()
     predicted, seen, counts = zip(*fitted.bins, strict=True)
     assert list(predicted) == sorted(predicted)
     assert seen[-1] > 2 * np.average(seen, weights=counts)
-    said = fitted.probability(model, [one for one in log if one.customer == "C-001"], np.arange(5), log[-1].at)
+    own = [one for one in log if one.customer == "C-001"]
+    said = fitted.probability(model, own, np.arange(5))
     assert said.shape == (5,)
     assert ((said > 0) & (said < 1)).all()
+    assert np.allclose(fitted.probability(model, own, np.arange(224))[[3, 1]], fitted.probability(model, own, [3, 1]))
 
 
 def test_too_few_purchases_are_said_to_be_too_few():

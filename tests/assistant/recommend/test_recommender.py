@@ -6,7 +6,7 @@ import datetime as dt
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from wares import DAY, ITEMS, events
 
@@ -32,6 +32,12 @@ def test_a_customer_is_not_recommended_what_they_bought_unless_it_is_bought_agai
     assert "gas-can" in found
 
 
+def test_a_purchase_and_its_rating_are_not_two_purchases():
+    log = [Interaction(f"c{number}", "camp-stove", event, DAY + dt.timedelta(days=day)) for number in range(9) for day, event in enumerate(("buy", "rating"))]  # fmt: skip
+    rows = [row for row, _ in fit(TABLE, log).rank(Ask(log[:2], EVERYTHING))]
+    assert TABLE.row["camp-stove"] not in rows
+
+
 def test_what_was_dismissed_does_not_come_back():
     gone = [Interaction("x", "long-spoon", "dismiss", DAY)]
     assert "long-spoon" not in names(Ask(gone, EVERYTHING))
@@ -45,6 +51,7 @@ def test_a_click_counts_at_once():
     assert ITEMS[first].id in {"rain-jacket-men", "hill-boot-men"}
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=9, max_size=9), st.integers(1, 9))
 def test_only_allowed_rows_no_row_twice_at_most_n(allowed: list[bool], n: int):
     found = MODEL.rank(Ask([], np.array(allowed), n))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from wares import ITEMS, WORDS
 
@@ -57,6 +57,7 @@ def test_the_currency_that_was_named_is_told():
     assert VOCABULARY.understand("boots under 50").currency == ""
 
 
+@settings(deadline=None)
 @given(st.text(max_size=120))
 def test_any_text_is_understood_without_an_error_and_only_as_conditions_of_this_catalogue(text: str):
     said = VOCABULARY.understand(text).conditions

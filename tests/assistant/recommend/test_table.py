@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from wares import ITEMS
 
@@ -38,6 +38,7 @@ def test_conditions_choose_rows():
     assert chosen("name = 长柄勺") == {"long-spoon"}
 
 
+@settings(deadline=None)
 @given(CONDITIONS)
 def test_what_is_allowed_satisfies_each_condition_and_dropping_one_never_loses_a_row(conditions: tuple[Condition, ...]):
     allowed = TABLE.allowed(conditions)
@@ -47,6 +48,7 @@ def test_what_is_allowed_satisfies_each_condition_and_dropping_one_never_loses_a
         assert not (allowed & ~rest).any()
 
 
+@settings(deadline=None)
 @given(CONDITIONS)
 def test_a_relaxation_counts_what_there_would_be(conditions: tuple[Condition, ...]):
     for one in TABLE.relax(conditions):
