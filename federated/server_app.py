@@ -17,8 +17,9 @@ def main(grid: Grid, context: Context) -> None:
 
     home = Home.here()
     try:
+        roster, config = home.roster, home.config
         home.conduct(
-            FlowerWire(grid, home.roster.verify, expected=len(home.roster.cards()), seconds=home.config.seconds)
+            FlowerWire(grid, roster.verify, enrolled=roster.cards, quorum=config.quorum, seconds=config.seconds)
         )
     except Exception as error:  # whoever follows the run from another process is told why it ended
         durable_write(home.folder / "run" / FAILED, str(error).encode())

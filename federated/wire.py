@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from flwr.app import Message, RecordDict
@@ -25,27 +25,39 @@ _HELLO_S = 60.0
 
 
 class FlowerWire:
-    """A wire over a Flower grid. `seconds` is how long partners may take to evaluate or disclose;
-    `expected` partners are waited for a minute before a round begins with fewer."""
+    """A wire over a Flower grid. `seconds` is how long partners may take to evaluate or disclose, and how long the
+    coordinator waits for a quorum of them to connect; for the rest of the `enrolled` it waits a minute."""
 
-    def __init__(self, grid: Grid, verify: Verify, *, expected: int = 1, seconds: float = 600.0) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        verify: Verify,
+        *,
+        enrolled: Callable[[], Collection[str]],
+        quorum: int = 1,
+        seconds: float = 600.0,
+    ) -> None:
         self._grid = grid
         self._verify = verify
-        self._expected = expected
+        self._enrolled = enrolled
+        self._quorum = quorum
         self._seconds = seconds
         self._nodes: dict[str, int] = {}
 
     def partners(self) -> Sequence[str]:
         """The enrolled partners whose node is connected now."""
-        end = time.time() + _HELLO_S
-        while len(found := self._connected()) < self._expected and time.time() < end:
+        began = time.time()
+        while True:
+            found = self._connected()
+            patience = _HELLO_S if len(found) >= self._quorum else max(_HELLO_S, self._seconds)
+            if len(found) >= len(self._enrolled()) or time.time() - began > patience:
+                return sorted(found)
             time.sleep(1.0)
-        return sorted(found)
 
     def _connected(self) -> dict[str, int]:
-        """Partner -> node, each proven once."""
-        connected = set(self._grid.get_node_ids())
-        known = {name: node for name, node in self._nodes.items() if node in connected}
+        """Partner -> node, each proven once; one that was revoked since is a stranger again."""
+        connected, enrolled = set(self._grid.get_node_ids()), self._enrolled()
+        known = {name: node for name, node in self._nodes.items() if node in connected and name in enrolled}
         strangers = connected - set(known.values())
         challenge = secrets.token_hex(16)
         asked = {node: records.pack({"challenge": challenge}) for node in strangers}

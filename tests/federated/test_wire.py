@@ -1,0 +1,99 @@
+"""The wire over Flower's grid: who counts as connected, and how long is waited for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("flwr")
+from flwr.app import Message
+from flwr.supercore.task_identity import TaskIdentity
+from standin import identities
+
+from federated import records, wire
+from federated.wire import FlowerWire, hello
+
+
+class Nodes:
+    """A grid whose nodes answer hello as these identities; a node without one stays silent."""
+
+    def __init__(self, partners: dict[int, Any]) -> None:
+        self.partners = partners
+        self.waiting: dict[str, Message] = {}
+        self.asked: list[int] = []
+
+    def get_node_ids(self) -> list[int]:
+        return list(self.partners)
+
+    def push_messages(self, messages: Iterable[Message]) -> list[str]:
+        keys = []
+        for message in messages:
+            self.asked.append(message.metadata.dst_node_id)
+            keys.append(f"m{len(self.asked)}")
+            self.waiting[keys[-1]] = message
+        return keys
+
+    def pull_messages(self, keys: Iterable[str]) -> list[Any]:
+        found = []
+        for key in list(keys):
+            if key in self.waiting:
+                message = self.waiting.pop(key)
+                node = message.metadata.dst_node_id
+                identity, name = self.partners[node], self.partners[node].card.name
+                challenge = str(records.about(message.content)["challenge"])
+                content = records.pack({"partner": name, "signature": identity.signer.sign(hello(challenge, name))})
+                found.append(Reply(key, node, content))
+        return found
+
+
+class Reply:
+    """What the wire reads of a message."""
+
+    def __init__(self, key: str, node: int, content: Any) -> None:
+        self.content = content
+        self.metadata = type("Metadata", (), {"reply_to_message_id": key, "src_node_id": node})()
+
+    def has_error(self) -> bool:
+        return False
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "_POLL_S", 0.0)
+    monkeypatch.setattr(wire, "_HELLO_S", 0.2)
+    for name in ("run_id", "node_id", "task_id"):  # what a process that Flower started has
+        monkeypatch.setattr(TaskIdentity, f"_{name}", 1)
+
+
+def test_a_partner_revoked_while_it_is_connected_is_left_out(tmp_path: Path) -> None:
+    made, roster = identities(tmp_path, 3)
+    grid: Any = Nodes(dict(enumerate(made)))
+    line = FlowerWire(grid, roster.verify, enrolled=roster.cards, quorum=2, seconds=5)
+    assert line.partners() == ["p0", "p1", "p2"]
+    roster.revoke("p1")
+    assert line.partners() == ["p0", "p2"]
+
+
+def test_each_partner_proves_itself_once(tmp_path: Path) -> None:
+    made, roster = identities(tmp_path, 2)
+    grid: Any = Nodes(dict(enumerate(made)))
+    line = FlowerWire(grid, roster.verify, enrolled=roster.cards)
+    line.partners()
+    line.partners()
+    assert grid.asked == [0, 1]
+
+
+def test_below_the_quorum_it_waits_longer_than_for_the_last_partner(tmp_path: Path, monkeypatch: Any) -> None:
+    made, roster = identities(tmp_path, 3)
+    clock = [0.0]
+    monkeypatch.setattr(wire.time, "time", lambda: clock[0])
+    monkeypatch.setattr(wire.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + max(seconds, 0.01)))
+    one: Any = Nodes({0: made[0]})
+    assert FlowerWire(one, roster.verify, enrolled=roster.cards, quorum=1, seconds=50).partners() == ["p0"]
+    soon = clock[0]
+    assert FlowerWire(one, roster.verify, enrolled=roster.cards, quorum=2, seconds=50).partners() == ["p0"]
+    assert soon < 5
+    assert clock[0] - soon > 50
