@@ -24,7 +24,7 @@ from privacy.ledger import Ledger
 from privacy.types import PrivacySpend, Unit
 
 ROUNDS = 10
-SIZES = (48, 72, 120)
+SIZES = (24, 36, 60)
 TARGET, DELTA = 8.0, 1e-5
 LABELS = ("delivery", "payment", "return")
 _WORDS = {
@@ -68,7 +68,7 @@ def _books(root: Path, unit: Unit) -> list[tuple[float, float, float]]:
         books.append(OwnBook(Ledger(home / "book", holder=f"p{number}"), "tickets", home / "run"))
         trainers.append(LoraTrainer(model, task, task.examples(kept, tokenizer), book=books[-1]))
     sites, roster = enrolled(root, trainers, books, policy=Policy())
-    training = {"epochs": 1.0, "learning_rate": 1e-3, "batch_size": 16, "precision": "float32"}
+    training = {"epochs": 1.0, "learning_rate": 1e-3, "batch_size": 8, "precision": "float32"}
     config = RunConfig("ledger", ROUNDS, mode="masked", training=training, dp=promise(unit, TARGET, DELTA, ROUNDS))
     lead = Coordinator(config, root / "run", weights_of(model), wire=InProcess(sites), verify=roster.verify)
     results = lead.go()

@@ -114,7 +114,12 @@ def init(
     ] = "masked",
     quorum: Annotated[int, typer.Option(help="The fewest updates that make a round.")] = 3,
     seconds: Annotated[float, typer.Option(help="The deadline of a round.")] = 900.0,
-    task: Annotated[str, typer.Option(help="chat, classify or tag.")] = "chat",
+    task: Annotated[
+        str, typer.Option(help="chat, classify or tag; recommend adds up item-item sums in one round.")
+    ] = "chat",
+    items: Annotated[
+        Path | None, typer.Option(help="Task recommend: the items' ids that all partners count, one a line.")
+    ] = None,
     base: Annotated[str, typer.Option(help="The base model by name; default: the task's own.")] = "",
     rank: Annotated[int, typer.Option(help="The adapter's rank.")] = 8,
     targets: Annotated[
@@ -166,7 +171,8 @@ def init(
     )  # fmt: skip
     names = tuple(name for name in targets.split(",") if name)
     method = "lora" if combine == "stack" else "frozen-a"
-    recipe = Recipe(base, task, rank, names, tuple(label or ()), method=method)  # type: ignore[arg-type]
+    listed = items.read_text(encoding="utf-8").split() if items else label or ()
+    recipe = Recipe(base, task, rank, names, tuple(listed), method=method)  # type: ignore[arg-type]
     data_dir = settings_of(context).data_dir
     Home(folder).init(
         config, recipe, Address(host, port, insecure, listen), data_dir=data_dir, suite=suite, use_in=use_in
@@ -308,6 +314,8 @@ def _print_round(result: RoundResult) -> None:
         return
     scores = [value for name, value in result.metrics.items() if name.endswith("/score")]
     score = f", partners' mean score {sum(scores) / len(scores):.4f}" if scores else ""
+    if "pooled_n" in result.metrics:
+        score = f", score {result.metrics['pooled_score']:.4f} over {result.metrics['pooled_n']:.0f} records"
     megabytes = (result.bytes_up + result.bytes_down) / 1e6
     console.tell(
         f"round {result.round}: {len(result.accepted)} updates in {result.seconds:.0f} s, {megabytes:.2f} MB{score}"
@@ -321,6 +329,8 @@ def _print_outcome(outcome: dict[str, Any]) -> None:
         console.tell(outcome["ended"])
     if outcome["adapter"]:
         console.tell(f"Published {outcome['adapter']}. Use it: adapters use {outcome['adapter']}")
+    elif outcome.get("sums"):
+        console.tell(f"The item-item sums of all partners are in {outcome['sums']}.")
     elif outcome.get("void"):
         console.tell(outcome["void"])
     else:

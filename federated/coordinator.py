@@ -18,10 +18,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
+
 from federated.certificates import make_authority, renew_certificate
 from federated.enrol import Invitation, Roster
 from federated.errors import BadRequest, RoundVoid
-from federated.learning import CARDS, FROZEN, RECIPE, Recipe, frozen_of, frozen_sha256, put_weights, weights_of
+from federated.learning import (
+    CARDS,
+    FROZEN,
+    RECIPE,
+    RECOMMEND,
+    Recipe,
+    frozen_of,
+    frozen_sha256,
+    put_weights,
+    weights_of,
+)
 from federated.publishing import Learnt, Notice, put_to_use, shelve
 from federated.rounds import Coordinator, RunConfig, Wire
 from federated.types import Arrays, Promise, RoundResult
@@ -101,6 +113,11 @@ class Home:
     ) -> None:
         """Makes the folder: authority, signing key, the run's settings, the app that is shipped. In the
         collection `use_in` the adapter answers as soon as it is published."""
+        if recipe.task == RECOMMEND and (config.rounds != 1 or config.mode == "robust" or config.weights or config.dp):
+            raise BadRequest(
+                "Item-item sums take one round in which every partner counts alike, masked or plain, and no noise.",
+                hint="--task recommend --rounds 1, without --weight and --dp.",
+            )
         if (recipe.method == "lora") != (config.combine == "stack"):
             raise BadRequest(
                 "Means of A and of B are not the mean of their products: whoever trains both, stacks.",
@@ -184,6 +201,8 @@ class Home:
         from assistant.settings import load_settings
 
         settings = load_settings(data_dir=Path(self._about()["data_dir"]))
+        if self.recipe.task == RECOMMEND:
+            return self._add_up(wire, settings)
         tokenizer, model, base = self.recipe.model(settings)
         frozen = frozen_sha256(model)
         config = self.config
@@ -205,6 +224,27 @@ class Home:
             "adapter": adapter, "objections": list(objections), "rounds": lead.round, "baseline": lead.baseline,
             "ended": lead.ended, "privacy": self.privacy(),
         }  # fmt: skip
+        self._end(outcome)
+        return outcome
+
+    def _add_up(self, wire: Wire, settings: Settings) -> dict[str, Any]:
+        """One round of item-item sums; their total is kept as a file, from which the linear item model is made."""
+        from federated import recommending
+
+        recipe, config = self.recipe, self.config
+        start = {spec.name: np.zeros(spec.shape) for spec in recommending.specs(len(recipe.labels))}
+        cards = [dataclasses.asdict(card) for card in self.roster.cards().values()]
+        training = {RECIPE: recipe.to_dict(), CARDS: cards}
+        whole = dataclasses.replace(config, training=training)
+        lead = Coordinator(whole, self.folder / "run", start, wire=wire, verify=self.roster.verify)
+        try:
+            (result, *_) = lead.go(self._note)[-1:]
+        except RoundVoid as void:
+            self._end({"adapter": None, "objections": [], "rounds": lead.round, "void": str(void)})
+            raise
+        path = settings.data_dir / "recommend" / f"shared-{config.run}.safetensors"
+        recommending.save_gram(path, recommending.total(lead.weights, len(result.accepted)), recipe.labels)
+        outcome: dict[str, Any] = {"adapter": None, "objections": [], "rounds": lead.round, "sums": str(path)}
         self._end(outcome)
         return outcome
 
@@ -240,7 +280,7 @@ class Home:
         from assistant.tuning import data, loop
         from assistant.tuning.tasks import make_task
 
-        records = data.read_records(Path(suite), self.recipe.task, labels=self.recipe.labels or None)
+        records = data.read_records(Path(suite), self.recipe.learns, labels=self.recipe.labels or None)
         task = make_task(records)
         examples = task.examples(records, tokenizer)
 

@@ -30,6 +30,8 @@ from federated.types import Arrays, RoundPlan, TensorSpec
 from federated.weights import weights_sha256
 from privacy.types import PrivacySpend
 
+RECOMMEND = "recommend"
+"""The task that adds up item-item sums instead of training an adapter: see `recommending.py`."""
 PROXIMAL, FROZEN, RECIPE, CARDS = "proximal", "frozen_sha256", "recipe", "cards"
 """Keys of a plan's `training` beside the loop's options; `CARDS` are the partners', each signed by its own key."""
 
@@ -39,11 +41,12 @@ class Recipe:
     """What everybody trains: the base by name, the task, and the adapter's shape. Equal at all partners.
 
     `labels` are the classes or tags in order; `targets` () = all linear layers of a transformer block. `method`
-    "frozen-a" trains B alone; "lora" both matrices, which only a trusted coordinator can add up.
+    "frozen-a" trains B alone; "lora" both matrices, which only a trusted coordinator can add up. For the task
+    recommend `labels` are the items' ids in order, and the rest does not matter.
     """
 
     base: str = ""
-    task: TaskName = "chat"
+    task: TaskName | Literal["recommend"] = "chat"
     rank: int = 8
     targets: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -67,16 +70,22 @@ class Recipe:
         """JSON-ready."""
         return {**dataclasses.asdict(self), "targets": list(self.targets), "labels": list(self.labels)}
 
+    @property
+    def learns(self) -> TaskName:
+        """The task of the adapter. Raises BadRequest: item-item sums are added up, and nothing is trained."""
+        if self.task == "recommend":
+            raise BadRequest("The task recommend trains no adapter.")
+        return self.task
+
     def model(self, settings: Settings) -> tuple[Any, Any, runs.Base]:
         """(tokenizer, model with the fresh shared adapter, the base), on the CPU."""
-        plan = runs.Plan(self.task, Path(), "federated", base=self.base)
+        task = self.learns
+        plan = runs.Plan(task, Path(), "federated", base=self.base)
         base = runs.base_of(plan, settings)
-        if self.task == "chat":
+        if task == "chat":
             tokenizer, model = networks.load_chat(base.path, name=base.name)
         else:
-            tokenizer, model = networks.load_classifier(
-                base.path, self.task, self.labels, name=base.name, seed=self.seed
-            )
+            tokenizer, model = networks.load_classifier(base.path, task, self.labels, name=base.name, seed=self.seed)
         shape = lora.LoraPlan(self.method, self.rank, targets=self.targets, seed=self.seed)
         return tokenizer, lora.attach(model, shape), base
 

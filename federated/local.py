@@ -33,6 +33,9 @@ from privacy.errors import BudgetExceeded
 from privacy.keys import durable_write, is_signed
 from privacy.types import PrivacySpend
 
+COUNT = "n"
+"""Among a partner's measures: how many records they are of, so that all partners' can be added up."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
@@ -71,7 +74,7 @@ class Policy:
     """
 
     modes: tuple[Mode, ...] = ("masked", "robust", "plain")
-    tensors: str = r".*lora_(A|B)\..*|head\..*"
+    tensors: str = r".*lora_(A|B)\..*|head\..*|gram"
     max_rounds: int = 100
     max_norm: float = 1e3
     min_partners: int = 2

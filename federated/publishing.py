@@ -119,7 +119,7 @@ def shelve(notice: Notice, weights: Arrays, parts: tuple[Any, Any, Any], setting
     words = f"Federated run {notice.run}: {notice.round} rounds, partners {', '.join(notice.partners)}."
     notes = [words, f"Notice {notice.content().decode()} signed {notice.signature}.", notice.promise]
     card = Adapter(
-        name=name, version=0, path="", task=recipe.task, base=base.name, base_sha256=base.sha256, sha256="",
+        name=name, version=0, path="", task=recipe.learns, base=base.name, base_sha256=base.sha256, sha256="",
         rank=int(config["r"]), alpha=float(config["lora_alpha"]), targets=tuple(sorted(config["target_modules"])),
         method=recipe.method, labels=recipe.labels, examples=learnt.examples, owners=learnt.owners,
         template_sha256=template.template_sha256(tokenizer) if recipe.task == "chat" else "",
@@ -178,14 +178,15 @@ def personalise(site: Site, assistant: Assistant, options: Personal, watch: Watc
         BudgetExceeded: its book does not cover the training.
     """
     from assistant import finetune
-    from assistant.runs import Plan, Privately
+    from assistant.charging import Privately
+    from assistant.runs import Plan
     from assistant.tuning.private import Goal
     from federated.site import HELD_OUT
 
     notice, adapter = site.published()
     recipe = Recipe.of({"recipe": notice.recipe})
     plan = Plan(
-        recipe.task, Path(site.config.data), f"own-{notice.run}", base=recipe.base, parent=adapter,
+        recipe.learns, Path(site.config.data), f"own-{notice.run}", base=recipe.base, parent=adapter,
         rank=recipe.rank, epochs=options.epochs, learning_rate=options.learning_rate, held_out=HELD_OUT,
         suite=options.suite, seed=recipe.seed,
     )  # fmt: skip

@@ -28,6 +28,7 @@ from federated.config import PRIVATE as PRIVATE
 from federated.config import RunConfig as RunConfig
 from federated.encoding import decode
 from federated.errors import BadRequest, RoundVoid, RunLocked, UpdateRefused
+from federated.local import COUNT
 from federated.masking import Disclosure
 from federated.spending import round_spend
 from federated.types import Arrays, ClientUpdate, Refusal, RoundPlan, RoundResult, TensorSpec
@@ -36,6 +37,9 @@ from privacy.errors import BudgetExceeded
 from privacy.ledger import Ledger
 from privacy.noise import gaussian
 from privacy.types import PrivacyBudget
+
+POOLED = "pooled_"
+"""Begins the name of a measure over all partners' records."""
 
 
 class Wire(Protocol):
@@ -257,19 +261,22 @@ class Coordinator:
         """The coordinator's suite as `NAME`, what partners tell of theirs as `PARTNER/NAME`; higher is better."""
         found = dict(self._judge(self.sent_weights())) if self._judge else {}
         options = {**self.config.training, PRIVATE: self.config.dp is not None}
-        for partner, measures in self._wire.evaluate(partners, self.sent_weights(), options):
-            found |= {f"{partner}/{name}": float(value) for name, value in measures.items()}
+        told = dict(self._wire.evaluate(partners, self.sent_weights(), options))
+        for partner, measures in told.items():
+            found |= {f"{partner}/{name}": float(value) for name, value in measures.items() if name != COUNT}
+        found |= pooled(told.values())
         return {name: value for name, value in found.items() if np.isfinite(value)}
 
     def objections(self) -> tuple[str, ...]:
         """What the shared weights do worse than the weights of round 0: with one, they are not published."""
         last = next((result.metrics for result in reversed(self.results) if result.committed), {})
-        if not set(last) & set(self.baseline):
+        if not any(name in self.baseline and not name.startswith(POOLED) for name in last):
             return ("nobody measured it: the coordinator has no suite, and no partner tells its own measures",)
         return tuple(
             f"{name}: {self.baseline[name]:.4g} before, {value:.4g} after"
             for name, value in sorted(last.items())
-            if name in self.baseline and value < self.baseline[name]
+            # what is pooled is of whoever answered, and those may be others than before
+            if name in self.baseline and value < self.baseline[name] and not name.startswith(POOLED)
         )
 
     # The run's one file
@@ -318,6 +325,23 @@ class Coordinator:
                 yield
         except Timeout as error:
             raise RunLocked(f"Another coordinator works on {self._folder}.") from error
+
+
+def pooled(told: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The partners' measures as if all their records were in one place: means weighted by counts. No row is sent.
+
+    >>> pooled([{"score": 1.0, "n": 1.0}, {"score": 4.0, "n": 2.0}, {"score": 9.0}])
+    {'pooled_score': 3.0, 'pooled_n': 3.0}
+    """
+    counted = [each for each in told if each.get(COUNT, 0.0) > 0]
+    total = sum(each[COUNT] for each in counted)
+    names = sorted({name for each in counted for name in each} - {COUNT})
+    means = {
+        f"{POOLED}{name}": sum(each[name] * each[COUNT] for each in counted) / total
+        for name in names
+        if all(name in each for each in counted)
+    }
+    return {**means, f"{POOLED}{COUNT}": total} if counted else {}
 
 
 def _half(weights: Arrays) -> Arrays:

@@ -17,14 +17,14 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from federated.enrol import Card, Identity, Invitation, load_identity, make_identity
 from federated.errors import BadRequest, PolicyVeto
-from federated.learning import CARDS, RECIPE, LoraTrainer, Recipe, put_weights
-from federated.local import Partner, Policy, Trained
+from federated.learning import CARDS, RECIPE, RECOMMEND, LoraTrainer, Recipe, put_weights
+from federated.local import COUNT, Partner, Policy, Trained, Trainer
 from federated.publishing import Learnt, Notice, put_to_use, shelve
 from federated.spending import OwnBook
 from federated.types import Arrays, RoundPlan, TensorSpec
@@ -192,11 +192,16 @@ class Site:
         durable_write(path, json.dumps(known, indent=1).encode())
         return {name: Card(**fields) for name, fields in known.items()}
 
-    def _trainer(self, recipe: Recipe) -> LoraTrainer:
+    def _trainer(self, recipe: Recipe) -> Trainer:
         from assistant.tuning import loop
 
+        if recipe.task == RECOMMEND:
+            from federated.recommending import GramTrainer, gram_of
+
+            return GramTrainer(*gram_of(Path(self.config.data), recipe.labels, gone=self._gone))
         desk = self._desk(recipe)
-        judge = (lambda net: {"score": -loop.evaluate(net, desk.task, desk.test)}) if desk.test else None
+        count = float(len(desk.test))
+        judge = (lambda net: {"score": -loop.evaluate(net, desk.task, desk.test), COUNT: count}) if count else None
         return LoraTrainer(desk.model, desk.task, desk.train, judge=judge, book=self.book(), rank=self._rank(recipe))
 
     def _rank(self, recipe: Recipe) -> int:
@@ -211,8 +216,8 @@ class Site:
 
         config = self.config
         settings = load_settings(data_dir=Path(config.data_dir))
-        records = data.read_records(Path(config.data), recipe.task, labels=recipe.labels or None)
-        gone = Tombstones(settings.data_dir, settings.tenant).erased(row.customer for row in records.rows)
+        records = data.read_records(Path(config.data), recipe.learns, labels=recipe.labels or None)
+        gone = self._gone(row.customer for row in records.rows)
         records = records.subset(place for place, row in enumerate(records.rows) if row.customer not in gone)
         if not len(records):
             raise BadRequest(f"Every customer in {config.data} has been erased: there is nothing to train on.")
@@ -221,6 +226,13 @@ class Site:
         task = make_task(records)
         test = task.examples(aside, tokenizer) if len(aside) else ()
         return _Desk(settings, tokenizer, model, base, task, task.examples(kept, tokenizer), test)
+
+    def _gone(self, customers: Iterable[str]) -> set[str]:
+        """Those of the customers who were erased here."""
+        from assistant.settings import load_settings
+
+        settings = load_settings(data_dir=Path(self.config.data_dir))
+        return Tombstones(settings.data_dir, settings.tenant).erased(customers)
 
     # What the coordinator published
 
@@ -279,10 +291,10 @@ class Site:
 class _WhenAsked:
     """A trainer that is made when something is to be learned: a veto or a mask needs no model."""
 
-    make: Callable[[], LoraTrainer]
-    made: LoraTrainer | None = None
+    make: Callable[[], Trainer]
+    made: Trainer | None = None
 
-    def _trainer(self) -> LoraTrainer:
+    def _trainer(self) -> Trainer:
         self.made = self.made or self.make()
         return self.made
 

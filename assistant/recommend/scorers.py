@@ -200,8 +200,15 @@ class Ease:
         else:
             self._fit_items(x)
 
+    def fit_gram(self, gram: Floats) -> None:
+        """Solves from item-item sums (n_items, n_items): those of one log, or of several companies' logs added up."""
+        self._place = np.arange(len(gram))
+        self._solve(np.array(gram, np.float64))
+
     def _fit_items(self, x: Any) -> None:
-        gram = (x.T @ x).toarray()
+        self._solve((x.T @ x).toarray())
+
+    def _solve(self, gram: Floats) -> None:
         gram[np.diag_indices_from(gram)] += self.regularization
         inverse = np.linalg.inv(gram)
         weights = inverse / -np.diag(inverse)[None, :]
