@@ -21,7 +21,7 @@ from assistant.goods import Interaction
 from assistant.recommend.recommender import EVENTS, TAKEN, Recommender, fit
 
 HORIZON = 0.15
-"""The last share of the log's time in which a purchase is what is predicted."""
+"""The last share of the purchases: the days they took are what is predicted. A stray late view changes nothing."""
 LEAST = 60
 BINS = 8
 _CUSTOMERS = 1500
@@ -65,8 +65,9 @@ def fit_propensity(recommender: Recommender, interactions: Sequence[Interaction]
         raise BadInput(
             "There are no interactions to learn from.", hint="`confide interactions import FILE` reads some."
         )
-    first, last = known[0].at, known[-1].at
-    cut = first + (last - first) * (1 - HORIZON)
+    taken = sorted(one.at for one in known if one.event in TAKEN)
+    last = max(one.at for one in known) if not taken else taken[-1]
+    cut = taken[int(len(taken) * (1 - HORIZON))] if taken else last
     before = [one for one in known if one.at <= cut]
     bought = {(one.customer, one.item) for one in known if one.at > cut and one.event in TAKEN}
     past = fit(recommender.table, before, recommender.vectors)

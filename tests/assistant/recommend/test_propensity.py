@@ -10,6 +10,7 @@ import pytest
 from wares import DAY, ITEMS, events
 
 from assistant.errors import BadInput
+from assistant.goods import Interaction
 from assistant.recommend.catalog import read_catalog
 from assistant.recommend.interactions import read_interactions
 from assistant.recommend.propensity import fit_propensity
@@ -33,6 +34,15 @@ def test_the_demo_shops_probabilities_rise_with_what_was_seen_and_stay_near_it()
     assert said.shape == (5,)
     assert ((said > 0) & (said < 1)).all()
     assert np.allclose(fitted.probability(model, own, np.arange(224))[[3, 1]], fitted.probability(model, own, [3, 1]))
+
+
+def test_a_click_long_after_the_log_does_not_move_the_days_that_are_predicted():
+    items = read_catalog(SHOP / "documents" / "products.csv").items
+    log = sorted(read_interactions(SHOP / "interactions.csv").interactions, key=lambda one: one.at)
+    late = Interaction("C-001", items[0].id, "view", log[-1].at + dt.timedelta(days=200))
+    model = fit(Table(items), log)
+    before, after = fit_propensity(model, log), fit_propensity(model, [*log, late])
+    assert (after.days, after.bins) == (before.days, before.bins)
 
 
 def test_too_few_purchases_are_said_to_be_too_few():
