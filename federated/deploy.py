@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -177,10 +178,28 @@ def _daemon(
         )  # fmt: skip
     durable_write(folder / f"{program}.pid", str(process.pid).encode())
     try:
-        yield process
+        with _leaving_on_sigterm():
+            yield process
     finally:
         stop(process)
         (folder / f"{program}.pid").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _leaving_on_sigterm() -> Iterator[None]:
+    """Lets SIGTERM, which systemd and containers stop with, end the daemon too and not this process alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _end_leftover(path: Path, program: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +46,25 @@ def test_another_process_that_has_the_number_now_is_left_alone(tmp_path: Path) -
 def test_a_number_of_nobody_is_no_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.pid").write_text(text)
     deploy._end_leftover(tmp_path / "x.pid", "x")
+
+
+def test_sigterm_ends_the_daemon_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "flower-sleeper"
+    program.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(deploy, "_program", lambda name: str(tmp_path / name))
+    started = []
+
+    def run() -> None:
+        with deploy._daemon("flower-sleeper", [], tmp_path, {}) as process:
+            started.append(process)
+            os.kill(os.getpid(), signal.SIGTERM)
+            process.wait(30)
+
+    with pytest.raises(SystemExit):
+        run()
+    assert started[0].poll() is not None
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 LOGS = {
