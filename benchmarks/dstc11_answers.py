@@ -40,9 +40,9 @@ class Plan:
     """What is trained and how much of the data is used. All of it decides which pieces fit together."""
 
     folds: int = 2
-    train_rows: int = 160
-    test_rows: int = 80
-    epochs: float = 2.0
+    train_rows: int = 600
+    test_rows: int = 120
+    epochs: float = 4.0
     learning_rate: float = 1e-3
     rank: int = 16
     layers: str = "upper fifth"
