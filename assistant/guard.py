@@ -53,7 +53,7 @@ class SafeHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(self._headers)
-                if not scope["path"].startswith(("/assets/", "/static/")):
+                if not scope["path"].startswith(("/assets/", "/static/", "/widget.js")):
                     headers["cache-control"] = "no-store"
                 if message["status"] in {429, 503}:
                     headers.setdefault("retry-after", "5")

@@ -48,6 +48,7 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     _silence(settings.data_dir)
     from assistant.api.application import build_api
     from assistant.ui.build import build_ui, mount
+    from assistant.widget.serving import add_widget
 
     server = settings.server
     sessions = Sessions.open(settings.data_dir, days=server.session_days)
@@ -57,6 +58,7 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     _routes(app, assistant, page.house.pages)
     _receipts(app, settings.data_dir, door)
     _downloads(app, settings.data_dir, door, panels)
+    add_widget(app, settings.collection)
     app.mount("/v1", build_api(assistant, door=door, sessions=sessions))
     # Middleware runs from the last added to the first.
     app.add_middleware(Gate, house=page.house, door=door, per_minute=server.requests_per_minute)

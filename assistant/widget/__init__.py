@@ -1,0 +1,1 @@
+"""The chat for other sites: one script, and a page that shows it. What it asks is `assistant/api`'s."""

@@ -1,0 +1,360 @@
+// The chat on any page: <script src="https://assistant.example/widget.js" data-collection="shop" defer></script>
+// Nothing is asked of the server before the visitor opens it. No HTML is made of text, no style is inline: a strict
+// policy is kept.
+(() => {
+  "use strict";
+  const script = document.currentScript;
+  const base = new URL(".", script.src).href;
+  const { collection = "", lang, dir } = script.dataset;
+  const WORDS = {
+    en: {
+      open: "Ask us", close: "Close the chat", again: "New conversation", title: "Assistant", ask: "Ask a question …",
+      send: "Send", stop: "Stop", hello: "How can we help?", promise: "Answers quote our own documents.", you: "You",
+      person: "Talk to a person", handover: "I would like to talk to a person", contact: "You can reach a person here:",
+      sources: "Sources", source: "Source", page: "page", doing: "Looking in the documents …", up: "Helpful",
+      down: "Not helpful", correction: "What would be right?", consent: "This conversation may be used to improve the assistant",
+      submit: "Send", thanks: "Thank you.", view: "View", dismiss: "Not for me", stock: "in stock", none: "out of stock",
+      failed: "That did not work. Please try again.", NOT_IN_KNOWLEDGE_BASE: "Not in our documents",
+      NEEDS_HUMAN: "A person will take over", COMPONENT_FAILED: "Something is not working; these passages may help",
+    },
+    zh: {
+      open: "咨询", close: "关闭对话", again: "新对话", title: "智能助手", ask: "请输入您的问题……",
+      send: "发送", stop: "停止", hello: "请问有什么可以帮您？", promise: "回答均引用我们的资料原文。", you: "您",
+      person: "转人工", handover: "我想转人工客服", contact: "人工客服联系方式：",
+      sources: "出处", source: "出处", page: "页", doing: "正在查找资料……", up: "有帮助",
+      down: "没有帮助", correction: "正确的答案应该是什么？", consent: "允许用这段对话来改进智能助手",
+      submit: "提交", thanks: "谢谢您的反馈。", view: "查看", dismiss: "不合适", stock: "件有货", none: "暂时缺货",
+      failed: "出了点问题，请重试。", NOT_IN_KNOWLEDGE_BASE: "资料中没有",
+      NEEDS_HUMAN: "转人工客服", COMPONENT_FAILED: "部分组件出错，以下资料可能有帮助",
+    },
+  };
+  const wanted = (lang || document.documentElement.lang || navigator.language || "en").slice(0, 2).toLowerCase();
+  const language = WORDS[wanted] ? wanted : "en";
+  const say = WORDS[language];
+  const STYLE = `
+:host { all: initial; --accent: #0f766e; --ink: #1c1917; --soft: #57534e; --paper: #fff; --tint: #f5f5f4; --line: #d6d3d1; --bad: #b91c1c;
+  --mark: #fef3c7; position: fixed; z-index: 2147483000; font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "PingFang SC", "Microsoft YaHei", sans-serif; }
+@media (prefers-color-scheme: dark) { :host { --accent: #2dd4bf; --ink: #f5f5f4; --soft: #a8a29e; --paper: #1c1917; --tint: #292524; --line: #57534e; --bad: #fca5a5; --mark: #713f12; } }
+* { box-sizing: border-box; }
+[hidden] { display: none !important; }
+button, textarea, input { font: inherit; color: inherit; }
+button { cursor: pointer; border: 0; background: none; border-radius: 8px; padding: 6px 10px; }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+.bubble { position: fixed; inset-block-end: 20px; inset-inline-end: 20px; min-height: 48px; padding: 12px 20px; border-radius: 999px; background: #0f766e; color: #fff;
+  font-weight: 600; box-shadow: 0 4px 16px rgb(0 0 0 / .25); }
+.panel { position: fixed; inset-block-end: 84px; inset-inline-end: 20px; width: min(400px, calc(100vw - 40px)); height: min(640px, calc(100dvh - 110px)); display: flex; flex-direction: column;
+  color: var(--ink); background: var(--paper); border: 1px solid var(--line); border-radius: 16px; box-shadow: 0 12px 40px rgb(0 0 0 / .3); overflow: hidden; }
+header { display: flex; align-items: center; gap: 4px; padding: 10px 8px 10px 16px; border-bottom: 1px solid var(--line); }
+header h2 { flex: 1; margin: 0; font-size: 16px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.log { flex: 1; overflow-y: auto; padding: 14px 16px; overflow-wrap: anywhere; }
+.log p { margin: 0 0 10px; }
+.quiet { color: var(--soft); font-size: 13px; }
+.examples { display: flex; flex-direction: column; gap: 8px; margin-top: 12px; }
+.examples button { border: 1px solid var(--line); text-align: start; padding: 8px 12px; }
+.me { margin: 14px 0 10px auto; width: fit-content; max-width: 85%; padding: 8px 12px; border-radius: 14px 14px 4px 14px; background: var(--tint); white-space: pre-wrap; }
+[dir=rtl] .me { margin: 14px auto 10px 0; }
+.said { white-space: pre-wrap; }
+.cite { padding: 0 5px; min-width: 20px; margin-inline: 2px; font-size: 12px; line-height: 18px; vertical-align: 2px; background: var(--tint); color: var(--accent); border-radius: 6px; font-weight: 600; }
+.outcome { display: inline-block; margin-top: 6px; padding: 1px 10px; border: 1px solid var(--line); border-radius: 999px; font-size: 13px; color: var(--soft); }
+.sources { margin-top: 8px; } .sources h3 { margin: 0 0 4px; font-size: 13px; color: var(--soft); }
+details { border-top: 1px solid var(--line); font-size: 13px; } summary { cursor: pointer; padding: 6px 0; }
+blockquote { margin: 0 0 8px; padding: 6px 10px; background: var(--mark); border-radius: 6px; white-space: pre-wrap; }
+.cards { display: grid; gap: 8px; margin-top: 8px; padding: 0; list-style: none; }
+.card { border: 1px solid var(--line); border-radius: 10px; padding: 8px 12px; } .card.gone { opacity: .45; }
+.card b { display: block; } .card ul { margin: 4px 0; padding-inline-start: 18px; font-size: 13px; color: var(--soft); }
+.card a, .log a { color: var(--accent); } .row { display: flex; flex-wrap: wrap; gap: 4px 8px; align-items: center; margin-top: 6px; }
+.row button { padding: 4px 8px; font-size: 13px; color: var(--soft); border: 1px solid transparent; min-height: 28px; }
+.row button[aria-pressed=true] { border-color: var(--accent); color: var(--accent); font-weight: 600; }
+.opinion { display: grid; gap: 8px; margin-top: 8px; font-size: 13px; } .opinion textarea { border: 1px solid var(--line); border-radius: 8px; padding: 6px 8px; background: none; }
+.opinion button { justify-self: start; border: 1px solid var(--line); }
+.bad { color: var(--bad); padding: 0 16px 8px; font-size: 14px; }
+form.ask { display: flex; gap: 8px; align-items: flex-end; padding: 10px 12px; border-top: 1px solid var(--line); }
+form.ask textarea { flex: 1; resize: none; max-height: 120px; padding: 9px 12px; border: 1px solid var(--line); border-radius: 12px; background: var(--paper); }
+form.ask button { background: #0f766e; color: #fff; padding: 9px 14px; font-weight: 600; }
+footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--soft); text-decoration: underline; }
+@media (max-width: 480px) { .panel { inset: 0; width: auto; height: auto; border: 0; border-radius: 0; } .panel:not([hidden]) ~ .bubble { display: none; }
+  form.ask textarea { font-size: 16px; } }
+@media (prefers-reduced-motion: no-preference) { .panel { animation: rise .15s ease-out; } @keyframes rise { from { opacity: 0; transform: translateY(8px); } } }`;
+
+  // Elements
+
+  const make = (name, fields, ...children) => {
+    const made = document.createElement(name);
+    for (const [key, value] of Object.entries(fields || {})) {
+      if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+      else if (key in made && !key.includes("-")) made[key] = value;
+      else made.setAttribute(key, value);
+    }
+    made.append(...children.filter((child) => child !== null && child !== ""));
+    return made;
+  };
+  const button = (text, onclick, fields) => make("button", { type: "button", onclick, ...fields }, text);
+
+  // What is remembered of the visitor on this site: their pass and their conversation.
+
+  const KEY = "confide " + base + " " + collection;
+  let state = {};
+  try { state = JSON.parse(localStorage.getItem(KEY)) || {}; } catch { /* a page may forbid it: then nothing is remembered */ }
+  const remember = (more) => {
+    Object.assign(state, more);
+    try { localStorage.setItem(KEY, JSON.stringify(state)); } catch { /* as above */ }
+  };
+
+  const call = async (path, body, signal) => {
+    const send = () => fetch(base + "v1/" + path, {
+      method: body ? "POST" : "GET", credentials: "omit", referrerPolicy: "no-referrer", signal,
+      headers: { ...(body && { "content-type": "application/json" }), ...(state.token && { authorization: "Bearer " + state.token }) },
+      body: body && JSON.stringify(body),
+    });
+    let answer = await send();
+    if (answer.status === 401 && path !== "visitors") {
+      await arrive(true);
+      if (body) delete body.conversation;
+      answer = await send();
+    }
+    if (!answer.ok) {
+      const told = await answer.json().catch(() => ({}));
+      throw new Error((told.error && told.error.message) || say.failed);
+    }
+    return answer;
+  };
+  const arrive = async (anew) => {
+    if (state.token && !anew) return;
+    state = {};
+    const made = await (await call("visitors", { collection })).json();
+    remember({ token: made.token, company: made.company, contact: made.contact, examples: made.examples, collection: made.collection });
+  };
+
+  // The pieces of an answer
+
+  const cited = (text, annotations) => {
+    const places = annotations.map((one) => one.url_citation);
+    const order = [...new Set(places.map((one) => one.confide.passage_id))];
+    const letters = Array.from(text);  // the server counts characters, not their halves
+    const marks = places.map((one) => [one.end_index, order.indexOf(one.confide.passage_id) + 1]).sort((a, b) => a[0] - b[0]);
+    const said = make("div", { className: "said" });
+    let at = 0;
+    marks.forEach(([end, number], n) => {
+      if (marks[n + 1] && marks[n + 1][0] === end && marks[n + 1][1] === number) return;
+      said.append(letters.slice(at, end).join(""));
+      at = Math.max(at, end);
+      said.append(button(String(number), (event) => show(event.target, number), { className: "cite", "aria-label": say.source + " " + number }));
+    });
+    said.append(letters.slice(at).join(""));
+    return [said, order.map((id, n) => source(n + 1, places.filter((one) => one.confide.passage_id === id)))];
+  };
+  const show = (from, number) => {
+    const found = from.closest(".answer").querySelectorAll("details")[number - 1];
+    found.open = true;
+    found.querySelector("summary").focus();
+    found.scrollIntoView({ block: "nearest" });
+  };
+  const source = (number, places) => {
+    const { document: name, page, headings } = places[0].confide;
+    const where = [name, ...headings, ...(page ? [say.page + " " + page] : [])].join(" › ");
+    return make("details", {}, make("summary", {}, number + ". " + where), ...places.map((one) => make("blockquote", {}, one.confide.quote)));
+  };
+  const card = (one) => {
+    const { item } = one;
+    const tell = (event) => call("recommend/events", { item: item.id, event, collection: state.collection }).catch(() => {});
+    const price = item.price === null ? "" : item.price + " " + item.currency;
+    const stock = item.stock === null ? "" : item.stock ? item.stock + " " + say.stock : say.none;
+    const box = make("li", { className: "card" }, make("b", {}, item.names[language] || item.name),
+      make("span", {}, [price, stock].filter(Boolean).join(" · ")),
+      make("ul", {}, ...one.reasons.map((reason) => make("li", {}, reason.text))));
+    const row = make("div", { className: "row" });
+    if (/^https?:\/\//.test(item.url)) {
+      row.append(make("a", { href: item.url, target: "_blank", rel: "noopener noreferrer", onclick: () => tell("click") }, say.view));
+    }
+    row.append(button(say.dismiss, () => { tell("dismiss"); box.classList.add("gone"); }));
+    box.append(row);
+    return box;
+  };
+  const person = (contact) => {
+    const mail = /^[^\s@]+@[^\s@]+$/.test(contact);
+    const shown = mail || /^https:\/\//.test(contact) ? make("a", { href: (mail ? "mailto:" : "") + contact, rel: "noopener" }, contact) : contact;
+    return make("p", {}, say.contact + " ", shown);
+  };
+  const rating = (about) => {
+    let ticket = about.answer;
+    const rate = async (way, more) => {
+      const told = await (await call("feedback", { answer: ticket, rating: way, ...more })).json();
+      ticket = told.answer;
+      for (const [kind, one] of Object.entries(buttons)) one.setAttribute("aria-pressed", String(kind === way));
+    };
+    const box = make("div");
+    const pick = (way) => () => rate(way, {}).then(() => box.replaceChildren(row, opinion(way))).catch((error) => wrong(error.message));
+    const opinion = (way) => {
+      const text = make("textarea", { rows: 2, maxLength: 4000, placeholder: say.correction, "aria-label": say.correction });
+      const allow = make("input", { type: "checkbox" });
+      const send = (event) => {
+        event.preventDefault();
+        rate(way, { correction: way === "down" ? text.value : "", consent: allow.checked })
+          .then(() => form.replaceChildren(make("span", { role: "status" }, say.thanks)))
+          .catch((error) => wrong(error.message));
+      };
+      const form = make("form", { className: "opinion", onsubmit: send }, way === "down" ? text : "",
+        make("label", {}, allow, " " + say.consent), make("button", { type: "submit" }, say.submit));
+      return form;
+    };
+    const buttons = {};
+    for (const way of ["up", "down"]) {
+      buttons[way] = button(say[way], pick(way), { "aria-pressed": String(about.rating === way), className: "rate" });
+    }
+    const row = make("div", { className: "row" }, buttons.up, buttons.down);
+    box.append(row);
+    return box;
+  };
+  const answered = (box, text, annotations, about) => {
+    const [said, sources] = cited(text, annotations || []);
+    const parts = [said];
+    const goods = (about.advice && about.advice.recommendations) || [];
+    if (goods.length) parts.push(make("ul", { className: "cards" }, ...goods.map(card)));
+    if (say[about.outcome]) parts.push(make("span", { className: "outcome" }, say[about.outcome]));
+    if (about.contact) parts.push(person(about.contact));
+    if (sources.length) parts.push(make("div", { className: "sources" }, make("h3", {}, say.sources), ...sources));
+    if (about.answer) parts.push(rating(about));
+    box.replaceChildren(...parts);
+  };
+
+  // The conversation
+
+  let running = null;
+  const mine = (text) => log.append(make("div", { className: "me", "aria-label": say.you + ": " + text }, text));
+  const bottom = () => { log.scrollTop = log.scrollHeight; };
+  const wrong = (text) => { alarm.textContent = text; alarm.hidden = !text; };
+
+  const ask = async (question) => {
+    if (running || !question.trim()) return;
+    wrong("");
+    if (!state.conversation) log.replaceChildren();
+    mine(question);
+    const box = make("div", { className: "answer", "aria-busy": "true" }, make("p", { className: "quiet" }, say.doing));
+    log.append(box);
+    bottom();
+    running = new AbortController();
+    busy(true);
+    let text = "";
+    const said = make("div", { className: "said" });
+    try {
+      await arrive(false);
+      const body = { model: state.collection, stream: true, messages: [{ role: "user", content: question }] };
+      if (state.conversation) body.conversation = state.conversation;
+      const reply = await call("chat/completions", body, running.signal);
+      for await (const chunk of events(reply)) {
+        if (chunk.error) throw new Error(chunk.error.message);
+        const choice = chunk.choices[0];
+        if (choice.delta.content) {
+          if (!text) box.replaceChildren(said);
+          text += choice.delta.content;
+          said.append(choice.delta.content);
+          requestAnimationFrame(bottom);
+        }
+        if (choice.finish_reason) {
+          remember({ conversation: chunk.confide.conversation });
+          answered(box, text, choice.delta.annotations, chunk.confide);
+        }
+      }
+    } catch (error) {
+      if (!text) box.remove();
+      if (error.name !== "AbortError") wrong(error instanceof TypeError ? say.failed : error.message);
+    }
+    box.setAttribute("aria-busy", "false");
+    running = null;
+    busy(false);
+    bottom();
+  };
+  async function* events(reply) {
+    const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const lines = (rest + value).split("\n\n");
+      rest = lines.pop();
+      for (const line of lines) {
+        if (line.startsWith("data: {")) yield JSON.parse(line.slice(6));
+      }
+    }
+  }
+  const welcome = () => {
+    const name = (state.company && (state.company[language] || Object.values(state.company)[0])) || "";
+    heading.textContent = name || say.title;
+    const examples = ((state.examples || {})[language] || []).slice(0, 3);
+    log.replaceChildren(make("p", {}, say.hello), make("p", { className: "quiet" }, say.promise),
+      make("div", { className: "examples" }, ...examples.map((text) => button(text, () => ask(text)))));
+  };
+  const restore = async () => {
+    welcome();
+    if (!state.conversation) return;
+    const { data } = await (await call("conversations/" + state.conversation)).json();
+    if (!data.length) return;
+    log.replaceChildren();
+    for (const turn of data) {
+      if (turn.role === "user") { mine(turn.content); continue; }
+      const box = make("div", { className: "answer" });
+      if (turn.confide) answered(box, turn.content, turn.annotations, turn.confide);
+      else box.append(make("div", { className: "said" }, turn.content));
+      log.append(box);
+    }
+    bottom();
+  };
+
+  // The panel
+
+  const host = document.createElement("confide-widget");
+  const shadow = host.attachShadow({ mode: "open" });
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(STYLE);
+  shadow.adoptedStyleSheets = [sheet];
+  const heading = make("h2", { id: "title" }, say.title);
+  const log = make("div", { className: "log", role: "log", "aria-live": "polite", tabIndex: 0, "aria-labelledby": "title" });
+  const alarm = make("div", { className: "bad", role: "alert", hidden: true });
+  const field = make("textarea", { rows: 1, maxLength: 4000, placeholder: say.ask, "aria-label": say.ask });
+  const send = make("button", { type: "submit" }, say.send);
+  const stop = button(say.stop, () => running && running.abort(), { hidden: true });
+  const busy = (on) => { send.hidden = on; stop.hidden = !on; };
+  const submit = (event) => {
+    event.preventDefault();
+    if (running) return;
+    const question = field.value;
+    field.value = "";
+    grow();
+    ask(question);
+  };
+  const grow = () => { field.rows = Math.min(4, field.value.split("\n").length); };
+  field.addEventListener("input", grow);
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event);
+  });
+  const close = button("✕", () => toggle(false), { "aria-label": say.close, className: "close" });
+  const again = button("↺", () => {
+    if (running) running.abort();
+    remember({ conversation: "" });
+    wrong("");
+    welcome();
+    field.focus();
+  }, { "aria-label": say.again, title: say.again, className: "again" });
+  const panel = make("section", { className: "panel", id: "panel", role: "dialog", "aria-labelledby": "title", hidden: true },
+    make("header", {}, heading, again, close), log, alarm, make("form", { className: "ask", onsubmit: submit }, field, send, stop),
+    make("footer", {}, button(say.person, () => ask(say.handover), { className: "person" })));
+  const bubble = button(say.open, () => toggle(panel.hidden), { className: "bubble", "aria-expanded": "false", "aria-controls": "panel" });
+  let begun = false;
+  const toggle = (open) => {
+    panel.hidden = !open;
+    bubble.setAttribute("aria-expanded", String(open));
+    (open ? field : bubble).focus();
+    if (!open || begun) return;
+    begun = true;
+    arrive(false).then(restore).catch((error) => { begun = false; wrong(error instanceof TypeError ? say.failed : error.message); });
+  };
+  panel.addEventListener("keydown", (event) => { if (event.key === "Escape") toggle(false); });
+  const place = () => {
+    const way = dir || getComputedStyle(document.body).direction;
+    host.dir = way;
+    const frame = make("div", { dir: way, lang: language }, panel, bubble);
+    shadow.append(frame);
+    document.body.append(host);
+  };
+  if (document.body) place(); else addEventListener("DOMContentLoaded", place);
+})();
