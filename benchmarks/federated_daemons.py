@@ -1,6 +1,7 @@
 """What the federation's benchmarks on real daemons share: a coordinator and partners in folders, over TLS with node keys.
 
-And `traffic`: the bytes of a whole run as they cross a TCP relay between the partners and the coordinator.
+And `traffic`: the bytes of a whole run as they cross a TCP relay between the partners and the coordinator. There
+partners do not learn (`federated_idle`): what is sent has the size it has whatever is in it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import contextlib
 import dataclasses
 import json
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -26,6 +28,7 @@ from federated.enrol import apply
 from federated.learning import Recipe
 from federated.rounds import RunConfig
 from federated.site import Site, SiteConfig
+from privacy.keys import durable_write
 
 SUBJECTS = {"parcel": "my parcel {} is late", "refund": "give me back my money for {}", "size": "is {} true to size"}
 SMALL = Recipe(task="classify", rank=4, targets=("query", "value"), labels=tuple(sorted(SUBJECTS)))
@@ -74,6 +77,23 @@ def wait_for(what: str, done: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
+class Programmed(Site):
+    """A partner whose client program is another module of the benchmarks."""
+
+    def __init__(self, home: Path, program: str) -> None:
+        super().__init__(home)
+        self._program = program
+
+    def write_launcher(self) -> Path:
+        """As a site's, with the other program in it."""
+        folder = super().write_launcher()
+        durable_write(
+            folder / "flwr-clientapp", f'#!/bin/sh\nexec "{sys.executable}" -m {self._program} "$@"\n'.encode()
+        )
+        (folder / "flwr-clientapp").chmod(0o700)
+        return folder
+
+
 # Traffic
 
 ROUNDS, PARTNERS = 10, 3
@@ -81,7 +101,7 @@ ROUNDS, PARTNERS = 10, 3
 
 def traffic() -> Report:
     """Megabytes through the relay in a whole masked run of the default recipe, ten rounds, three partners."""
-    # what `coordinator init` makes by default; few rows, for bytes do not depend on them
+    # what `coordinator init` makes by default
     recipe = Recipe(rank=8, targets=("q_proj", "v_proj"))
     training = {"epochs": 1.0, "learning_rate": 1e-4, "batch_size": 8}
     config = RunConfig("traffic", ROUNDS, training=training)
@@ -89,8 +109,9 @@ def traffic() -> Report:
         root = Path(folder)
         home = coordinator(root / "hub", config, recipe)
         relay = daemons.enter_context(relayed(home.address.port))
-        files = [_shortened(path, root / path.name) for path in sorted(EXAMPLES.glob("*.jsonl"))[:PARTNERS]]
-        sites = [partner(home, file.stem, root / file.stem, file, address=relay.address) for file in files]
+        files = sorted(EXAMPLES.glob("*.jsonl"))[:PARTNERS]
+        made = [partner(home, file.stem, root / file.stem, file, address=relay.address) for file in files]
+        sites = [Programmed(site.home, "benchmarks.federated_idle") for site in made]
         daemons.enter_context(deploy.superlink(home))
         deploy.register(home)
         for site in sites:
@@ -110,12 +131,6 @@ def traffic() -> Report:
     )
     about = {"partners": PARTNERS, "mode": config.mode, "rank": recipe.rank, "targets": list(recipe.targets)}
     return Report("federated-traffic", measures, provenance(load_settings(), **about, adapter=outcome["adapter"]))
-
-
-def _shortened(source: Path, target: Path, rows: int = 8) -> Path:
-    lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
-    target.write_text("".join(lines[:rows]), encoding="utf-8")
-    return target
 
 
 @dataclasses.dataclass(slots=True)

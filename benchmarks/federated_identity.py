@@ -13,7 +13,6 @@ import dataclasses
 import datetime as dt
 import json
 import sqlite3
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from assistant import console
 from assistant.types import Measure, Report
 from benchmarks.common import provenance
-from benchmarks.federated_daemons import SMALL, coordinator, partner, small_data, wait_for
+from benchmarks.federated_daemons import SMALL, Programmed, coordinator, partner, small_data, wait_for
 from federated import deploy
 from federated.coordinator import Home
 from federated.rounds import RunConfig
@@ -91,7 +90,7 @@ def strangers(root: Path, data: Path) -> tuple[dict[str, bool], int]:
     """(what became of each: accepted?, how often an honest partner was accepted), in one run of three rounds."""
     home = coordinator(root / "hub", _config(3), SMALL)
     honest = [partner(home, name, root / name, data) for name in ("north", "south")]
-    replaying = Replaying(partner(home, "again", root / "again", data).home)
+    replaying = Programmed(partner(home, "again", root / "again", data).home, "benchmarks.federated_replayer")
     revoked = partner(home, "former", root / "former", data)
     unknown = partner(home, "unknown", root / "unknown", data)
     _strike(home, "unknown")  # it has an invitation and the authority, its key was never enrolled
@@ -116,18 +115,6 @@ def strangers(root: Path, data: Path) -> tuple[dict[str, bool], int]:
     refusals = [item.reason for result in rounds[1:] for item in result.refused if item.partner == "again"]
     console.tell(f"of the replayed: {refusals}")
     return found, sum(name in ("north", "south") for name in accepted)
-
-
-class Replaying(Site):
-    """A partner whose client program is `federated_replayer`."""
-
-    def write_launcher(self) -> Path:
-        """As a site's, with the hostile program in it."""
-        folder = super().write_launcher()
-        script = f'#!/bin/sh\nexec "{sys.executable}" -m benchmarks.federated_replayer "$@"\n'
-        durable_write(folder / "flwr-clientapp", script.encode())
-        (folder / "flwr-clientapp").chmod(0o700)
-        return folder
 
 
 def expire(home: Home) -> None:

@@ -35,7 +35,7 @@ from federated.site import Site
 from federated.types import Arrays, RoundResult
 from federated.weights import load_weights
 
-ROUNDS, NAMES, DEADLINE_S = 5, ("p0", "p1", "p2", "p3"), 90.0
+ROUNDS, NAMES, DEADLINE_S = 5, ("p0", "p1", "p2", "p3"), 120.0
 _PATIENCE_S = 3 * (DEADLINE_S + 120)
 """The longest that one round may take: three attempts and a wait for partners."""
 _SUM_ERROR = 1e-3
