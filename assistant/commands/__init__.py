@@ -47,7 +47,7 @@ cli = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    asking.ask, documents.ingest, documents.collections, judging.evaluate, training.train, serving.serve,
+    asking.ask, documents.ingest, documents.collections, judging.evaluate, training.train, serving.serve, serving.mcp,
     judging.doctor, recommending.recommend,
 )  # fmt: skip
 for _command in _COMMANDS:

@@ -1,4 +1,4 @@
-"""`serve`: the page and the API."""
+"""`serve`: the page and the API; `mcp`: the tools."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from assistant.commands.opening import settings_of
+from assistant.commands.opening import assistant_of, settings_of
 
 panels: list[str] = []
 """Further tabs, as "module:function"; `app.py` adds those of the floors above. Imported when the page is built."""
@@ -25,6 +25,14 @@ def serve(
     from assistant.server import serve as walk
 
     walk(settings, [_load(panel) for panel in panels])
+
+
+def mcp(context: typer.Context) -> None:
+    """Serves `ask`, `search` and `recommend` as MCP tools over stdin and stdout, to the program that starts it."""
+    with assistant_of(context) as assistant:
+        from assistant.mcp_server import build_tools
+
+        build_tools(assistant).run("stdio")
 
 
 def _load(target: str) -> Any:
