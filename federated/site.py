@@ -202,7 +202,7 @@ class Site:
         desk = self._desk(recipe)
         count = float(len(desk.test))
         judge = (lambda net: {"score": -loop.evaluate(net, desk.task, desk.test), COUNT: count}) if count else None
-        return LoraTrainer(desk.model, desk.task, desk.train, judge=judge, book=self.book(), rank=self._rank(recipe))
+        return LoraTrainer(desk.model, desk.task, desk.train, judge=judge, book=desk.book, rank=self._rank(recipe))
 
     def _rank(self, recipe: Recipe) -> int:
         """How many columns this site trains; 0 = all."""
@@ -210,6 +210,7 @@ class Site:
 
     def _desk(self, recipe: Recipe) -> _Desk:
         """This site's records for a recipe: without those of erased customers, some kept from training."""
+        from assistant.runs import members_in
         from assistant.settings import load_settings
         from assistant.tuning import data
         from assistant.tuning.tasks import make_task
@@ -225,7 +226,10 @@ class Site:
         tokenizer, model, base = recipe.model(settings)
         task = make_task(records)
         test = task.examples(aside, tokenizer) if len(aside) else ()
-        return _Desk(settings, tokenizer, model, base, task, task.examples(kept, tokenizer), test)
+        book = self.book()
+        # another name for the same records is no new budget
+        book = dataclasses.replace(book, ledger=book.ledger.knowing(book.dataset, members_in(records, settings)))
+        return _Desk(settings, tokenizer, model, base, task, task.examples(kept, tokenizer), test, book)
 
     def _gone(self, customers: Iterable[str]) -> set[str]:
         """Those of the customers who were erased here."""
@@ -322,6 +326,7 @@ class _Desk:
     task: Any
     train: Sequence[Any]
     test: Sequence[Any]
+    book: OwnBook
 
     def guess(self) -> Any:
         """What a rule without any model scores."""

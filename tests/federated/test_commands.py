@@ -49,3 +49,44 @@ def test_bad_input_is_a_message_and_exit_code_2(tmp_path: Path, monkeypatch, cap
     said = capsys.readouterr().err
     assert said.strip()
     assert "Traceback" not in said
+
+
+def test_every_setting_of_a_round_comes_from_the_command_line(tmp_path: Path, monkeypatch) -> None:
+    from federated.coordinator import Home
+    from federated.learning import PROXIMAL
+
+    monkeypatch.chdir(tmp_path)
+    options = (
+        "--mode plain --rounds 6 --encoding int8 --weight north=2 --weight south=1 --share 0.5 --proximal 0.1 "
+        "--server adam --server-rate 0.5 --refactor 2 --dp customer --epsilon 3 --clip-norm 2 --use-in shop"
+    )
+    assert run(["federated", "coordinator", "init", "hub", *options.split()]) == 0
+    config = Home(Path("hub")).config
+    assert (config.encoding, config.share, config.step, config.server_rate) == ("int8", 0.5, "adam", 0.5)
+    assert (config.refactor, config.clip_norm, config.training[PROXIMAL]) == (2, 2.0, 0.1)
+    assert config.weights == (("north", 2.0), ("south", 1.0))
+    assert config.dp is not None
+    assert (config.dp.unit, config.dp.epsilon, config.dp.rounds) == ("customer", 3.0, 6)
+    assert run(["federated", "coordinator", "init", "both", "--mode", "plain", "--combine", "stack"]) == 0
+    assert Home(Path("both")).recipe.method == "lora"
+    assert run(["federated", "coordinator", "init", "hidden", "--dp", "partner", "--epsilon", "4"]) == 0
+    assert Home(Path("hidden")).config.dp.noise_multiplier > 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ("--combine stack", "every partner's own matrices"),
+        ("--mode robust --dp partner", "robust rule"),
+        ("--mode robust --encoding float8", "encoding is one of"),
+        ("--server sgd", "step is one of"),
+        ("--dp house", "cannot promise"),
+        ("--weight north", "PARTNER=SHARE"),
+        ("--task recommend --rounds 3", "one round"),
+    ],
+)
+def test_what_excludes_each_other_is_said_at_once(tmp_path: Path, monkeypatch, capsys, options: str, word: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["federated", "coordinator", "init", "hub", *options.split()]) == 2
+    assert word in capsys.readouterr().err
+    assert not Path("hub", "run.json").exists()
