@@ -263,6 +263,12 @@ REGISTRY: dict[str, Benchmark] = {
         {"accepted": ("=", 0), "honest_refused": ("=", 0)},
         seeded=True,
     ),
+    "widget": Benchmark(
+        "benchmarks.widget:run",
+        1,
+        "the widget's size packed; whom page, widget and server ask with every feature used once, in Chromium",
+        {"kilobytes_gzipped": ("<=", 20), "foreign_requests": ("=", 0)},
+    ),
     "openai-client": Benchmark(
         "benchmarks.openai_client:run",
         0.5,
