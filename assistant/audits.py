@@ -8,6 +8,7 @@ and what was found stands on its card: the gate lets none pass whose claim was d
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -114,12 +115,14 @@ def _knowing(plan: Plan, settings: Settings, book: Ledger) -> Ledger:
     return book.knowing(plan.data.stem, members_in(read_records(plan.data, plan.task), settings))
 
 
-def save(report: AuditReport, folder: Path) -> tuple[Path, Path]:
-    """Writes `audit.html` for people and `audit.json` for machines into a folder."""
+def save(report: AuditReport, folder: Path, *, subject: str = "") -> tuple[Path, Path]:
+    """Writes `audit.html` for people and `audit.json` for machines into a folder; `subject` is what was audited."""
     from privacy.audit import as_html
 
     folder.mkdir(parents=True, exist_ok=True)
     page, data = folder / "audit.html", folder / "audit.json"
-    page.write_text(as_html(report), encoding="utf-8")
-    data.write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
+    day = dt.datetime.now(dt.UTC).date().isoformat()
+    page.write_text(as_html(report, subject=subject, day=day), encoding="utf-8")
+    about = {"subject": subject, "day": day, **report.to_dict()}
+    data.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return page, data

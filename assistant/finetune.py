@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from assistant import evaluate, promotion
 from assistant.adapters import BARE
+from assistant.charging import Ledger, Privately
 from assistant.core import Assistant
 from assistant.deployments import Deployment, slot_of
 from assistant.errors import AdapterRefused, BadInput
 from assistant.golden import read_golden
-from assistant.runs import HELD_OUT, Ledger, Plan, Privately, Run
+from assistant.runs import HELD_OUT, Plan, Run
 from assistant.types import Adapter, Report
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "bilingual": "assistant.retrieval.embedders:bilingual",
         "hashing": "assistant.retrieval.embedders:hashing",
     },
-    "finders": {},
+    "finders": {"tagger": "assistant.named:tagger"},
 }
 
 

@@ -14,29 +14,28 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from assistant import heldout, scores, template
 from assistant.adapters import CONFIG, WEIGHTS, Shelf, check_name, sha256_of
+from assistant.charging import Charging, Ledger, Privately
 from assistant.engines import hardware, models
-from assistant.errors import BadInput, ConfideError
+from assistant.errors import BadInput
 from assistant.provenance import provenance
 from assistant.settings import Settings
 from assistant.tuning.records import Records
 from assistant.types import Adapter, Example, Measure, Report, Task
 from assistant.vetting import verify
 from privacy.erasure import Learned, Tombstones
-from privacy.errors import PrivacyError
 from privacy.members import Members
-from privacy.types import DELTA, PrivacySpend
+from privacy.types import PrivacySpend
 
 if TYPE_CHECKING:
-    from assistant.tuning.loop import LoopOptions, Private, TrainingResult
+    from assistant.tuning.loop import LoopOptions, TrainingResult
     from assistant.tuning.lora import LoraPlan
-    from assistant.tuning.private import Goal
-    from privacy.ledger import Ledger as PrivacyBook
+    from privacy.quote import Quote
 
 HELD_OUT = "held-out"
 """The suite of records that were kept from training."""
@@ -86,32 +85,8 @@ class Prepared:
 
 
 Watch = Callable[[Any], None]
-"""Called with `Prepared`, with the `PrivacySpend` of a private run, then with the loop's `Progress` after each
-step, in which it may raise `StopTraining`."""
-
-
-class Ledger(Protocol):
-    """The book of what the data has spent, as `privacy.ledger` keeps it: charged before, settled after."""
-
-    def charge(self, spend: PrivacySpend, purpose: str) -> int:
-        """Puts the worst cost of a plan on the book and gives its id, or refuses."""
-        ...
-
-    def settle(self, charge: int, *, steps: int) -> None:
-        """Lowers a charge to the steps that were taken."""
-        ...
-
-    def knowing(self, dataset: str, members: Members) -> Ledger:
-        """The same book, which knows who is in the data set."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Privately:
-    """A private run: its goal, and the book that plans for it and is charged."""
-
-    goal: Goal
-    book: PrivacyBook
+"""Called with `Prepared`, with the `Quote` of a private run before it is charged, then with the loop's `Progress`
+after each step, in which it may raise `StopTraining`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +107,11 @@ class Run:
     watch: Watch = field(default=lambda event: None)
     ledger: Ledger | None = None
     private: Privately | None = None
-    spend: PrivacySpend = field(init=False)
-    _score: PrivacySpend | None = field(init=False, default=None)
+    _account: Charging = field(init=False)
 
     def __post_init__(self) -> None:
-        self.spend = PrivacySpend.nonprivate(self.plan.data.stem)
+        spend = PrivacySpend.nonprivate(self.plan.data.stem)
+        self._account = Charging(f"adapter {self.plan.name}", spend, self.private, self.ledger)
 
     @property
     def folder(self) -> Path:
@@ -153,7 +128,7 @@ class Run:
         _check(self.plan)
         with self._alone(resume):
             records, kept, valid, test = self._records()
-            self._tell_books(records)
+            self._account.know(members_in(records, self.settings))
             parts = _Parts.assemble(self.plan, self.settings, (kept, valid, test))
             before = self._before(parts, records)
             if self.plan.task == "classify" and not self.plan.parent and self.private is None:
@@ -168,13 +143,14 @@ class Run:
 
     def _judged(self, card: Adapter, parts: _Parts, before: heldout.Counts, after: heldout.Counts) -> Adapter:
         """The card with the measures; where the records are private only noisy scores of them, as charged."""
-        if self._score is None:
+        score = self._account.score
+        if score is None:
             told = [*heldout.measures(after), *heldout.gains(before, after)]
             return dataclasses.replace(
                 card, before=self._report(heldout.measures(before), "before"), after=self._report(told, "after")
             )
-        told = scores.told(self._score, self.plan.task, parts.test, before=before, after=after)
-        return dataclasses.replace(card, after=self._report(told, "after"), privacy=(*card.privacy, self._score))
+        told = scores.told(score, self.plan.task, parts.test, before=before, after=after)
+        return dataclasses.replace(card, after=self._report(told, "after"))
 
     @contextlib.contextmanager
     def _alone(self, resume: bool) -> Iterator[None]:
@@ -214,16 +190,6 @@ class Run:
         self.watch(Prepared(len(kept), len(test), records.statistics(), records.counts(), warnings))
         return records, kept, valid, test
 
-    def _tell_books(self, records: Records) -> None:
-        """The book learns who is in the data: another name for the same records is no new budget."""
-        if self._book is None:
-            return
-        name, members = self.spend.dataset, members_in(records, self.settings)
-        if self.ledger is not None:
-            self.ledger = self.ledger.knowing(name, members)
-        if self.private is not None:
-            self.private = dataclasses.replace(self.private, book=self.private.book.knowing(name, members))
-
     def _without_erased(self, records: Records) -> Records:
         """The records without those of customers who were erased: an old file does not bring them back."""
         gone = Tombstones(self.settings.data_dir, self.settings.tenant).erased(row.customer for row in records.rows)
@@ -242,20 +208,19 @@ class Run:
         return heldout.guess(parts.task, parts.examples, parts.test)
 
     def _loop(self, parts: _Parts) -> TrainingResult:
-        from assistant.tuning import loop
+        from assistant.tuning import loop, private
 
-        state, wrap = self._charge(parts)
+        wrap = self._account.begin(
+            self.folder / _STATE, lambda: self._quote(parts),
+            lambda spend: private.hook(spend, parts.model, parts.task, method=self.plan.method),
+        )  # fmt: skip
         with self._lower_layers_once(parts):
             result = loop.train(
                 parts.model, parts.task, parts.examples, self._options(), valid=parts.valid,
                 checkpoint=self.folder / _CHECKPOINT, on_progress=self.watch, private=wrap,
             )  # fmt: skip
         if result.ended != "interrupted":
-            if self._book is not None and state["charge"] is not None:
-                self._book.settle(state["charge"], steps=result.steps if self.private else 1)
-            if self._book is not None and self._score is not None:
-                self._book.settle(state["scores"], steps=self._score.steps)
-            (self.folder / _STATE).unlink(missing_ok=True)
+            self._account.end(self.folder / _STATE, steps=result.steps)
         return result
 
     @contextlib.contextmanager
@@ -272,42 +237,24 @@ class Run:
         if not any((self.folder / _CHECKPOINT).glob("step-*")):  # over, not interrupted
             activations.forget(folder)
 
-    def _charge(self, parts: _Parts) -> tuple[dict[str, Any], Private | None]:
-        """(what was charged, the loop's hook). Charges the run once: one that goes on was charged when it began."""
-        file = self.folder / _STATE
-        state: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        wrap: Private | None = None
-        if self.private is not None:
-            if parts.test and self.plan.suite is None:
-                self._score = scores.price(self.plan.task, parts.test, self.private.goal.budget, self.spend.dataset)
-            wrap, state = self._planned(self.private, parts, state)
-            self.watch(self.spend)
-        if "charge" not in state:
-            charge = None if self._book is None else self._book.charge(self.spend, f"adapter {self.plan.name}")
-            state = {**state, "charge": charge, "spend": self.spend.to_dict()}
-            file.write_text(json.dumps(state), encoding="utf-8")
-        return state, wrap
+    def quote(self) -> Quote:
+        """What the private run would spend; nothing is charged or trained.
 
-    def _planned(self, privately: Privately, parts: _Parts, state: dict[str, Any]) -> tuple[Private, dict[str, Any]]:
-        """The hook of a private run and its state; what its scores cost is charged before the rest is planned."""
-        from assistant.tuning import private
+        Raises:
+            BadInput: the data is wrong, or the plan does not fit.
+            BudgetExceeded: the book has not enough left.
+        """
+        _check(self.plan)
+        records, *sides = self._records()
+        self._account.know(members_in(records, self.settings))
+        return self._quote(_Parts.assemble(self.plan, self.settings, (sides[0], sides[1], sides[2])))
 
-        book, goal = privately.book, privately.goal
-        if state:
-            self.spend = PrivacySpend.from_dict(state["spend"])
-            return private.hook(self.spend, parts.model, parts.task, method=self.plan.method), state
-        told = None if self._score is None else book.charge(self._score, f"scores of adapter {self.plan.name}")
-        try:
-            self.spend = private.plan(goal, book, self.spend.dataset, parts.examples, self._options())
-            return private.hook(self.spend, parts.model, parts.task, method=self.plan.method), {"scores": told}
-        except (ConfideError, PrivacyError):
-            if told is not None:
-                book.settle(told, steps=0)  # nothing was trained, so nothing will be told
-            raise
-
-    @property
-    def _book(self) -> Ledger | None:
-        return self.private.book if self.private else self.ledger
+    def _quote(self, parts: _Parts) -> Quote:
+        """A suite of its own is judged as it is; records that were kept aside are the data set's."""
+        test = parts.test if self.plan.suite is None else ()
+        quoted = self._account.quote(parts, self._options(), task=self.plan.task, test=test)
+        self.watch(quoted)
+        return quoted
 
     def _options(self) -> LoopOptions:
         from assistant.tuning.loop import LoopOptions
@@ -332,9 +279,9 @@ class Run:
             template_sha256=template.template_sha256(parts.tokenizer) if self.plan.task == "chat" else "",
             labels=records.labels, examples=len(parts.examples),
             owners=len({example.owner for example in parts.examples} - {""}), data_sha256=records.sha256,
-            parent=parts.parent, privacy=(*parts.spent, self.spend),
+            parent=parts.parent, privacy=(*parts.spent, *self._account.spends),
             created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            delta=self.private.goal.budget.delta if self.private else DELTA,
+            delta=self._account.delta,
         )  # fmt: skip
 
     def _keep(self, card: Adapter, parts: _Parts) -> Adapter:

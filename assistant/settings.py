@@ -136,7 +136,7 @@ class PrivacySettings(BaseModel):
     order_formats: tuple[str, ...] = ()
     """What your order numbers look like, # for a digit and @ for a letter ("KF-####-@@"): they are redacted too."""
     finder: str = ""
-    """A plugin that also finds names and addresses (an entry point of confide.finders); empty = none."""
+    """Who also finds names and addresses: tagger (an adapter of yours called names), or a plugin; empty = nobody."""
 
 
 class Settings(BaseSettings):

@@ -18,19 +18,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from assistant import finetune
+from assistant.charging import Privately
 from assistant.core import Assistant
 from assistant.engines import hardware
 from assistant.errors import BadInput, ConfideError
 from assistant.finetune import Judging, Trained
-from assistant.runs import Plan, Prepared, unfinished
+from assistant.runs import Plan, Prepared, Run, unfinished
 from privacy.errors import PrivacyError
+from privacy.types import PrivacyBudget
 
 if TYPE_CHECKING:
     from assistant.tuning.loop import Progress
+    from assistant.tuning.private import Goal
     from privacy.ledger import Ledger
+    from privacy.quote import Quote
 
 Phase = Literal["idle", "preparing", "training", "judging", "done", "interrupted", "failed"]
-_PLAN = "plan.json"
+_PLAN, _GOAL = "plan.json", "goal.json"
 _log = logging.getLogger(__name__)
 
 
@@ -63,8 +67,21 @@ class Trainer:
         self._thread: threading.Thread | None = None
         self.state = State()
 
-    def start(self, plan: Plan, *, collection: str, resume: bool = False, force: bool = False) -> None:
-        """Begins in the background; `state` tells the rest.
+    def quote(self, plan: Plan, goal: Goal) -> Quote:
+        """What a private training would spend; nothing is charged.
+
+        Raises:
+            BadInput: the records are wrong, or a training is under way.
+            BudgetExceeded: the book has not enough left.
+        """
+        if self.state.is_running:
+            raise BadInput("A training is under way.", hint="Wait for its end, or stop it.")
+        return Run(plan, self._assistant.settings, private=Privately(goal, self._book())).quote()
+
+    def start(
+        self, plan: Plan, *, collection: str, resume: bool = False, force: bool = False, goal: Goal | None = None
+    ) -> None:
+        """Begins in the background; `state` tells the rest. With a `goal` it is private; one that goes on has its own.
 
         Raises:
             BadInput: a training is under way.
@@ -75,7 +92,8 @@ class Trainer:
             self._stop.clear()
             self.state = State("preparing", plan)
             options = {"collection": collection, "resume": resume, "force": force}
-            self._thread = threading.Thread(target=self._run, args=(plan, options), name="training", daemon=True)
+            goal = self._goal(plan) if resume else goal
+            self._thread = threading.Thread(target=self._run, args=(plan, goal, options), name="training", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -100,12 +118,16 @@ class Trainer:
                 continue
         return found
 
-    def _run(self, plan: Plan, options: dict[str, Any]) -> None:
+    def _run(self, plan: Plan, goal: Goal | None, options: dict[str, Any]) -> None:
         _step_back()
         try:
-            self._remember(plan)
+            self._remember(plan, goal)
+            book = self._book()
+            private = Privately(goal, book) if goal else None
             with hardware.threads(hardware.choose_threads()):
-                trained = finetune.train(plan, self._assistant, watch=self._watch, ledger=self._book(), **options)
+                trained = finetune.train(
+                    plan, self._assistant, watch=self._watch, ledger=book, private=private, **options
+                )
             self._change(phase="done" if trained.adapter else "interrupted", trained=trained)
         except (ConfideError, PrivacyError) as error:
             self._change(phase="failed", error=f"{error.message} {error.hint}".strip())
@@ -119,11 +141,20 @@ class Trainer:
 
         return Ledger(self._assistant.settings.data_dir, holder=self._assistant.settings.tenant)
 
-    def _remember(self, plan: Plan) -> None:
+    def _remember(self, plan: Plan, goal: Goal | None) -> None:
         """Keeps the plan beside the run's checkpoint, so that it can go on after a restart."""
         folder = self._assistant.settings.data_dir / "runs" / plan.name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _PLAN).write_text(json.dumps(dataclasses.asdict(plan), default=str), encoding="utf-8")
+        (folder / _GOAL).write_text(json.dumps(dataclasses.asdict(goal) if goal else None), encoding="utf-8")
+
+    def _goal(self, plan: Plan) -> Goal | None:
+        """What an unfinished run promised when it began."""
+        from assistant.tuning.private import Goal
+
+        file = self._assistant.settings.data_dir / "runs" / plan.name / _GOAL
+        kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        return Goal(**{**kept, "budget": PrivacyBudget(**kept["budget"])}) if kept else None
 
     def _watch(self, event: Any) -> None:
         from assistant.tuning.loop import Progress, StopTraining

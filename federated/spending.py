@@ -114,7 +114,8 @@ class OwnBook:
 
     def epsilon(self, delta: float, unit: str) -> float:
         """Epsilon of all that the data set has spent."""
-        return epsilon(self.ledger.book().spends(self.dataset), delta, unit=cast(Unit, unit))
+        wanted = cast(Unit, unit)
+        return epsilon(self.ledger.book().spends(self.dataset, wanted), delta, unit=wanted)
 
     def _goal(self, dp: Promise) -> PrivacyBudget:
         return PrivacyBudget(min(dp.epsilon, self.most or dp.epsilon), dp.delta, dp.unit)
@@ -157,9 +158,10 @@ class _WholeRun:
         steps: int,
         clip_norm: float,
         per_customer: int | None = None,
+        beside: Sequence[PrivacySpend] = (),
     ) -> PrivacySpend:
         """The least noise for all rounds together."""
         return self.ledger.plan(
             dataset, target, sample_rate=sample_rate, steps=steps * self.rounds, clip_norm=clip_norm,
-            per_customer=per_customer,
+            per_customer=per_customer, beside=beside,
         )  # fmt: skip

@@ -167,10 +167,12 @@ def exposure(members: Scores, others: Scores) -> list[float]:
     return [float(bits) for bits in np.maximum(0.0, math.log2(len(others) + 1) - np.log2(ranks))]
 
 
-def as_html(report: AuditReport) -> str:
-    """The report as a page that a lawyer can read; it loads nothing from anywhere."""
+def as_html(report: AuditReport, *, subject: str = "", day: str = "") -> str:
+    """The report as a page that a lawyer can read; it loads nothing from anywhere. `subject` was audited on `day`."""
     verdict = "The claim stands against these attacks." if not report.objections else " ".join(report.objections)
     claim = "infinite" if math.isinf(report.claimed_epsilon) else f"{report.claimed_epsilon:.2f}"
+    odds = "no limit at all" if report.claimed_epsilon > 60 else f"{_round(math.exp(report.claimed_epsilon))} to 1"
+    head = " · ".join(part for part in (subject, day) if part)
     rows = [("", "private training", "control without noise")] + [
         (name, show(report.private), show(report.control)) for name, show in _LINES.items()
     ]
@@ -179,7 +181,14 @@ def as_html(report: AuditReport) -> str:
     return _PAGE.format(
         verdict=html.escape(verdict), claim=claim, delta=f"{report.delta:g}", unit=html.escape(report.unit),
         mechanism=html.escape(report.mechanism), canaries=report.canaries, rows=cells, limits=limits,
+        head=html.escape(head), odds=odds,
     )  # fmt: skip
+
+
+def _round(value: float) -> str:
+    """Two digits that count: 20.1 -> 20, 2981 -> 3,000."""
+    places = max(0, math.floor(math.log10(value)) - 1) if value >= 1 else 0
+    return f"{round(value, -places):,.0f}" if value >= 10 else f"{value:.1f}"
 
 
 _LINES: dict[str, Callable[[Attack], str]] = {
@@ -198,10 +207,15 @@ _PAGE = """<!doctype html>
 <style>body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem }}
 table {{ border-collapse: collapse }} td {{ border: 1px solid #999; padding: .3rem .6rem }}</style></head><body>
 <h1>Privacy audit</h1>
+<p>{head}</p>
 <p><strong>{verdict}</strong></p>
 <p>Claimed: differential privacy with epsilon {claim} at delta {delta}, for each {unit}: whoever sees the trained
 model can tell whether one {unit} was in the training data only so far as epsilon allows. Neighbouring data sets
-differ by one {unit} that is added or removed. Mechanism: {mechanism}.</p>
+differ by one {unit} that is added or removed. In words: somebody who knows all the other records, and for whom it was
+even (1 to 1) whether one {unit} was among them, can become sure of it to at most {odds} by studying the model; except
+with a chance of {delta}, with which the promise may fail.</p>
+<p>Mechanism: {mechanism}. In each step every {unit} is taken by chance at the sample rate, what it would change is
+cut to the clip norm, and random noise larger than that by the noise multiplier is added to the sum.</p>
 <p>Tested: {canaries} made-up records, each included with probability one half, were looked for in the trained
 model. The control is the same training without noise; an audit that does not find them there would find nothing
 anywhere.</p>

@@ -16,7 +16,7 @@ import copy
 import dataclasses
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -289,8 +289,11 @@ class Ledger:
         steps: int,
         clip_norm: float,
         per_customer: int | None = None,
+        beside: Sequence[PrivacySpend] = (),
     ) -> PrivacySpend:
         """The plan with the least noise that keeps the target and every budget, all that was spent included.
+
+        `beside` is what will be charged with it.
 
         Raises:
             BudgetExceeded: nothing is left for so many steps.
@@ -302,7 +305,8 @@ class Ledger:
             limits.append((book.budgets[scope], book.spends(scope)))
         group = per_customer or 1
         noise = 0.0
-        for budget, spent in limits:
+        for budget, before in limits:
+            spent = [*before, *beside]
             if _UNITS.index(budget.unit) > _UNITS.index(unit) and per_customer is None:
                 raise BudgetExceeded(
                     f"{dataset} has a budget per {budget.unit}, and a plan per {unit} does not bound that.",

@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,6 +56,8 @@ def report(context: typer.Context, as_json: JsonOption = False) -> None:
     console.print_table(("charge", "at (UTC)", "data", "mechanism", "noise", "sample rate", "steps", "for"), lines)
     for scope in [scope for scope, one in reports.items() if one.spent == math.inf]:
         typer.echo(f"{scope}: infinite. It was trained on without differential privacy, or per record only.")
+    for line in _in_common(book.book().shared):
+        typer.echo(line)
 
 
 def budget(
@@ -65,13 +67,26 @@ def budget(
     delta: Annotated[float, typer.Option(help="Less than one over the number of records.")] = 1e-5,
     unit: Annotated[UnitName, typer.Option(help="Whose presence is hidden.")] = UnitName.example,
     none: Annotated[bool, typer.Option("--none", help="Lift the budget; that stays in the book.")] = False,
+    data: Annotated[
+        Path | None, typer.Option(metavar="RECORDS", help="Its records: then it holds for them under any other name.")
+    ] = None,
+    task: Annotated[TaskName, typer.Option(help="What --data is for.")] = TaskName.chat,
 ) -> None:
-    """Sets what a data set may spend; from then on the book refuses whatever would go beyond."""
+    """Sets what a data set may spend; from then on the book refuses whatever would go beyond.
+
+    A data set that was trained on is known by its records already; before its first training --data says which they
+    are.
+    """
     from privacy.types import PrivacyBudget
 
     if (epsilon is None) != none:
         raise BadInput("Say --epsilon, or --none to lift the budget.", hint="For example: --epsilon 3.")
     book = _book(context)
+    if data is not None:
+        from assistant.runs import members_in
+        from assistant.tuning.data import read_records
+
+        book = book.knowing(dataset, members_in(read_records(data, task.value), settings_of(context)))
     book.set_budget(dataset, None if epsilon is None else PrivacyBudget(epsilon, delta, unit.value))
     said = "has no budget any more" if epsilon is None else f"may spend epsilon {epsilon:g} per {unit} at {delta:g}"
     typer.echo(f"{dataset} {said}.")
@@ -101,7 +116,7 @@ def plan(
     """What a data set can still afford: for each epsilon the noise, and how much signal is left in it."""
     from privacy.accounting import afford
 
-    spent = _book(context).book().spends(dataset)
+    spent = _book(context).book().spends(dataset, unit.value)
     steps = max(1, round(epochs * math.ceil(records / batch_size)))
     rows = afford(
         units=records, batch=batch_size, steps=steps, trainable=weights, delta=delta, unit=unit.value, spent=spent
@@ -238,7 +253,8 @@ def audit(
         )
         goal = Goal(PrivacyBudget(epsilon, delta, unit.value))
         report = audits.audit(plan, settings, goal, _book(context), canaries=canaries)
-    page, _ = audits.save(report, out or settings.data_dir / "privacy" / "audits" / name)
+    about = f"Adapter {one.id}, on the records of {data.name}" if adapter else f"A training on {data.name}"
+    page, _ = audits.save(report, out or settings.data_dir / "privacy" / "audits" / name, subject=about)
     if as_json:
         console.print_json(report.to_dict())
     else:
@@ -261,6 +277,14 @@ def _book(context: typer.Context) -> Any:
 
     settings = settings_of(context)
     return Ledger(settings.data_dir, holder=settings.tenant)
+
+
+def _in_common(shared: Mapping[str, Mapping[str, tuple[int, int]]]) -> Iterator[str]:
+    """Which data sets hold the same records or customers: their spends add up."""
+    for one, others in sorted(shared.items()):
+        for other, (records, customers) in sorted(others.items()):
+            if one < other:
+                yield f"{one} and {other} have {records} records and {customers} customers in common: they add up."
 
 
 def _read(file: Path) -> Any:

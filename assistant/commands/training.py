@@ -14,10 +14,12 @@ import typer
 
 from assistant import console
 from assistant.commands.opening import CollectionOption, JsonOption, assistant_of
+from assistant.errors import BadInput
 
 if TYPE_CHECKING:
     from assistant.finetune import Trained, Watch
     from assistant.runs import Plan
+    from privacy.quote import Quote
 
 
 class TaskName(enum.StrEnum):
@@ -99,6 +101,12 @@ def train(
     per_customer: Annotated[
         int, typer.Option(help="--dp --unit customer: at most so many of a customer's records a step.")
     ] = 4,
+    quote: Annotated[
+        bool, typer.Option("--quote", help="--dp: show what it would spend and what the data can afford, and stop.")
+    ] = False,
+    search: Annotated[
+        int, typer.Option(help="Try so many settings first and train with the best; every trial is charged.")
+    ] = 0,
     aside: Annotated[bool, typer.Option("--aside", help="Do not put it to use.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Put it to use whatever the suite says; its card tells so.")
@@ -124,12 +132,23 @@ def train(
 
         book = Ledger(assistant.settings.data_dir, holder=assistant.settings.tenant)
         private = None
+        if quote and not dp:
+            raise BadInput("Only a private training has a quote.", hint="Add --dp.")
         if dp:
-            from assistant.runs import Privately
+            from assistant.charging import Privately
             from assistant.tuning.private import Goal
             from privacy.types import PrivacyBudget
 
             private = Privately(Goal(PrivacyBudget(epsilon, delta, unit.value), clip_norm, per_customer), book)
+        if quote:
+            from assistant.runs import Run
+
+            Run(plan, assistant.settings, watch, private=private).quote()
+            return
+        if search:
+            from assistant import searching
+
+            plan = searching.search(plan, assistant.settings, search, watch=watch, ledger=book, private=private)
         done = finetune.train(
             plan, assistant, collection=collection, watch=watch, resume=resume, use=not aside, force=force,
             ledger=book, private=private,
@@ -153,8 +172,9 @@ def _watching(*, quiet: bool) -> Iterator[Watch]:
     """Shows what the walk tells: what is doubtful about the data, a bar while it trains and is judged."""
     from assistant.finetune import Judging
     from assistant.runs import Prepared
+    from assistant.searching import Tried
     from assistant.tuning.loop import Progress
-    from privacy.types import PrivacySpend
+    from privacy.quote import Quote
 
     told: list[int] = [0]
     with console.progress("Training", quiet=quiet) as bar:
@@ -162,11 +182,10 @@ def _watching(*, quiet: bool) -> Iterator[Watch]:
         def watch(event: Any) -> None:
             if isinstance(event, Prepared):
                 _tell_data(event, quiet=quiet)
-            elif isinstance(event, PrivacySpend):
-                console.tell(
-                    f"Private per {event.unit}: noise {event.noise_multiplier:g}, {event.steps} steps, "
-                    f"a sample rate of {event.sample_rate:.4g}, clip norm {event.clip_norm:g}."
-                )
+            elif isinstance(event, Quote):
+                _tell_quote(event, quiet=quiet)
+            elif isinstance(event, Tried):
+                console.tell(event.line())
             elif isinstance(event, Judging):
                 bar(f"done, asking the suite {event.what}", event.done, event.total)
             elif isinstance(event, Progress):
@@ -177,6 +196,22 @@ def _watching(*, quiet: bool) -> Iterator[Watch]:
                     told[0] = tenth
 
         yield watch
+
+
+def _tell_quote(quote: Quote, *, quiet: bool) -> None:
+    """The plan, before anything is spent; and what else the data set can afford."""
+    spend = quote.spend
+    console.tell(
+        f"Private per {spend.unit}: noise {spend.noise_multiplier:g}, {spend.steps} steps, a sample rate of "
+        f"{spend.sample_rate:.4g}, clip norm {spend.clip_norm:g}, signal to noise {quote.signal_to_noise:.4f}."
+    )
+    if quiet:
+        return
+    console.tell(f"What {spend.dataset} can afford at delta {quote.goal.delta:g}, by as many steps:")
+    for row in quote.afford():
+        console.tell(
+            f"  epsilon {row.epsilon:g}: noise {row.noise_multiplier:g}, signal to noise {row.signal_to_noise:.4f}"
+        )
 
 
 def _line(event: Any) -> str:

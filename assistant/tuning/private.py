@@ -43,6 +43,7 @@ class Planner(Protocol):
         steps: int,
         clip_norm: float,
         per_customer: int | None = None,
+        beside: Sequence[PrivacySpend] = (),
     ) -> PrivacySpend:
         """The plan with the least noise that keeps the target and every budget."""
         ...
@@ -61,8 +62,11 @@ class Goal:
     per_customer: int = 4
 
 
-def plan(goal: Goal, book: Planner, dataset: str, examples: Sequence[Example], options: LoopOptions) -> PrivacySpend:
-    """What the run will spend at most.
+def plan(
+    goal: Goal, book: Planner, dataset: str, examples: Sequence[Example], options: LoopOptions,
+    *, beside: Sequence[PrivacySpend] = (),
+) -> PrivacySpend:  # fmt: skip
+    """What the run will spend at most; `beside` is what is charged with it.
 
     Raises:
         BadInput: customers are the unit and no example says whose it is.
@@ -85,13 +89,18 @@ def plan(goal: Goal, book: Planner, dataset: str, examples: Sequence[Example], o
             f"{nobodys} of {len(examples)} records do not say which customer they are from: they could all be one's.",
             hint="Give every record a customer, leave out those that have none, or train with --unit example.",
         )
-    units = len(owners) if unit == "customer" else len(examples)
+    units = units_of(examples, unit)
     most = None if nobodys else max(owners.values())
     return book.plan(
         dataset, goal.budget, sample_rate=min(1.0, options.batch_size / units),
         steps=len(Batches(tuple(examples), options.batch_size, options.epochs)), clip_norm=goal.clip_norm,
-        per_customer=goal.per_customer if unit == "customer" else most,
+        per_customer=goal.per_customer if unit == "customer" else most, beside=beside,
     )  # fmt: skip
+
+
+def units_of(examples: Sequence[Example], unit: str) -> int:
+    """How many records or customers there are."""
+    return len({example.owner for example in examples}) if unit == "customer" else len(examples)
 
 
 def hook(spend: PrivacySpend, model: Any, task: Task, *, method: str = "lora") -> Private:

@@ -9,6 +9,7 @@ from assistant.deployments import Deployment
 from assistant.trainer import State
 from assistant.types import Adapter, Measure
 from assistant.ui.render import Look, notice, safe, table
+from privacy.quote import Quote
 
 _POINTS = 100
 _LABELS = 12
@@ -23,6 +24,18 @@ def data(statistics: Mapping[str, float], counts: Mapping[str, int], warnings: S
         top = sorted(counts.items(), key=lambda one: -one[1])[:_LABELS]
         shown += table(look.say("train_labels_head").split("|"), [(safe(name), f"{n:,}") for name, n in top])
     return f"{doubts}{shown}"
+
+
+def quote(quote: Quote, look: Look) -> str:
+    """What a private training would spend, and what else its records can afford."""
+    say, spend = look.say, quote.spend
+    line = say(
+        "quote", epsilon=f"{quote.goal.epsilon:g}", delta=f"{quote.goal.delta:g}", unit=say(f"unit_{spend.unit}"),
+        noise=f"{spend.noise_multiplier:g}", steps=f"{spend.steps:,}", signal=f"{quote.signal_to_noise:.3f}",
+    )  # fmt: skip
+    rows = [(f"{row.epsilon:g}", f"{row.noise_multiplier:g}", f"{row.signal_to_noise:.3f}") for row in quote.afford()]
+    table_ = table(say("quote_head").split("|"), rows)
+    return f'{notice(line)}{table_}<p class="quiet">{safe(say("quote_go"))}</p>'
 
 
 def state(now: State, look: Look) -> str:

@@ -159,6 +159,23 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "train_epochs": {"en": "Passes over the records", "zh": "训练轮数"},
     "train_rank": {"en": "Size (rank)", "zh": "大小（rank）"},
     "train_small": {"en": "For a small machine: adapts the upper layers only", "zh": "适合小型机器：只调整上层"},
+    "train_private": {
+        "en": "With differential privacy: bounds what the adapter may reveal of any one customer",
+        "zh": "使用差分隐私训练：限制适配器可能透露的单个客户信息",
+    },
+    "train_epsilon": {"en": "Epsilon, after this training", "zh": "训练后的 epsilon"},
+    "train_delta": {"en": "Delta", "zh": "delta"},
+    "train_unit": {"en": "Hides the presence of a", "zh": "保护单位"},
+    "train_batch": {"en": "Records or customers a step", "zh": "每步的记录数或客户数"},
+    "quote": {
+        "en": "This would spend epsilon {epsilon} at delta {delta} per {unit}: noise {noise}, {steps} steps, signal to noise {signal}. Under 0.01 little is learned.",
+        "zh": "此训练将对每个{unit}消耗 epsilon {epsilon}（delta {delta}）：噪声 {noise}，{steps} 步，信噪比 {signal}。低于 0.01 时几乎学不到内容。",
+    },
+    "quote_head": {"en": "Epsilon|Noise|Signal to noise", "zh": "epsilon|噪声|信噪比"},
+    "quote_go": {
+        "en": "Nothing is spent yet. Press Start again to train by this plan.",
+        "zh": "尚未消耗任何预算。再次点击“开始训练”即按此方案训练。",
+    },
     "train_start": {"en": "Start training", "zh": "开始训练"},
     "train_stop": {"en": "Stop", "zh": "停止"},
     "train_resume": {"en": "Go on with “{name}”", "zh": "继续训练“{name}”"},

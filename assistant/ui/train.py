@@ -7,12 +7,13 @@ a run that was cut short goes on from them; the uploads themselves are deleted.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import gradio as gr
 from gradio.context import Context
@@ -27,8 +28,15 @@ from assistant.types import Task
 from assistant.ui import render, render_train
 from assistant.ui.desk import Desk
 from assistant.ui.parts import forget_uploads, html, visitor
+from privacy.errors import PrivacyError
+from privacy.types import PrivacyBudget, Unit
+
+if TYPE_CHECKING:
+    from assistant.tuning.private import Goal
 
 _POLL_S = 2.0
+_PRIVATE_RATE = 1e-3
+"""The learning rate of private trainings from the page: noise wants larger steps."""
 _log = logging.getLogger(__name__)
 Update = dict[Any, Any]
 
@@ -46,6 +54,9 @@ class Parts:
     epochs: gr.Slider
     rank: gr.Slider
     small: gr.Checkbox
+    private: gr.Checkbox
+    terms: gr.Row
+    quoted: gr.Markdown
     stop: gr.Button
     resume: gr.Button
     state: gr.Markdown
@@ -82,6 +93,14 @@ def build(desk: Desk, trainer: Trainer) -> None:
             epochs = gr.Slider(1, 10, 3, step=1, label=say("train_epochs"), buttons=[])
             rank = gr.Slider(2, 64, 16, step=2, label=say("train_rank"), buttons=[])
         small = gr.Checkbox(False, label=say("train_small"))
+        private = gr.Checkbox(False, label=say("train_private"), elem_id="train-private")
+        with gr.Row(visible=False, elem_id="train-terms") as terms:
+            epsilon = gr.Number(3.0, label=say("train_epsilon"), minimum=0.1, maximum=20, elem_id="train-epsilon")
+            delta = gr.Number(1e-5, label=say("train_delta"), minimum=1e-9, maximum=0.01, elem_id="train-delta")
+            units = [(say(f"unit_{unit}"), unit) for unit in ("customer", "example")]
+            unit = gr.Radio(units, value="customer", label=say("train_unit"), elem_id="train-unit")
+            batch = gr.Number(64, label=say("train_batch"), minimum=1, maximum=4096, precision=0, elem_id="train-batch")
+        quoted = html("", elem_id="train-quoted")
         with gr.Row(elem_id="train-go"):
             start = gr.Button(say("train_start"), variant="primary", elem_id="train-start")
             stop = gr.Button(say("train_stop"), variant="stop", visible=False, elem_id="train-stop")
@@ -98,8 +117,8 @@ def build(desk: Desk, trainer: Trainer) -> None:
     force = gr.Checkbox(False, label=say("use_force"), elem_id="force")
     timer = gr.Timer(_POLL_S, active=False)
     parts = Parts(
-        collection, task, data, suite, checked, name, epochs, rank, small, stop, resume, state, timer, table, chosen,
-        measures, force, notice,
+        collection, task, data, suite, checked, name, epochs, rank, small, private, terms, quoted, stop, resume, state,
+        timer, table, chosen, measures, force, notice,
     )  # fmt: skip
     handlers = _Handlers(desk, parts, trainer)
     outputs = parts.outputs()
@@ -111,7 +130,8 @@ def build(desk: Desk, trainer: Trainer) -> None:
     chosen.input(handlers.choose, [chosen], outputs, **light)
     stop.click(handlers.stop, None, outputs, **light)
     check.click(handlers.check, [task, data], outputs, **admin, show_progress_on=[checked])
-    options = [collection, task, data, suite, name, epochs, rank, small]
+    private.input(handlers.choose_private, [private], outputs, **light)
+    options = [collection, task, data, suite, name, epochs, rank, small, private, epsilon, delta, unit, batch]
     start.click(handlers.start, options, outputs, **admin, show_progress="hidden")
     resume.click(handlers.resume, [collection], outputs, **admin, show_progress="hidden")
     use.click(handlers.use, [collection, chosen, force], outputs, **admin, show_progress_on=[table])
@@ -125,6 +145,7 @@ class _Handlers:
         self._desk = desk
         self._parts = parts
         self._trainer = trainer
+        self._told: dict[str, tuple[Plan, Goal]] = {}
 
     def open(self, collection: str | None, request: gr.Request) -> Update:
         return self._inside(request, lambda: self._view(collection))
@@ -153,9 +174,13 @@ class _Handlers:
 
         return self._inside(request, look, told=self._parts.checked)
 
+    def choose_private(self, private: bool, request: gr.Request) -> Update:
+        shown = {self._parts.terms: gr.update(visible=private), self._parts.quoted: ""}
+        return self._inside(request, lambda: shown)
+
     def start(
         self, collection: str, task: str, data: str | None, suite: str | None, name: str, epochs: float, rank: int,
-        small: bool, request: gr.Request,
+        small: bool, private: bool, epsilon: float, delta: float, unit: str, batch: int, request: gr.Request,
     ) -> Update:  # fmt: skip
         files = [Path(file) for file in (data, suite) if file]
 
@@ -165,18 +190,37 @@ class _Handlers:
             check_name(name)
             if self._trainer.state.is_running:
                 return self._running()
-            kept = {
-                file: self._keep(Path(file), name, what) for file, what in ((data, "records"), (suite, "exam")) if file
-            }
             plan = Plan(
-                cast(Task, task), kept[data], name, suite=kept[suite] if suite else None, epochs=epochs,
+                cast(Task, task), Path(data), name, suite=Path(suite) if suite else None, epochs=epochs,
                 rank=int(rank), preset="small" if small else "",
             )  # fmt: skip
-            self._trainer.start(plan, collection=collection)
+            goal = None
+            if private:
+                from assistant.tuning.private import Goal
+
+                goal = Goal(PrivacyBudget(float(epsilon), float(delta), cast(Unit, unit)))
+                plan = dataclasses.replace(plan, batch_size=int(batch), learning_rate=_PRIVATE_RATE)
+                if (told := self._first_told(plan, goal, visitor(request).session)) is not None:
+                    return told
+            kept = {
+                what: self._keep(Path(file), name, what) for file, what in ((data, "records"), (suite, "exam")) if file
+            }
+            plan = dataclasses.replace(plan, data=kept["records"], suite=kept.get("exam"))
+            self._trainer.start(plan, collection=collection, goal=goal)
             forget_uploads(files, self._desk.settings.data_dir / "uploads")
-            return {**self._running(), self._parts.data: None, self._parts.suite: None, self._parts.checked: ""}
+            emptied = {self._parts.data: None, self._parts.suite: None, self._parts.checked: "", self._parts.quoted: ""}
+            return {**self._running(), **emptied}
 
         return self._inside(request, begin, told=self._parts.checked)
+
+    def _first_told(self, plan: Plan, goal: Goal, session: str) -> Update | None:
+        """What a private training would spend, before it may: None where this session was shown this very plan."""
+        if self._told.get(session) == (plan, goal):
+            del self._told[session]
+            return None
+        quote = self._trainer.quote(plan, goal)
+        self._told[session] = (plan, goal)
+        return {self._parts.quoted: render_train.quote(quote, self._desk.look()), self._parts.checked: ""}
 
     def resume(self, collection: str, request: gr.Request) -> Update:
         def begin() -> Update:
@@ -230,7 +274,7 @@ class _Handlers:
             }
         try:
             return act()
-        except ConfideError as error:
+        except (ConfideError, PrivacyError) as error:
             lines = f"{error.message}\n{error.hint}".splitlines()
             return {where: "".join(render.notice(line.strip(), "bad") for line in lines if line.strip())}
         except Exception:

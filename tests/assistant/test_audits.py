@@ -11,8 +11,9 @@ from tiny import bert, save, tokenizer
 
 from assistant import audits, finetune
 from assistant.adapters import Shelf
+from assistant.charging import Privately
 from assistant.errors import AdapterRefused, BadInput
-from assistant.runs import Plan, Privately, Run
+from assistant.runs import Plan, Run
 from assistant.settings import Settings
 from assistant.tuning.private import Goal
 from privacy.audit import Attack, AuditReport
@@ -36,7 +37,8 @@ def test_an_audit_is_charged_and_reported_and_keeps_no_adapter(plan, tmp_path):
     assert report.private.epsilon <= report.claimed_epsilon <= 3.0
     (charge,) = book.book().charges.values()
     assert (charge.purpose, charge.settled) == ("audit", charge.spend.steps)
-    page, data = audits.save(report, tmp_path / "out")
+    page, data = audits.save(report, tmp_path / "out", subject="A training on moods")
+    assert "A training on moods" in page.read_text()
     assert "Privacy audit" in page.read_text()
     assert json.loads(data.read_text())["canaries"] == 30
     assert Shelf(settings.data_dir).all() == []

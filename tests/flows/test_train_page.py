@@ -15,6 +15,7 @@ from tiny import llama, save, tokenizer
 from assistant.core import Assistant
 from assistant.server import create_app
 from assistant.settings import Settings
+from privacy.ledger import Ledger
 
 pytestmark = [
     pytest.mark.browser,
@@ -35,6 +36,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Any:
         for n in range(30)
     ]
     (folder / "good.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    private = [
+        {"messages": [{"role": "user", "content": f"can i return {n}"}, {"role": "assistant", "content": "yes 30 days"}],
+         "customer": f"c{n}"}
+        for n in range(40)
+    ]  # fmt: skip
+    (folder / "private.jsonl").write_text("\n".join(map(json.dumps, private)))
+    (folder / "renamed.jsonl").write_text("\n".join(map(json.dumps, rows[:20])))
     (folder / "bad.jsonl").write_text('{"messages": []}\nnonsense\n')
     with served(create_app(assistant, settings)) as url, sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -97,6 +105,41 @@ def test_a_training_is_started_watched_judged_put_to_use_and_taken_back(page):
     page.click("#rollback")
     page.wait_for_selector("#adapters .chip.added", state="detached", timeout=30_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_private_training_shows_its_plan_before_anything_is_spent(page):
+    book = Ledger(page.folder / "data")
+    charged = len(book.book().charges)
+    choose(page, "private.jsonl")
+    page.fill("#train-name input, #train-name textarea", "discreet")
+    page.check("#train-private input")
+    page.wait_for_selector("#train-terms", state="visible", timeout=30_000)
+    page.fill("#train-epsilon input", "4")
+    page.fill("#train-batch input", "8")
+    page.click("#train-start")
+    page.wait_for_selector("#train-quoted table", timeout=120_000)
+    said = page.inner_text("#train-quoted")
+    assert "epsilon 4" in said
+    assert "signal to noise" in said
+    assert len(book.book().charges) == charged
+    page.click("#train-start")
+    page.wait_for_selector("#train-quoted table", state="detached", timeout=30_000)
+    page.wait_for_function(
+        "() => document.querySelector('#train-state').innerText.includes('discreet@1')", timeout=180_000
+    )
+    scored, trained = list(book.book().charges.values())[charged:]
+    assert (trained.spend.unit, trained.spend.dataset) == ("customer", "private")
+    assert scored.spend.mechanism == "discrete-laplace"
+    assert 3 < book.reports()["private"].spent <= 4
+    assert "likelier" in page.inner_text("#measures")
+
+
+def test_records_that_were_uploaded_before_under_another_name_have_spent_what_they_spent(page):
+    choose(page, "renamed.jsonl")
+    page.locator("#train-unit label", has_text="record").click()
+    page.click("#train-start")
+    page.wait_for_selector("#train-checked .notice.bad", timeout=60_000)
+    assert "infinite epsilon is spent already" in page.inner_text("#train-checked")
 
 
 def test_who_signed_out_moves_nothing(page):

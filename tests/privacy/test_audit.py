@@ -87,7 +87,9 @@ def test_a_claim_below_what_is_proved_fails_and_so_does_an_audit_without_a_contr
 def test_the_report_is_json_and_a_page_that_loads_nothing_and_names_its_limits():
     made = report(0.0, 1.0)
     assert json.loads(json.dumps(made.to_dict()))["claimed_epsilon"] == 3.0
-    page = as_html(made)
+    page = as_html(made, subject="Adapter support@1", day="2026-01-02")
+    assert "Adapter support@1 · 2026-01-02" in page
+    assert "at most 20 to 1" in page
     assert "Retrieval over raw documents" in page
     assert "src=" not in page
     assert "href=" not in page

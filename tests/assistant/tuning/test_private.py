@@ -8,8 +8,9 @@ import pytest
 pytest.importorskip("torch")
 from tiny import bert, llama, save, tokenizer
 
+from assistant.charging import Privately
 from assistant.errors import BadInput
-from assistant.runs import Plan, Privately, Run
+from assistant.runs import Plan, Run
 from assistant.settings import Settings
 from assistant.tuning import private
 from assistant.tuning.loop import LoopOptions, Progress, StopTraining
@@ -20,7 +21,8 @@ from assistant.types import Example
 from privacy.conformance import QUESTIONS
 from privacy.errors import BudgetExceeded, NotPrivate
 from privacy.ledger import Ledger
-from privacy.types import PrivacyBudget, PrivacySpend
+from privacy.quote import Quote
+from privacy.types import PrivacyBudget
 
 
 @pytest.fixture
@@ -55,7 +57,18 @@ def test_a_private_run_is_on_the_book_and_on_its_card_and_within_its_goal(moods,
     assert charge.settled == result.steps == charge.spend.steps
     assert charge.spend.unit == scored.spend.unit == unit
     assert 7 < book.reports()["moods"].spent <= 8
-    assert [event for event in told if isinstance(event, PrivacySpend)] == [charge.spend]
+    (quote,) = [event for event in told if isinstance(event, Quote)]
+    assert quote.spend == charge.spend
+    assert 0 < quote.signal_to_noise < 10
+    assert [row.epsilon for row in quote.afford()][-1] == 8.0
+
+
+def test_a_plan_is_shown_without_being_charged(moods, settings):
+    book = Ledger(settings.data_dir)
+    quote = Run(moods, settings, private=Privately(goal(), book)).quote()
+    assert book.reports() == {}
+    made, _ = Run(moods, settings, private=Privately(goal(), book)).train()
+    assert made.privacy[0] == quote.spend
 
 
 def test_an_interrupted_private_run_stays_at_its_worst_and_goes_on_under_the_same_charge(moods, settings):
@@ -104,7 +117,7 @@ def test_a_set_up_that_fails_is_refused_before_anything_is_charged(moods, settin
     book = Ledger(settings.data_dir)
     with pytest.raises(NotPrivate, match="nothing was trained"):
         Run(moods, settings, private=Privately(goal(), book)).train()
-    assert all(report.spent == 0 for report in book.reports().values())
+    assert book.reports() == {}
 
 
 def test_what_reads_the_data_beside_the_steps_is_refused():

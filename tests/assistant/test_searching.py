@@ -1,0 +1,63 @@
+"""A search: every trial on the book, one goal for all of them."""
+
+import json
+import math
+
+import pytest
+
+pytest.importorskip("torch")
+from tiny import bert, save, tokenizer
+
+from assistant.adapters import Shelf
+from assistant.charging import Privately
+from assistant.errors import BadInput
+from assistant.runs import Plan, Run
+from assistant.searching import Tried, search
+from assistant.settings import Settings
+from assistant.tuning.private import Goal
+from assistant.tuning.search import Space
+from privacy.errors import BudgetExceeded
+from privacy.ledger import Ledger
+from privacy.types import PrivacyBudget
+
+SPACE = Space(ranks=(2,), epochs=(1, 2), dropouts=(0.0,))
+
+
+@pytest.fixture
+def plan(tmp_path):
+    rows = [{"text": f"it is {mood} {number}", "label": mood} for number in range(20) for mood in ("angry", "happy")]
+    (tmp_path / "moods.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    base = save(bert(), tmp_path / "encoder", tokenizer(bert=True))
+    return Plan("classify", tmp_path / "moods.jsonl", "tiny", base=str(base), rank=2, batch_size=8, held_out=0.2)
+
+
+def test_every_trial_of_a_private_search_is_charged_and_all_of_it_keeps_one_goal(plan, tmp_path):
+    settings, book, told = Settings(data_dir=tmp_path / "data"), Ledger(tmp_path / "data"), []
+    private = Privately(Goal(PrivacyBudget(6.0, 1e-5, "example")), book)
+    best = search(plan, settings, 2, watch=told.append, private=private, space=SPACE)
+    tried = [event for event in told if isinstance(event, Tried)]
+    assert len(tried) == 2
+    assert best.learning_rate in {one.choice.learning_rate for one in tried}
+    charges = list(book.book().charges.values())
+    assert [one.purpose for one in charges] == ["scores of adapter tiny-try", "adapter tiny-try"] * 2
+    assert book.reports()["moods"].spent < 6
+    assert Shelf(settings.data_dir).all() == []
+    Run(best, settings, private=private).train()
+    assert 5 < book.reports()["moods"].spent <= 6
+
+
+def test_trials_without_privacy_are_on_the_book_as_such(plan, tmp_path):
+    settings, book = Settings(data_dir=tmp_path / "data"), Ledger(tmp_path / "data")
+    search(plan, settings, 2, ledger=book, space=SPACE)
+    assert [one.spend.mechanism for one in book.book().charges.values()] == ["nonprivate"] * 2
+    assert book.reports()["moods"].spent == math.inf
+    private = Privately(Goal(PrivacyBudget(6.0, 1e-5, "example")), book)
+    with pytest.raises(BudgetExceeded):
+        search(plan, settings, 2, private=private, space=SPACE)
+
+
+def test_a_search_that_nothing_could_judge_is_refused(plan, tmp_path):
+    import dataclasses
+
+    with pytest.raises(BadInput, match="aside"):
+        search(dataclasses.replace(plan, held_out=0.0), Settings(data_dir=tmp_path / "data"), 2)
