@@ -15,7 +15,7 @@ BODY = {"messages": [{"role": "user", "content": "How long can I return items?"}
 DOORS = [
     ("POST", "/chat/completions"), ("GET", "/models"), ("GET", "/models/shop"), ("POST", "/embeddings"),
     ("POST", "/recommend"), ("POST", "/recommend/events"), ("GET", "/documents"), ("POST", "/documents"),
-    ("DELETE", "/documents/returns.md"), ("GET", "/conversations/c_1"),
+    ("DELETE", "/documents/returns.md"), ("GET", "/conversations/c_1"), ("POST", "/feedback"), ("GET", "/feedback"),
 ]  # fmt: skip
 
 
