@@ -38,6 +38,8 @@ from privacy.ledger import Ledger
 from privacy.noise import gaussian
 from privacy.types import PrivacyBudget
 
+WORST = -1e30
+"""What a measure counts as that is no finite number."""
 POOLED = "pooled_"
 """Begins the name of a measure over all partners' records."""
 
@@ -265,7 +267,8 @@ class Coordinator:
         for partner, measures in told.items():
             found |= {f"{partner}/{name}": float(value) for name, value in measures.items() if name != COUNT}
         found |= pooled(told.values())
-        return {name: value for name, value in found.items() if np.isfinite(value)}
+        # a network that is broken measures as no number: that is the worst there is, not a missing measure
+        return {name: value if np.isfinite(value) else WORST for name, value in found.items()}
 
     def objections(self) -> tuple[str, ...]:
         """What the shared weights do worse than the weights of round 0: with one, they are not published."""

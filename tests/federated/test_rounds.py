@@ -258,3 +258,18 @@ def test_weights_that_are_worse_for_one_partner_meet_its_objection(tmp_path: Pat
     again = coordinator(tmp_path, InProcess(sites), roster, config(rounds=2))
     again.go()
     assert again.objections() == (objection,)
+
+
+@pytest.mark.parametrize("after", [0.4, float("nan"), float("inf")])
+def test_weights_that_are_worse_or_broken_on_the_coordinators_suite_meet_its_objection(
+    tmp_path: Path, after: float
+) -> None:
+    sites, _, roster = partners(tmp_path, 3)
+    judge = {True: 0.5, False: after}
+    lead = coordinator(
+        tmp_path, InProcess(sites), roster, config(rounds=2),
+        judge=lambda weights: {"score": judge[distance(weights, start()) == 0]},
+    )  # fmt: skip
+    lead.go()
+    (objection,) = lead.objections()
+    assert objection.startswith("score: 0.5 before")
