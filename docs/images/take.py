@@ -50,7 +50,25 @@ def main(url: str, password: str) -> None:
         page.wait_for_selector("#documents table")
         page.wait_for_timeout(800)
         page.screenshot(path=HERE / "documents.png")
+        for name, size in (("recommendations", DESKTOP), ("recommendations-phone", PHONE)):
+            page.set_viewport_size(size)
+            _recommend(page, "waterproof boots under 200")
+            page.screenshot(path=HERE / f"{name}.png")
         browser.close()
+
+
+def _recommend(page: Any, request: str) -> None:
+    tab = page.get_by_role("tab", name="Recommendations")
+    if tab.first.is_visible():
+        tab.first.click()
+    page.wait_for_selector("#goods-found .good")
+    page.fill("#goods-request textarea, #goods-request input", request)
+    page.click("#goods-ask")
+    page.wait_for_function(
+        "() => document.querySelector('#goods-filter textarea, #goods-filter input').value.includes('<')"
+    )
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(2000)
 
 
 def _ask(page: Any, question: str) -> None:
