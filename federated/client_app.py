@@ -28,7 +28,9 @@ def train(message: Message, context: Context) -> Message:
 
     try:
         plan, start = records.to_plan(message.content)
-        content = records.from_update(Site.here().partner(plan.training).answer(plan, start))
+        site = Site.here()
+        # without weights: those that were judged after the round before; the plan's hash says whether they are
+        content = records.from_update(site.partner(plan.training).answer(plan, start or site.shown()))
     except (ConfideError, PrivacyError) as error:
         content = records.pack({"declined": str(error)})
     return Message(content=content, reply_to=message)
@@ -40,8 +42,9 @@ def evaluate(message: Message, context: Context) -> Message:
     from federated.site import Site
 
     weights = {name: array.astype("f8") for name, array in records.arrays(message.content).items()}
-    training = records.about(message.content)["training"]
-    measures = Site.here().partner(training).evaluate(weights, private=bool(training.get(PRIVATE)))
+    training, site = records.about(message.content)["training"], Site.here()
+    site.show(weights)
+    measures = site.partner(training).evaluate(weights, private=bool(training.get(PRIVATE)))
     return Message(content=records.pack({"measures": dict(measures)}), reply_to=message)
 
 

@@ -28,6 +28,7 @@ from federated.local import COUNT, Partner, Policy, Trained, Trainer
 from federated.publishing import Learnt, Notice, put_to_use, shelve
 from federated.spending import OwnBook
 from federated.types import Arrays, RoundPlan, TensorSpec
+from federated.weights import load_weights, save_weights
 from privacy.erasure import Tombstones
 from privacy.keys import durable_write
 from privacy.types import PrivacySpend
@@ -151,6 +152,16 @@ class Site:
         path = self.home / "run" / "skipped.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [json.loads(line) for line in lines]
+
+    def show(self, weights: Arrays) -> None:
+        """Keeps shared weights that came to be judged: the next round begins with them."""
+        (self.home / "run").mkdir(parents=True, exist_ok=True)
+        save_weights(self.home / "run" / "shown.safetensors", weights, {})
+
+    def shown(self) -> Arrays:
+        """What `show` kept; nothing where it kept nothing."""
+        path = self.home / "run" / "shown.safetensors"
+        return load_weights(path)[0] if path.exists() else {}
 
     def leave(self) -> None:
         """No app code may run here any more; keys, masks and trained changes are deleted, the manifests stay."""

@@ -19,6 +19,7 @@ from federated.errors import UpdateRefused
 from federated.gate import Verify
 from federated.masking import Disclosure
 from federated.types import Arrays, ClientUpdate, Refusal, RoundPlan
+from federated.weights import weights_sha256
 
 _POLL_S = 0.2
 _HELLO_S = 60.0
@@ -43,6 +44,8 @@ class FlowerWire:
         self._quorum = quorum
         self._seconds = seconds
         self._nodes: dict[str, int] = {}
+        self._shown: dict[int, str] = {}
+        """Node -> sha256 of the weights it has judged and therefore kept: it is not sent them again."""
 
     def partners(self) -> Sequence[str]:
         """The enrolled partners whose node is connected now."""
@@ -77,7 +80,8 @@ class FlowerWire:
     def train(self, plan: RoundPlan, start: Arrays) -> Iterable[ClientUpdate | Refusal]:
         """Updates as they come, until all have answered or the deadline has passed."""
         names = {self._nodes[name]: name for name in plan.partners if name in self._nodes}
-        asked = {node: records.from_plan(plan, start) for node in names}
+        kept = {node for node in names if self._shown.pop(node, "") == plan.start_sha256}
+        asked = {node: records.from_plan(plan, {} if node in kept else start) for node in names}
         for node, reply in self._ask("train", asked, plan.deadline):
             if isinstance(reply, str):
                 yield Refusal(names[node], reply)
@@ -101,7 +105,8 @@ class FlowerWire:
     def evaluate(
         self, partners: Sequence[str], weights: Arrays, training: Mapping[str, Any]
     ) -> Iterable[tuple[str, Mapping[str, float]]]:
-        """What partners tell of the shared weights; who does not tell is skipped."""
+        """What partners tell of the shared weights; who does not tell is skipped. Who answers has kept them."""
+        sha256 = weights_sha256(weights)
         names = {self._nodes[name]: name for name in partners if name in self._nodes}
         sent = {name: array.astype("<f2") for name, array in weights.items()}
         asked = {node: records.pack({"training": dict(training)}, sent) for node in names}
@@ -110,6 +115,7 @@ class FlowerWire:
                 continue
             try:
                 told = records.about(reply)["measures"]
+                self._shown[node] = sha256
                 yield names[node], {str(name): float(value) for name, value in told.items()}
             except (UpdateRefused, KeyError, TypeError, ValueError, AttributeError):
                 continue

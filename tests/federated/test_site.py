@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from standin import identities
 
@@ -14,6 +15,7 @@ import dataclasses
 
 from flwr.cli.build import build_fab_from_disk
 
+from federated import records
 from federated.coordinator import Address, Home, app_sha256, write_app
 from federated.enrol import Invitation
 from federated.errors import BadRequest, PolicyVeto
@@ -21,6 +23,8 @@ from federated.learning import Recipe
 from federated.local import Policy
 from federated.rounds import RunConfig
 from federated.site import Site, SiteConfig
+from federated.types import RoundPlan
+from federated.weights import weights_sha256
 
 
 def joined(folder: Path) -> tuple[Home, Site]:
@@ -89,3 +93,14 @@ def test_without_tls_only_loopback(tmp_path: Path) -> None:
     Address("127.0.0.1", insecure=True)
     with pytest.raises(BadRequest, match="this machine only"):
         Address("0.0.0.0", insecure=True)
+
+
+def test_weights_that_were_shown_are_what_the_next_round_begins_with(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    assert site.shown() == {}
+    weights = {"a.lora_B.weight": np.arange(6.0).reshape(2, 3)}
+    site.show(weights)
+    assert weights_sha256(site.shown()) == weights_sha256(weights)
+    plan = RoundPlan("run", 2, "ab", ("p",), 1, 0.0, "plain", "float32", (), 1.0, "", (1.0,))
+    _, start = records.to_plan(records.from_plan(plan, {}))
+    assert (start or site.shown()).keys() == weights.keys()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,11 @@ import pytest
 pytest.importorskip("flwr")
 from flwr.app import Message
 from flwr.supercore.task_identity import TaskIdentity
-from standin import identities
+from standin import identities, start
 
 from federated import records, wire
+from federated.types import RoundPlan
+from federated.weights import weights_sha256
 from federated.wire import FlowerWire, hello
 
 
@@ -24,6 +28,7 @@ class Nodes:
         self.partners = partners
         self.waiting: dict[str, Message] = {}
         self.asked: list[int] = []
+        self.had_weights: list[bool] = []
 
     def get_node_ids(self) -> list[int]:
         return list(self.partners)
@@ -43,6 +48,11 @@ class Nodes:
                 message = self.waiting.pop(key)
                 node = message.metadata.dst_node_id
                 identity, name = self.partners[node], self.partners[node].card.name
+                if message.metadata.message_type != records.HELLO:
+                    self.had_weights.append(len(records.arrays(message.content)) > 0)
+                    evaluates = message.metadata.message_type == "evaluate"
+                    found.append(Reply(key, node, records.pack({"measures": {}} if evaluates else {"declined": "no"})))
+                    continue
                 challenge = str(records.about(message.content)["challenge"])
                 content = records.pack({"partner": name, "signature": identity.signer.sign(hello(challenge, name))})
                 found.append(Reply(key, node, content))
@@ -97,3 +107,23 @@ def test_below_the_quorum_it_waits_longer_than_for_the_last_partner(tmp_path: Pa
     assert FlowerWire(one, roster.verify, enrolled=roster.cards, quorum=2, seconds=50).partners() == ["p0"]
     assert soon < 5
     assert clock[0] - soon > 50
+
+
+def test_weights_that_were_judged_are_not_sent_again_but_after_a_refusal(tmp_path: Path) -> None:
+    made, roster = identities(tmp_path, 1)
+    grid: Any = Nodes(dict(enumerate(made)))
+    line = FlowerWire(grid, roster.verify, enrolled=roster.cards, seconds=5)
+    weights, names = start(), tuple(line.partners())
+    plan = RoundPlan(
+        "run", 1, "ab" * 8, names, 1, time.time() + 60, "plain", "float32", (), 1.0, weights_sha256(weights), (1.0,)
+    )
+    list(line.train(plan, weights))
+    list(line.evaluate(names, weights, {}))
+    list(line.train(plan, weights))
+    list(line.train(plan, weights))
+    list(line.evaluate(names, weights, {}))
+    assert grid.had_weights == [True, True, False, True, True]
+    other = dataclasses.replace(plan, start_sha256="of other weights")
+    list(line.evaluate(names, weights, {}))
+    list(line.train(other, weights))
+    assert grid.had_weights[-2:] == [True, True]
