@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from assistant import heldout
 from assistant.types import Example, Measure, Task
-from privacy.released import cost, release
+from privacy.released import Share, cost, release
 from privacy.types import PrivacyBudget, PrivacySpend
 
 PARTS = 20
@@ -30,7 +30,18 @@ def price(task: Task, test: Sequence[Example], budget: PrivacyBudget, dataset: s
 def told(
     spend: PrivacySpend, task: Task, test: Sequence[Example], *, before: heldout.Counts, after: heldout.Counts
 ) -> list[Measure]:
-    """The scores of `test` with the noise that was charged; `low` and `high` bound what the noise hides."""
+    """The scores of `test` with the noise that was charged, and their intervals at 95 %, noise included."""
     rows = heldout.told(task, before, after)
     shares = release(spend, list(rows.values()), [example.owner for example in test])
-    return [Measure(name, one.value, one.low, one.high, one.n) for name, one in zip(rows, shares, strict=True)]
+    return [_bounded(name, one) for name, one in zip(rows, shares, strict=True)]
+
+
+def _bounded(name: str, share: Share) -> Measure:
+    """The noise's interval, widened by what chance does to so few units, within what a share can be."""
+    least = -1.0 if name.endswith("_gain") else 0.0
+    chance = 1.96 * (1 - least) / 2 / math.sqrt(max(1, share.n))
+
+    def within(value: float) -> float:
+        return min(1.0, max(least, value))
+
+    return Measure(name, within(share.value), within(share.low - chance), within(share.high + chance), share.n)

@@ -23,12 +23,26 @@ def in_words(name: str | None, adapter: Adapter | None, language: str) -> str:
         return texts.say("spent_nobody", language)
     if adapter is None or not adapter.privacy:
         return texts.say("spent_unknown", language, adapter=name)
-    unit = min((spend.unit for spend in adapter.privacy), key=_UNITS.index)
-    value = _epsilon(adapter.privacy, adapter.delta, unit)
+    value, unit = _of(adapter)
     if not math.isfinite(value):
         return texts.say("spent_all", language, adapter=name)
     each = texts.say(f"unit_{unit}", language)
     return texts.say("spent", language, adapter=name, epsilon=f"{value:.2f}", delta=f"{adapter.delta:g}", unit=each)
+
+
+def short(adapter: Adapter) -> str:
+    """The same in a line of a table, in English."""
+    if not adapter.privacy:
+        return "not known: take epsilon for infinite"
+    value, unit = _of(adapter)
+    each = texts.say(f"unit_{unit}", "en")
+    return f"epsilon {value:.2f} per {each} at delta {adapter.delta:g}" if value < math.inf else "epsilon is infinite"
+
+
+def _of(adapter: Adapter) -> tuple[float, Unit]:
+    """(epsilon, the unit it is for): the smallest that a part of its training was private for."""
+    unit = min((spend.unit for spend in adapter.privacy), key=_UNITS.index)
+    return _epsilon(adapter.privacy, adapter.delta, unit), unit
 
 
 @functools.lru_cache(256)

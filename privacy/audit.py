@@ -27,7 +27,7 @@ from privacy.noise import Entropy, chosen, random_bytes
 
 Scores = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
-_SHARES = (1.0, 0.5, 0.25, 0.1)
+_SHARES = (1.0, 0.75, 0.5, 0.25)
 _MOST_EPSILON = 30.0
 
 NOT_COVERED = (

@@ -343,14 +343,19 @@ def _refuse_over(scope: str, report: PrivacyReport, spend: PrivacySpend) -> None
     budget, after = report.budget, report.after_plan or 0.0
     if after <= budget.epsilon:
         return
+    same = (
+        ""
+        if known_as(spend.dataset) == scope or scope.startswith(CUSTOMERS)
+        else (f"{spend.dataset} has records or customers in common with {scope}. ")
+    )
     limit = f"its budget is epsilon {budget.epsilon:g} per {budget.unit} at delta {budget.delta:g}"
     if spend.mechanism == "nonprivate":
         raise BudgetExceeded(
-            f"Training on {scope} without differential privacy makes its epsilon infinite, and {limit}.",
+            f"{same}Training on {scope} without differential privacy makes its epsilon infinite, and {limit}.",
             hint="Train with --dp, or lift the budget with `privacy budget`.",
         )
     after_words = f"{after:.3g}" if math.isfinite(after) else "infinite"
     raise BudgetExceeded(
-        f"Refused: epsilon of {scope} would be {after_words}; {limit}, and {report.spent:.3g} is spent.",
+        f"{same}Refused: epsilon of {scope} would be {after_words}; {limit}, and {report.spent:.3g} is spent.",
         hint="`privacy plan` shows what can still be afforded.",
     )

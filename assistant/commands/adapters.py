@@ -55,6 +55,7 @@ def _remark(adapter: str, live: dict[str, Deployment]) -> str:
 @cli.command("show")
 def _show(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
     """Shows an adapter's card, after reading its folder again."""
+    from assistant import spent
     from assistant.adapters import Shelf, card_to
     from assistant.vetting import verify
 
@@ -69,6 +70,7 @@ def _show(context: typer.Context, name: NameArgument, as_json: JsonOption = Fals
         ("layers", _layers(adapter.targets)), ("labels", ", ".join(adapter.labels)),
         ("records", f"{adapter.examples}, of {adapter.owners} customers"), ("data", adapter.data_sha256[:12]),
         ("went on from", adapter.parent or ""), ("privacy", console.privacy_of(adapter)),
+        ("spent", spent.short(adapter)),
         ("weights", adapter.sha256[:12]), ("folder", adapter.path), *(("note", note) for note in adapter.notes),
     ]  # fmt: skip
     console.print_table(("", ""), [row for row in rows if row[1]])

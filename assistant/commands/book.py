@@ -42,6 +42,9 @@ def report(context: typer.Context, as_json: JsonOption = False) -> None:
         listed = [{**_finite(dataclasses.asdict(one)), "spend": one.spend.to_dict()} for one in charges]
         console.print_json({"scopes": scopes, "charges": listed})
         return
+    if not reports:
+        typer.echo("Nothing is on the book: nothing was trained, and no budget is set.")
+        return
     rows = [
         (scope, one.budget.unit, _number(one.spent), _number(one.budget.epsilon, "no budget"),
          "" if one.budget.epsilon == math.inf else _number(one.remaining), f"{one.budget.delta:g}")

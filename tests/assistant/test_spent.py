@@ -43,3 +43,10 @@ def test_without_an_adapter_nothing_learned_is_in_it():
 def test_trainings_per_record_and_per_customer_are_told_per_record():
     mixed = adapter(PRIVATE, PrivacySpend("dpsgd", 1.0, 0.02, 300, 1.0, "example", "chats"))
     assert "each record" in spent.in_words("support@3", mixed, "en")
+
+
+def test_the_short_form_says_the_same():
+    value = math.ceil(100 * epsilon([PRIVATE], 1e-5, unit="customer")) / 100
+    assert spent.short(adapter(PRIVATE)) == f"epsilon {value:.2f} per customer at delta 1e-05"
+    assert spent.short(adapter(PrivacySpend.nonprivate("chats"))) == "epsilon is infinite"
+    assert "infinite" in spent.short(adapter())

@@ -96,8 +96,9 @@ def test_the_card_of_a_private_run_holds_noisy_scores_that_were_charged_and_no_o
     assert adapter.before is None
     told = {measure.name: measure for measure in adapter.after.measures}
     assert set(told) == {"accuracy", "accuracy_gain"}
-    assert all(measure.low < measure.value < measure.high for measure in told.values())
-    assert told["accuracy"].value * told["accuracy"].n == pytest.approx(round(told["accuracy"].value * 12), abs=1e-9)
+    assert all(measure.low <= measure.value <= measure.high for measure in told.values())
+    assert 0 <= told["accuracy"].low <= told["accuracy"].high <= 1
+    assert told["accuracy"].value * 12 == pytest.approx(round(told["accuracy"].value * 12), abs=1e-9)
 
 
 def test_what_was_spent_leaves_nothing_for_a_second_run(moods, settings):

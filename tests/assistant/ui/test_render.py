@@ -200,8 +200,9 @@ def test_a_refusal_shows_what_was_looked_at():
 def test_what_the_adapter_that_answered_has_spent_stands_in_words_above_the_receipt():
     data = answer()
     data["receipt"]["privacy"] = "support@1 had a part in this answer. <b>Its epsilon is infinite</b>."
-    made = render.answer(data, LOOK, 0)
-    assert "support@1 had a part in this answer. &lt;b&gt;Its epsilon" in made.partition("<pre>")[0]
+    made = render.answer(data, LOOK, 0).partition("<pre>")[0]
+    assert data["receipt"]["privacy"] in html.unescape(made)
+    assert "<b>" not in made
 
 
 def test_the_receipt_is_json():
