@@ -205,7 +205,22 @@ def _foot(data: Mapping[str, Any], chip: str, look: Look) -> str:
     summary = f"<summary>{safe(look.say('receipt'))} · {data['receipt']['seconds']:.1f} s</summary>"
     spent = data["receipt"].get("privacy")
     line = f'<p class="spent">{safe(spent)}</p>' if spent else ""
-    return f'<div class="foot">{chip}<details class="receipt">{summary}{line}<pre>{safe(receipt)}</pre></details></div>'
+    shown = f'<details class="receipt">{summary}{line}<pre>{safe(receipt)}</pre></details>'
+    return f'<div class="foot">{chip}{_rate(data, look)}{shown}</div>'
+
+
+def _rate(data: Mapping[str, Any], look: Look) -> str:
+    """Links that `page.js` turns into a rating, and the words of the form it shows then."""
+    if look.rate is None:
+        return ""
+    ticket, said = look.rate(data["id"])
+    links = "".join(
+        f'<a class="rate{" told" if said == way else ""}" href="{look.path}#rate-{way}-{ticket}">'
+        f"{safe(look.say(f'rate_{way}'))}</a>"
+        for way in ("up", "down")
+    )
+    words = "|".join(look.say(f"rate_{key}") for key in ("correction", "consent", "send", "thanks", "refused"))
+    return f'<span class="rates">{links}<span class="words">{safe(words)}</span></span>'
 
 
 def _sources(data: Mapping[str, Any]) -> list[_Source]:
