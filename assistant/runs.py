@@ -281,7 +281,7 @@ class Run:
             owners=len({example.owner for example in parts.examples} - {""}), data_sha256=records.sha256,
             parent=parts.parent, privacy=(*parts.spent, *self._account.spends),
             created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            delta=self._account.delta,
+            delta=self._account.delta, audits=parts.audits,
         )  # fmt: skip
 
     def _keep(self, card: Adapter, parts: _Parts) -> Adapter:
@@ -304,7 +304,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What the loop works on. `spent` is what the adapter that was gone on from had spent."""
+    """What the loop works on. `spent` and `audits` are those of the adapter that was gone on from."""
 
     model: Any
     tokenizer: Any
@@ -315,6 +315,7 @@ class _Parts:
     test: tuple[Example, ...]
     parent: str | None
     spent: tuple[PrivacySpend, ...]
+    audits: tuple[Report, ...]
 
     @classmethod
     def assemble(cls, plan: Plan, settings: Settings, sides: tuple[Records, Records, Records]) -> _Parts:
@@ -343,6 +344,7 @@ class _Parts:
         return cls(
             model, tokenizer, task, base, train, valid, test,
             parent=parent.id if parent else None, spent=parent.privacy if parent else (),
+            audits=parent.audits if parent else (),
         )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from privacy.accounting import calibrate, epsilon
 from privacy.chain import Chain, Entry
-from privacy.errors import BadRequest, BudgetExceeded
+from privacy.errors import BadRequest, BudgetExceeded, LedgerTampered
 from privacy.members import Members
 from privacy.types import DELTA, PrivacyBudget, PrivacyReport, PrivacySpend, Unit, Verification
 
@@ -329,7 +329,17 @@ class Ledger:
 
     def verify(self, *, head: str | None = None) -> Verification:
         """Looks at the whole book and its witnesses; `head` is one kept elsewhere."""
-        return self.chain.verify(head=head)
+        found = self.chain.verify(head=head)
+        if not (found.ok and found.entries):
+            return found
+        lost = []
+        for lists in self.book().members.values():
+            for names in lists:
+                try:
+                    Members.load(self._lists, names)
+                except LedgerTampered as error:
+                    lost.append(error.message)
+        return dataclasses.replace(found, problems=tuple(lost))
 
 
 def _asked(book: Book, spend: PrivacySpend) -> list[str]:

@@ -93,8 +93,10 @@ def test_a_customer_and_the_mark_that_stands_for_them_are_one(tmp_path):
 
 def test_a_list_that_was_changed_or_lost_stops_the_next_charge(tmp_path):
     knowing(tmp_path, "chats", ROWS).charge(spend("chats"), "a run")
+    assert Ledger(tmp_path).verify().ok
     for file in (tmp_path / "privacy" / "members").iterdir():
         file.unlink()
+    assert not Ledger(tmp_path).verify().ok
     with pytest.raises(LedgerTampered, match="members"):
         knowing(tmp_path, "renamed", ROWS).charge(spend("renamed"), "a run")
 
