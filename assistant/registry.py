@@ -18,6 +18,7 @@ from assistant.errors import UnknownName
 BUILT_IN: dict[str, dict[str, str]] = {
     "engines": {
         "hf": "assistant.engines.hf:build",
+        "openvino": "assistant.engines.openvino:build",
         "remote": "assistant.engines.remote:build",
         "echo": "assistant.engines.echo:build",
     },

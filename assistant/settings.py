@@ -25,7 +25,7 @@ class ModelSettings(BaseModel):
     model_config = _FROZEN
 
     engine: str = "auto"
-    """hf, remote, echo, or auto: remote where [remote] url is set, else hf."""
+    """hf, openvino (faster on a plain processor), remote, echo, or auto: remote where [remote] url is set, else hf."""
     name: str = "smollm2-135m"
     """A name of `models list`, a Hugging Face id that was pulled, a local folder, or a GGUF file."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

@@ -113,6 +113,17 @@ REGISTRY: dict[str, Benchmark] = {
         "DSTC11 track 5, dev half: answers from gold knowledge with and without an adapter; the organisers' rougeL is 0.287",
         {"rougeL": (">=", 0.287), "gain_low": (">=", 0.0)},
     ),
+    "serving": Benchmark(
+        "benchmarks.serving:run",
+        5,
+        "the engine openvino against transformers' generate: one at a time, with an adapter, eight at once, second turns",
+        {
+            "decode_ratio": (">=", 2.0),
+            "lora_decode_ratio": (">=", 1.7),
+            "throughput_ratio_8": (">=", 3.0),
+            "second_turn_ratio": ("<=", 0.2),
+        },
+    ),
     "training-speed": Benchmark(
         "benchmarks.training_speed:run",
         4,

