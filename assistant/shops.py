@@ -52,7 +52,7 @@ class Shops:
         self._store, self._tenant, self._encode, self._folder = store, tenant, encode, folder
         self._open: dict[str, Shop] = {}
         self._stocks: dict[str, Stock] = {}
-        self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}  # one each: who waits for a fit waits for no other shop's
 
     def stock(self, collection: str) -> Stock:
         """The items and interactions of a collection."""
@@ -70,7 +70,7 @@ class Shops:
         Raises:
             BadInput: there is no catalogue in this collection.
         """
-        with self._lock:
+        with self._locks.setdefault(collection, threading.Lock()):
             known = self._open.get(collection)
             stock = self.stock(collection)
             pulse = stock.pulse()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,3 +117,25 @@ def test_another_companys_log_under_the_same_catalogue_is_fitted_anew(store: Sto
     opened(with_others, tmp_path).shop("shop")
     with_others.close()
     assert len(fits) == 2
+
+
+def test_a_shop_that_is_being_fitted_holds_up_no_other(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    Stock(store, "t", "slow").put(ITEMS)
+    running = opened(store, tmp_path)
+    running.shop("shop")
+    begun, go_on = threading.Event(), threading.Event()
+    real = shops.fit
+
+    def slow(table, interactions, vectors):  # type: ignore[no-untyped-def]
+        begun.set()
+        go_on.wait(60)
+        return real(table, interactions, vectors)
+
+    monkeypatch.setattr(shops, "fit", slow)
+    other = threading.Thread(target=lambda: running.shop("slow"))
+    other.start()
+    begun.wait(60)
+    assert running.shop("shop").items
+    go_on.set()
+    other.join()
+    assert running.shop("slow").items
