@@ -37,16 +37,17 @@ def test_the_page_loads_nothing_from_anywhere(house: OpenHouse):
 
 
 def fuzz(house: OpenHouse, examples: int) -> None:
-    """Requests that fit the description and such as do not: no 5xx, every answer as described, the wrong ones refused."""
+    """Requests that fit the description and such as do not: no 5xx, every answer as described."""
     schemathesis = pytest.importorskip("schemathesis")
     from hypothesis import HealthCheck, given, settings
-    from schemathesis.checks import ignored_auth, positive_data_acceptance
+    from schemathesis.checks import ignored_auth, negative_data_rejection, positive_data_acceptance
 
     schema = schemathesis.openapi.from_url(f"{house.url}/v1/openapi.json")
     headers = {"authorization": f"Bearer {house.keys[Role.OWNER]}"}
     # What a schema cannot say (the last message is the user's, a filter names fields) is refused with a reason.
-    # Requests without a key are test_house.py's: here every one is sent with it.
-    excluded = [positive_data_acceptance, ignored_auth]
+    # Every request here has the key and unknown query parameters are passed over, so that not every request that was
+    # made wrong is wrong; those without a key are test_house.py's, wrong bodies those of each door.
+    excluded = [positive_data_acceptance, ignored_auth, negative_data_rejection]
     for result in schema.get_all_operations():
         for mode in schemathesis.GenerationMode:
 
