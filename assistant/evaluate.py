@@ -29,6 +29,8 @@ CUT = 5
 REFUSALS = (Outcome.NOT_IN_KNOWLEDGE_BASE, Outcome.NEEDS_HUMAN)
 FROM_ROWS = ("advice_", "because_")
 """Texts of the product that are filled from rows of the catalogue: what is filled in has to have a source."""
+IN_RECEIPTS = ("spent", "unit_")
+"""Texts of the product that stand below an answer, never in it."""
 LOWER_IS_BETTER = ("false_refusals", "false_claims", "unsupported_facts", "component_failures")
 _EXACT = ("citations_exact", "unsupported_facts")
 Progress = Callable[[str, int, int], None]
@@ -208,7 +210,7 @@ def _unsupported(answer: Answer, tenant: str, store: Store) -> list[str]:
 def _without_fixed(text: str) -> str:
     """The text without the product's own sentences, into which a company's name is set."""
     for key, spellings in texts.table().items():
-        if key.startswith(FROM_ROWS):
+        if key.startswith((*FROM_ROWS, *IN_RECEIPTS)):
             continue
         for template in spellings.values():
             text = re.sub(".{0,80}?".join(re.escape(part) for part in re.split(r"\{\w+\}", template)), " ", text)
