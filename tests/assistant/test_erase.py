@@ -244,17 +244,17 @@ def test_another_tenants_customer_of_the_same_id_stays(house):
 def test_a_table_of_any_module_is_reached_by_its_customer_column(house):
     with sqlite3.connect(house.root / "confide.db") as connection:
         connection.execute(
-            "create table ratings (id integer primary key, customer text, conversation_id text, comment text)"
+            "create table opinions (id integer primary key, customer text, conversation_id text, comment text)"
         )
         connection.execute(
-            "insert into ratings (customer, comment) values (?, ?)", (ME, "a comment of many words of mine")
+            "insert into opinions (customer, comment) values (?, ?)", (ME, "a comment of many words of mine")
         )
-        connection.execute("insert into ratings (conversation_id) values ('conversation-mine-1')")
-        connection.execute("insert into ratings (customer) values (?)", (OTHER,))
+        connection.execute("insert into opinions (conversation_id) values ('conversation-mine-1')")
+        connection.execute("insert into opinions (customer) values (?)", (OTHER,))
     connection.close()
     house.forget()
     with sqlite3.connect(house.root / "confide.db") as connection:
-        assert connection.execute("select customer from ratings").fetchall() == [(OTHER,)]
+        assert connection.execute("select customer from opinions").fetchall() == [(OTHER,)]
     connection.close()
 
 

@@ -17,7 +17,7 @@ def test_an_unknown_name_proposes_the_nearest():
 
 
 def test_a_name_like_no_other_gets_the_whole_list():
-    with pytest.raises(UnknownName, match="Known: echo, hf, remote"):
+    with pytest.raises(UnknownName, match="Known: echo, hf, openvino, remote"):
         registry.resolve("engines", "zzzzzz")
 
 

@@ -411,7 +411,8 @@ FOREIGN = """() => [...document.querySelectorAll("#main *, #side *, #manage *")]
   || (e.namespaceURI.endsWith("svg") && e.closest(".thread, .welcome, #history, #brand"))
   || [...e.attributes].some((a) => a.name.startsWith("on") || a.name === "srcset" || a.name === "src"
       || (/^(href|style|action|formaction|xlink:href|data|background)$/.test(a.name) && /url\\(|javascript:/i.test(a.value)))
-  || (e.tagName === "A" && e.closest("#thread, #live") && !/^[a-z]*#source-\\d+-\\d+$/.test(e.getAttribute("href")))
+  || (e.tagName === "A" && e.closest("#thread, #live") && !/^[a-z]*#source-\\d+-\\d+$/.test(e.getAttribute("href"))
+      && !/^#rate-(?:up|down)-[\\w.-]+$/.test(e.getAttribute("href")))
 ).map((e) => e.outerHTML.slice(0, 200))"""
 
 
