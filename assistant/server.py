@@ -17,10 +17,12 @@ import threading
 import webbrowser
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import FastAPI
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -60,6 +62,7 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     _downloads(app, settings.data_dir, door, panels)
     add_widget(app, settings.collection)
     app.mount("/v1", build_api(assistant, door=door, sessions=sessions))
+    app.add_exception_handler(404, _not_found)
     # Middleware runs from the last added to the first.
     app.add_middleware(Gate, house=page.house, door=door, per_minute=server.requests_per_minute)
     app.add_middleware(SessionCookie, sessions=sessions, is_page=page.house.pages.__contains__)
@@ -75,6 +78,15 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     app.add_middleware(SafeHeaders, frame_ancestors=server.frame_ancestors)
     mount(app, page, settings)
     return app
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    """Under /v1 as the API says it: a path with a line break reaches no mount."""
+    from assistant.api import problems
+
+    if request.url.path.startswith("/v1/"):
+        return await problems.told(request, error)
+    return await http_exception_handler(request, cast(HTTPException, error))
 
 
 def serve(settings: Settings, panels: Sequence[Panel] = ()) -> None:

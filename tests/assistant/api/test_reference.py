@@ -36,6 +36,14 @@ def test_the_page_loads_nothing_from_anywhere(house: OpenHouse):
     assert not re.search(r"<script|<link|<img|@import|https?://|url\(", answer.text)
 
 
+def test_a_path_that_reaches_no_door_is_refused_in_the_same_shape(house: OpenHouse):
+    for path in ("nowhere", "models/a%0Ab", "%0A"):
+        answer = httpx.get(f"{house.url}/v1/{path}")
+        assert answer.status_code == 404
+        assert answer.json()["error"]["message"]
+    assert httpx.get(f"{house.url}/receipts/none").json().keys() == {"detail"}
+
+
 def fuzz(house: OpenHouse, examples: int) -> None:
     """Requests that fit the description and such as do not: no 5xx, every answer as described."""
     schemathesis = pytest.importorskip("schemathesis")
