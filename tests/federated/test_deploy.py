@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -48,23 +47,31 @@ def test_a_number_of_nobody_is_no_error(tmp_path: Path, text: str) -> None:
     deploy._end_leftover(tmp_path / "x.pid", "x")
 
 
-def test_sigterm_ends_the_daemon_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+STARTER = """
+import sys
+from pathlib import Path
+from federated import deploy
+
+folder = Path(sys.argv[1])
+deploy._program = lambda name: str(folder / name)
+with deploy._daemon("flower-sleeper", [], folder, {}) as process:
+    print(process.pid, flush=True)
+    process.wait(60)
+"""
+
+
+def test_sigterm_ends_the_daemon_too(tmp_path: Path) -> None:
     program = tmp_path / "flower-sleeper"
     program.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
     program.chmod(0o700)
-    monkeypatch.setattr(deploy, "_program", lambda name: str(tmp_path / name))
-    started = []
-
-    def run() -> None:
-        with deploy._daemon("flower-sleeper", [], tmp_path, {}) as process:
-            started.append(process)
-            os.kill(os.getpid(), signal.SIGTERM)
-            process.wait(30)
-
-    with pytest.raises(SystemExit):
-        run()
-    assert started[0].poll() is not None
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    # In a process of its own: the signal must not find the process that runs the tests.
+    command = [sys.executable, "-c", STARTER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as starter:
+        assert starter.stdout is not None
+        daemon = int(starter.stdout.readline())
+        starter.send_signal(signal.SIGTERM)
+        assert starter.wait(60) == 128 + signal.SIGTERM
+    assert not psutil.pid_exists(daemon)
 
 
 LOGS = {
