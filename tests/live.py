@@ -38,7 +38,9 @@ def served(app: FastAPI) -> Iterator[str]:
 
 def blocks_of(app: FastAPI) -> Any:
     """The Gradio Blocks that are mounted in the app."""
-    return next(route.app.get_blocks() for route in app.routes if isinstance(route, Mount) and hasattr(route.app, "get_blocks"))
+    return next(
+        route.app.get_blocks() for route in app.routes if isinstance(route, Mount) and hasattr(route.app, "get_blocks")
+    )
 
 
 def functions(app: FastAPI, page: str = "") -> dict[str, int]:

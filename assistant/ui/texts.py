@@ -331,7 +331,10 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "en": "The probability that a customer buys an item within {days} days, on {n} pairs of customers it never saw: predicted and observed differ by {error} on average.",
         "zh": "顾客在 {days} 天内购买某商品的概率；在未见过的 {n} 组顾客与商品上，预测与实际平均相差 {error}。",
     },
-    "goods_likely_head": {"en": "What this customer is recommended|How likely it is bought", "zh": "为该顾客推荐的商品|购买概率"},
+    "goods_likely_head": {
+        "en": "What this customer is recommended|How likely it is bought",
+        "zh": "为该顾客推荐的商品|购买概率",
+    },
     "goods_reliability_head": {"en": "Predicted|Observed|Pairs|", "zh": "预测|实际|组数|"},
 }
 

