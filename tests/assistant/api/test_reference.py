@@ -60,7 +60,13 @@ def fuzz(house: OpenHouse, examples: int) -> None:
         for mode in schemathesis.GenerationMode:
 
             @given(case=result.ok().as_strategy(generation_mode=mode))
-            @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+            @settings(
+                max_examples=examples,
+                derandomize=examples < 100,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+                database=None,
+            )
             def send(case):
                 case.call_and_validate(headers=headers, excluded_checks=excluded)
 
