@@ -191,12 +191,16 @@ def pointed(sentence: str, units: Iterable[Unit]) -> Unit | None:
 
 
 def quoted(unit: Unit, said: Sequence[Piece]) -> list[Piece]:
-    """A unit as one more quote, a field under its record's name; [] where it is quoted already."""
+    """A unit as one more quote, a field under its record's name; [] where that is said already."""
     spans = [span for piece in said for span in piece.spans if span.passage.id == unit.span.passage.id]
-    if any(span.start <= unit.span.start and unit.span.end <= span.end for span in spans):
-        return []
     named = not unit.record or any(span.start == 0 for span in spans)
-    return list(_as_pieces([unit] if named else _with_name([unit]), first=not said))
+    pieces = list(_as_pieces([unit] if named else _with_name([unit]), first=not said))
+    shown = pieces[-1].spans[0]
+    if any(span.start <= shown.start and shown.end <= span.end for span in spans):
+        return []
+    if not unit.record and any(claims.coverage(shown.text, piece.text) > 0.8 for piece in said):
+        return []
+    return pieces
 
 
 def _bare(sentence: str) -> str:

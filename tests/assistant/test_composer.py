@@ -116,3 +116,14 @@ def test_a_quote_the_model_points_at_is_not_repeated_and_a_field_keeps_its_name(
     more = composer.quoted(units[1], first)
     assert composer.render([*first, *more])[0] == "name: Alder 2\ncolour: red\n\nprice: 249.00 EUR"
     assert composer.quoted(units[3], first) == []
+
+
+def test_what_was_quoted_without_its_verdict_or_from_a_twin_is_not_quoted_again():
+    found = reading(passage("Can I wear boots outside?\nNo. Boots may be tried on indoors.", "p1"))
+    said = composer.quotes(found)
+    assert composer.render(said)[0] == "Boots may be tried on indoors."
+    for sentence in (unit.span.text for unit in found.units):
+        pointed = composer.pointed(sentence, found.units)
+        assert pointed is None or composer.quoted(pointed, said) == []
+    twin = reading(passage("Boots may be tried on, indoors.", "p2")).units[0]
+    assert composer.quoted(twin, said) == []
