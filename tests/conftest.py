@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import chromium
 import pytest
 
 from assistant.settings import Settings
@@ -49,3 +50,10 @@ def hf_engine(model_dir: Path) -> Iterator[HfEngine]:
     engine = hf.build(Settings(data_dir=model_dir))
     yield engine
     engine.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """The system's Chromium, for the tests of one file; mark them `chromium.NEEDED`."""
+    with chromium.launched() as opened:
+        yield opened

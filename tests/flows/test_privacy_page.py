@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
+import chromium
 import httpx
 import pytest
 from live import served
@@ -23,23 +23,10 @@ from privacy.policy import Egress
 from privacy.redaction import Redactor
 from privacy.types import PrivacyBudget, PrivacySpend
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PASSWORD = "correct horse"
 CUSTOMER = "visitor-who-goes-1"
 SAID = "My address is max@web.de, forget <img src=x onerror=alert(1)> me"
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install the system's chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
+pytestmark = chromium.NEEDED
 
 
 @pytest.fixture(scope="module")
@@ -69,34 +56,14 @@ def talk(assistant: StandIn) -> None:
 
 @pytest.fixture(scope="module")
 def staff(browser: Any, shop: tuple[str, StandIn]) -> Any:
-    """The cookies of a session that gave the password once: the door counts tries."""
-    context = browser.new_context(locale="en-GB")
-    page = context.new_page()
-    page.goto(f"{shop[0]}/manage")
-    page.fill("#password input", PASSWORD)
-    page.click("#enter")
-    page.wait_for_selector("#inside [role=tab]")
-    state = context.storage_state()
-    context.close()
-    return state
+    return chromium.signed_in(browser, shop[0], PASSWORD)
 
 
 def opened(
     browser: Any, url: str, staff: Any, *, width: int = 1280, scheme: str = "light", path: str = "manage"
 ) -> Any:
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, locale="en-GB", storage_state=staff
-    )
-    page = context.new_page()
-    page.goto(f"{url}/{path}")
     name = "隐私" if path.endswith("zh") else "Privacy"
-    page.wait_for_selector("#inside [role=tab]")
-    page.wait_for_timeout(300)  # the tabs that find no room go into a menu
-    tab = page.get_by_role("tab", name=name)
-    if not tab.count() or not tab.first.is_visible():
-        page.locator(".overflow-menu > button").first.click()
-        tab = page.locator(".overflow-dropdown button", has_text=name)
-    tab.first.click()
+    page = chromium.opened_at(browser, url, staff, name, width=width, scheme=scheme, path=path)
     page.wait_for_selector("#privacy-gauges .gauge")
     return page
 

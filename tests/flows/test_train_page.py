@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import chromium
 import pytest
 from live import served
-from test_page import ARGUMENTS, CHROMIUM, PASSWORD
+from test_page import PASSWORD
 
 pytest.importorskip("torch")
 from tiny import llama, save, tokenizer
@@ -17,15 +18,11 @@ from assistant.server import create_app
 from assistant.settings import Settings
 from privacy.ledger import Ledger
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install the system's chromium"),
-]
+pytestmark = chromium.NEEDED
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    sync_api = pytest.importorskip("playwright.sync_api")
     folder = tmp_path_factory.mktemp("train")
     base = save(llama(), folder / "base", tokenizer())
     server = {"admin_password": PASSWORD, "requests_per_minute": 1000}
@@ -44,23 +41,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Any:
     (folder / "private.jsonl").write_text("\n".join(map(json.dumps, private)))
     (folder / "renamed.jsonl").write_text("\n".join(map(json.dumps, rows[:20])))
     (folder / "bad.jsonl").write_text('{"messages": []}\nnonsense\n')
-    with served(create_app(assistant, settings)) as url, sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with served(create_app(assistant, settings)) as url, chromium.launched() as browser:
         opened = browser.new_page(viewport={"width": 390, "height": 844}, locale="en-GB")
-        opened.goto(f"{url}/manage")
-        opened.fill("#password input", PASSWORD)
-        opened.click("#enter")
-        opened.wait_for_selector("#inside [role=tab]")
-        opened.wait_for_timeout(300)  # the tabs that find no room go into a menu
-        tab = opened.get_by_role("tab", name="Training")
-        if not tab.is_visible():  # at this width the last tabs are in a menu
-            opened.locator(".overflow-menu > button").first.click()
-            tab = opened.locator(".overflow-dropdown button", has_text="Training")
-        tab.click()
+        chromium.sign_in(opened, url, PASSWORD)
+        chromium.to_tab(opened, "Training")
         opened.wait_for_selector("#adapters p", timeout=30_000)
         opened.folder = folder
         yield opened
-        browser.close()
     assistant.close()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,23 +11,16 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import chromium
 import httpx
 import pytest
 from open_house import SCRIPT, OpenHouse, open_house
 
 from assistant.widget.serving import script
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run",
-]  # fmt: skip
 QUESTION = "How long can I return items?"
 QUOTE = "You can return unused items within 30 days of delivery."
-browsing = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install the system's chromium"),
-]
+browsing = chromium.NEEDED
 
 
 class Site:
@@ -65,15 +57,6 @@ class Site:
             f"default-src 'none'; script-src {self.assistant}; connect-src {self.assistant}; "
             "require-trusted-types-for 'script'; base-uri 'none'; form-action 'none'"
         )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
