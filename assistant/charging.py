@@ -17,7 +17,7 @@ from assistant import scores
 from assistant.types import Example, Task
 from privacy.errors import PrivacyError
 from privacy.members import Members
-from privacy.types import DELTA, PrivacyBudget, PrivacySpend
+from privacy.types import DELTA, PrivacySpend
 
 if TYPE_CHECKING:
     from assistant.tuning.loop import LoopOptions, Private
@@ -101,8 +101,7 @@ class Charging:
         self.score = scores.price(task, test, goal.budget, name) if test else None
         runs = self.private.runs
         beside = tuple(dataclasses.replace(one, steps=one.steps * runs) for one in self.spends[1:])
-        planner = _Several(book, runs)
-        self.spend = private.plan(goal, planner, name, parts.examples, options, beside=beside)
+        self.spend = private.plan(goal, book, name, parts.examples, options, beside=beside, runs=runs)
         weights = sum(value.numel() for value in lora.trainable(parts.model).values())
         units = private.units_of(parts.examples, goal.budget.unit)
         return Quote(self.spend, goal.budget, units, weights, (*book.book().spends(name, goal.budget.unit), *beside))
@@ -141,29 +140,3 @@ class Charging:
                 book.settle(told, steps=0)  # nothing will be trained, so nothing will be told
             raise
         return {**kept, "charge": charge, "told": told, "score": self.score.to_dict() if self.score else None}
-
-
-@dataclass(frozen=True, slots=True)
-class _Several:
-    """The book's plans for one of several runs that are alike."""
-
-    book: PrivacyBook
-    runs: int
-
-    def plan(
-        self,
-        dataset: str,
-        target: PrivacyBudget,
-        *,
-        sample_rate: float,
-        steps: int,
-        clip_norm: float,
-        per_customer: int | None = None,
-        beside: Sequence[PrivacySpend] = (),
-    ) -> PrivacySpend:
-        """The noise that all of them need, the steps of one."""
-        whole = self.book.plan(
-            dataset, target, sample_rate=sample_rate, steps=steps * self.runs, clip_norm=clip_norm,
-            per_customer=per_customer, beside=beside,
-        )  # fmt: skip
-        return dataclasses.replace(whole, steps=steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import tempfile
@@ -76,7 +77,8 @@ def _books(root: Path, unit: Unit) -> list[tuple[float, float, float]]:
     found = []
     for number, book in enumerate(books):
         kept_plan = json.loads((root / f"p{number}" / "run" / "calibration.json").read_text(encoding="utf-8"))
-        whole = PrivacySpend.from_dict(kept_plan["spend"])
+        part = PrivacySpend.from_dict(kept_plan["spend"])
+        whole = dataclasses.replace(part, steps=part.steps * len(results))
         spends = book.ledger.book().spends("tickets")
         calibrated = epsilon([whole], DELTA, unit=unit)
         found.append((book.epsilon(DELTA, unit), calibrated, epsilon(spends[:1], DELTA, unit=unit)))

@@ -75,8 +75,7 @@ class OwnBook:
         """
         if plan.dp is None or plan.hides_partners:
             return PrivacySpend.nonprivate(self.dataset)
-        whole, rounds = self._calibrated(plan, plan.dp, examples, options)
-        return dataclasses.replace(whole, steps=whole.steps // rounds)
+        return self._calibrated(plan, plan.dp, examples, options)
 
     def require(self, plan: RoundPlan, spend: PrivacySpend) -> None:
         """Passes a spend after which the run's promise and the partner's limit still hold.
@@ -122,8 +121,8 @@ class OwnBook:
 
     def _calibrated(
         self, plan: RoundPlan, dp: Promise, examples: Sequence[Example], options: LoopOptions
-    ) -> tuple[PrivacySpend, int]:
-        """The whole run's spend and its rounds; made once, and anew for what is left where data or options changed."""
+    ) -> PrivacySpend:
+        """A round's part of the run's one calibration; made anew for what is left where data or options changed."""
         from assistant.tuning import private
 
         about = {
@@ -134,34 +133,9 @@ class OwnBook:
         path = self.folder / "calibration.json"
         kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         if kept.get("about") == about:
-            return PrivacySpend.from_dict(kept["spend"]), int(kept["rounds"])
+            return PrivacySpend.from_dict(kept["spend"])
         rounds = dp.rounds - plan.round + 1
         goal = private.Goal(self._goal(dp), dp.clip_norm, dp.per_customer)
-        spend = private.plan(goal, _WholeRun(self.ledger, rounds), self.dataset, examples, options)
-        durable_write(path, json.dumps({"about": about, "rounds": rounds, "spend": spend.to_dict()}).encode())
-        return spend, rounds
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _WholeRun:
-    """A planner that counts every step once for each round."""
-
-    ledger: Ledger
-    rounds: int
-
-    def plan(
-        self,
-        dataset: str,
-        target: PrivacyBudget,
-        *,
-        sample_rate: float,
-        steps: int,
-        clip_norm: float,
-        per_customer: int | None = None,
-        beside: Sequence[PrivacySpend] = (),
-    ) -> PrivacySpend:
-        """The least noise for all rounds together."""
-        return self.ledger.plan(
-            dataset, target, sample_rate=sample_rate, steps=steps * self.rounds, clip_norm=clip_norm,
-            per_customer=per_customer, beside=beside,
-        )  # fmt: skip
+        spend = private.plan(goal, self.ledger, self.dataset, examples, options, runs=rounds)
+        durable_write(path, json.dumps({"about": about, "spend": spend.to_dict()}).encode())
+        return spend

@@ -7,6 +7,7 @@ its set-up answers the conformance questions on a toy: the same architecture, ta
 from __future__ import annotations
 
 import copy
+import dataclasses
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -64,9 +65,9 @@ class Goal:
 
 def plan(
     goal: Goal, book: Planner, dataset: str, examples: Sequence[Example], options: LoopOptions,
-    *, beside: Sequence[PrivacySpend] = (),
+    *, beside: Sequence[PrivacySpend] = (), runs: int = 1,
 ) -> PrivacySpend:  # fmt: skip
-    """What the run will spend at most; `beside` is what is charged with it.
+    """What the run will spend at most, where `runs` alike ones keep the goal together; `beside` is charged with them.
 
     Raises:
         BadInput: customers are the unit and no example says whose it is.
@@ -91,11 +92,12 @@ def plan(
         )
     units = units_of(examples, unit)
     most = None if nobodys else max(owners.values())
-    return book.plan(
-        dataset, goal.budget, sample_rate=min(1.0, options.batch_size / units),
-        steps=len(Batches(tuple(examples), options.batch_size, options.epochs)), clip_norm=goal.clip_norm,
-        per_customer=goal.per_customer if unit == "customer" else most, beside=beside,
+    steps = len(Batches(tuple(examples), options.batch_size, options.epochs))
+    whole = book.plan(
+        dataset, goal.budget, sample_rate=min(1.0, options.batch_size / units), steps=steps * runs,
+        clip_norm=goal.clip_norm, per_customer=goal.per_customer if unit == "customer" else most, beside=beside,
     )  # fmt: skip
+    return dataclasses.replace(whole, steps=steps)
 
 
 def units_of(examples: Sequence[Example], unit: str) -> int:
