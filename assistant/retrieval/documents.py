@@ -287,8 +287,8 @@ class _Worker:
 class _Watch(threading.Thread):
     """Ends a worker that reads too long or holds too much memory.
 
-    The worker limits its own memory through the kernel first; macOS, Windows and some sandboxes take
-    that limit and do not keep it, so what it really holds is looked at as well.
+    The worker looks at its own peak after each file; a file that never ends is ended here. The kernel's own
+    limit is the last wall: macOS, Windows and some sandboxes do not keep it.
     """
 
     _PAUSE = 0.02  # seconds

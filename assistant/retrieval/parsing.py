@@ -17,7 +17,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from assistant.retrieval.formats.layout import Parsed, Refused
@@ -147,14 +147,28 @@ def answer(data: bytes, name: str, max_bytes: int) -> dict[str, object]:
         return {"refused": "It nests too deep to be read."}
 
 
+HEADROOM = 4
+"""The kernel's limit, in parts of the promised one. At its own limit a parser of C gives back half a page and says
+nothing; so what was really held is judged first, here and by the parent, and the kernel is the last wall."""
+
+
 def _limit(memory_mb: int) -> None:
     try:
         import resource
     except ImportError:  # not on Windows: the parent's clock still holds
         return
-    size = memory_mb * 2**20
+    size = HEADROOM * memory_mb * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _peak_mb() -> float:
+    """The most memory this process has held; 0 where only the parent can see it."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
 
 
 def _limit_cpu(seconds: float) -> None:
@@ -168,12 +182,14 @@ def _limit_cpu(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (allowed, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
-def serve(requests: BinaryIO, responses: BinaryIO) -> None:
-    """Answers until the requests end."""
+def serve(requests: BinaryIO, responses: BinaryIO, memory_mb: float) -> None:
+    """Answers until the requests end. Raises MemoryError at a file that took more than it may."""
     while line := requests.readline():
         request = json.loads(line)
         _limit_cpu(request["seconds"])
         body = json.dumps(answer(requests.read(request["size"]), request["name"], request["max_bytes"])).encode()
+        if _peak_mb() > memory_mb:
+            raise MemoryError
         responses.write(json.dumps({"size": len(body)}).encode() + b"\n" + body)
         responses.flush()
 
@@ -182,11 +198,12 @@ def main() -> None:
     """The process: limits, then files until standard input ends. Out of memory is exit code 3."""
     arguments = argparse.ArgumentParser(prog="assistant.retrieval.parsing")
     arguments.add_argument("--memory-mb", type=int, required=True)
-    _limit(arguments.parse_args().memory_mb)
+    memory_mb = arguments.parse_args().memory_mb
+    _limit(memory_mb)
     responses = os.fdopen(os.dup(1), "wb")  # what a library prints must not mix with the answers
     os.dup2(2, 1)
     try:
-        serve(sys.stdin.buffer, responses)
+        serve(sys.stdin.buffer, responses, memory_mb)
     except MemoryError:
         os._exit(3)
 
