@@ -18,7 +18,7 @@ from gradio.context import Context
 from assistant.gate import LIGHT
 from assistant.ui import render
 from assistant.ui.build import DOWNLOADS, Panel
-from assistant.ui.desk import Desk
+from assistant.ui.front import Front
 from assistant.ui.parts import html, visitor
 from federated import showing
 from federated.coordinator import Home
@@ -43,16 +43,16 @@ def panel() -> Panel:
     return Panel(dict(_TEXTS["title"]), _build, download=pack)
 
 
-def _build(desk: Desk) -> None:
+def _build(front: Front) -> None:
     tab = Context.block
-    html(f'<p class="quiet">{render.safe(_say(desk, "hint"))}</p>')
-    runs = gr.Dropdown([], label=_say(desk, "choose"), elem_id="federation-runs", visible=False)
+    html(f'<p class="quiet">{render.safe(_say(front, "hint"))}</p>')
+    runs = gr.Dropdown([], label=_say(front, "choose"), elem_id="federation-runs", visible=False)
     shown = html("", elem_id="federation-run")
     outputs = [runs, shown]
     light: dict[str, Any] = {"api_visibility": "private", "concurrency_id": LIGHT, "show_progress": "hidden"}
 
     def show(name: str | None, request: gr.Request) -> list[Any]:
-        return _view(desk, name, inside=desk.door.is_inside(visitor(request).session))
+        return _view(front, name, inside=front.door.is_inside(visitor(request).session))
 
     def open_tab(request: gr.Request) -> list[Any]:
         return show(None, request)
@@ -61,21 +61,21 @@ def _build(desk: Desk) -> None:
     runs.input(show, [runs], outputs, **light)
 
 
-def _view(desk: Desk, name: str | None, *, inside: bool) -> list[Any]:
+def _view(front: Front, name: str | None, *, inside: bool) -> list[Any]:
     if not inside:
-        return [gr.update(), render.notice(_say(desk, "inside"), "bad")]
-    found = folders(desk.settings.data_dir)
+        return [gr.update(), render.notice(_say(front, "inside"), "bad")]
+    found = folders(front.settings.data_dir)
     if not found:
-        return [gr.update(choices=[], visible=False), render.notice(_say(desk, "none"))]
+        return [gr.update(choices=[], visible=False), render.notice(_say(front, "none"))]
     runs = [each for each, folder in found.items() if isinstance(folder, Home)]
     chosen = name if name in found else (runs or list(found))[-1]
     choices = gr.update(choices=list(reversed(found)), value=chosen, visible=True)
-    say, folder = showing.sayer(desk.language), found[chosen]
+    say, folder = showing.sayer(front.language), found[chosen]
     try:
         body = showing.site(folder, say) if isinstance(folder, Site) else showing.run(folder, say, _link(chosen))
     except Exception:
         _log.exception("a federated run cannot be shown")
-        return [choices, render.notice(desk.say("broken"), "bad")]
+        return [choices, render.notice(front.say("broken"), "bad")]
     return [choices, body]
 
 
@@ -108,6 +108,6 @@ def _file(name: str) -> str:
     return f"audit-pack-{'-'.join(Path(name).parts)}.zip"
 
 
-def _say(desk: Desk, key: str) -> str:
+def _say(front: Front, key: str) -> str:
     words = _TEXTS[key]
-    return words.get(desk.language) or words["en"]
+    return words.get(front.language) or words["en"]

@@ -29,7 +29,7 @@ from assistant.sessions import Door, Sessions
 from assistant.settings import Settings
 from assistant.trainer import Trainer
 from assistant.ui import chat, documents, privacy, recommend, render, train
-from assistant.ui.desk import Desk
+from assistant.ui.front import Front
 from assistant.ui.parts import html
 from assistant.ui.texts import LANGUAGES, NAMES, TEXTS
 
@@ -39,15 +39,15 @@ DOWNLOADS = "receipts/files"
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A further tab. `titles` by language; `build(desk)` draws it inside the tab it is given.
+    """A further tab. `titles` by language; `build(front)` draws it inside the tab it is given.
 
     `staff` tabs stand on the Documents page, behind the password, and every handler of theirs has to ask
-    `desk.door` itself. The others stand beside the chat. `download` gives the bytes of a file that the tab links
+    `front.door` itself. The others stand beside the chat. `download` gives the bytes of a file that the tab links
     to under `DOWNLOADS`, by data folder and name, None where there is none; only the staff is served.
     """
 
     titles: dict[str, str]
-    build: Callable[[Desk], None]
+    build: Callable[[Front], None]
     audience: Literal["staff", "visitors"] = "staff"
     download: Callable[[Path, str], bytes | None] | None = None
 
@@ -74,14 +74,14 @@ def build_ui(
     panels = (_GOODS, _training(Trainer(assistant)), _PRIVACY, *panels)
     routes = paths(settings)
     first = next(iter(routes))
-    company = Desk(assistant, sessions, door, first, "").company_name()
+    company = Front(assistant, sessions, door, first, "").company_name()
     blocks = gr.Blocks(title=company or "Confide", analytics_enabled=False, fill_width=True, delete_cache=(600, 600))
     for language, (root, manage) in routes.items():
-        here = Desk(assistant, sessions, door, language, root)
+        here = Front(assistant, sessions, door, language, root)
         with _page(blocks, root, company):
             _chat_page(blocks, here, panels, routes)
         with _page(blocks, manage, here.say("documents_title")):
-            _manage_page(blocks, Desk(assistant, sessions, door, language, manage), panels)
+            _manage_page(blocks, Front(assistant, sessions, door, language, manage), panels)
     blocks.queue(max_size=settings.server.queue_size, default_concurrency_limit=16, api_open=False)
     pages = frozenset(f"/{path}" for pair in routes.values() for path in pair)
     return Page(blocks, House(pages, _events(blocks), lambda: _pending(blocks)))
@@ -132,41 +132,41 @@ def _page(blocks: gr.Blocks, path: str, name: str) -> Iterator[None]:
         yield
 
 
-def _chat_page(blocks: gr.Blocks, desk: Desk, panels: Sequence[Panel], routes: dict[str, tuple[str, str]]) -> None:
+def _chat_page(blocks: gr.Blocks, front: Front, panels: Sequence[Panel], routes: dict[str, tuple[str, str]]) -> None:
     def foot() -> None:
-        others = [name for name in routes if name != desk.language]
+        others = [name for name in routes if name != front.language]
         links = [f'<a class="nav" href="./language/{name}">{render.safe(NAMES[name])}</a>' for name in others]
-        manage = routes[desk.language][1]
-        links.append(f'<a class="nav" href="./{manage}">{render.safe(desk.say("documents"))}</a>')
+        manage = routes[front.language][1]
+        links.append(f'<a class="nav" href="./{manage}">{render.safe(front.say("documents"))}</a>')
         html(f'<div class="links">{"".join(links)}</div>', elem_id="foot")
 
     mine = [panel for panel in panels if panel.audience == "visitors"]
     if not mine:
-        chat.build(desk, blocks, sidebar=foot)
+        chat.build(front, blocks, sidebar=foot)
         return
     with gr.Tabs():
-        with gr.Tab(desk.say("assistant")):
-            chat.build(desk, blocks, sidebar=foot)
-        _tabs(desk, mine)
+        with gr.Tab(front.say("assistant")):
+            chat.build(front, blocks, sidebar=foot)
+        _tabs(front, mine)
 
 
-def _manage_page(blocks: gr.Blocks, desk: Desk, panels: Sequence[Panel]) -> None:
+def _manage_page(blocks: gr.Blocks, front: Front, panels: Sequence[Panel]) -> None:
     mine = [panel for panel in panels if panel.audience == "staff"]
-    documents.build(desk, blocks, panels=(lambda: _tabs(desk, mine)) if mine else None)
+    documents.build(front, blocks, panels=(lambda: _tabs(front, mine)) if mine else None)
 
 
 def _training(trainer: Trainer) -> Panel:
-    return Panel(dict(TEXTS["train_title"]), lambda desk: train.build(desk, trainer))
+    return Panel(dict(TEXTS["train_title"]), lambda front: train.build(front, trainer))
 
 
 _GOODS = Panel(dict(TEXTS["goods_title"]), recommend.build)
 _PRIVACY = Panel(dict(TEXTS["privacy_title"]), privacy.build)
 
 
-def _tabs(desk: Desk, panels: Sequence[Panel]) -> None:
+def _tabs(front: Front, panels: Sequence[Panel]) -> None:
     for panel in panels:
-        with gr.Tab(panel.titles.get(desk.language) or next(iter(panel.titles.values()))):
-            panel.build(desk)
+        with gr.Tab(panel.titles.get(front.language) or next(iter(panel.titles.values()))):
+            panel.build(front)
 
 
 def _events(blocks: gr.Blocks) -> dict[int, str]:

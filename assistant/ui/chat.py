@@ -1,4 +1,4 @@
-"""The chat: a thread, a composer, the visitor's conversations. Gradio <-> `Desk`, nothing else.
+"""The chat: a thread, a composer, the visitor's conversations. Gradio <-> `Front`, nothing else.
 
 The thread is drawn as HTML by `render.py` into two Markdown components (what is stored, and the turn in
 the making), because `gr.HTML` needs eval, which our Content-Security-Policy forbids. The conversation id
@@ -18,7 +18,7 @@ import gradio as gr
 from assistant.errors import ConfideError
 from assistant.gate import LIGHT, MODEL
 from assistant.ui import render
-from assistant.ui.desk import Desk
+from assistant.ui.front import Front
 from assistant.ui.parts import hidden, html, visitor
 
 EXAMPLES = 4
@@ -56,11 +56,11 @@ class Chat:
         return [*fixed, *self.examples]
 
 
-def build(desk: Desk, blocks: gr.Blocks, *, sidebar: Callable[[], None] | None = None) -> None:
+def build(front: Front, blocks: gr.Blocks, *, sidebar: Callable[[], None] | None = None) -> None:
     """Draws the chat in the current Blocks and wires it. `sidebar` adds to the foot of the side bar."""
-    say = desk.say
+    say = front.say
     with gr.Sidebar(width=288, elem_id="side", open=True):
-        html(f'<p class="brand">{render.safe(desk.company_name() or say("assistant"))}</p>', elem_id="brand")
+        html(f'<p class="brand">{render.safe(front.company_name() or say("assistant"))}</p>', elem_id="brand")
         new = gr.Button(say("new"), elem_id="new", variant="secondary")
         html(f'<p class="side-title">{render.safe(say("conversations"))}</p>')
         history = gr.Radio([], label=say("conversations"), show_label=False, container=False, elem_id="history")
@@ -69,15 +69,15 @@ def build(desk: Desk, blocks: gr.Blocks, *, sidebar: Callable[[], None] | None =
         if sidebar:
             sidebar()
     with gr.Column(elem_id="main"):
-        chat = _main(desk, history, nothing, delete)
-    _wire(desk, chat, new, blocks)
+        chat = _main(front, history, nothing, delete)
+    _wire(front, chat, new, blocks)
 
 
-def _main(desk: Desk, history: gr.Radio, nothing: gr.Markdown, delete: gr.Button) -> Chat:
-    say = desk.say
-    html(f'<p class="brand">{render.safe(desk.company_name() or say("assistant"))}</p>', elem_id="brand-top")
+def _main(front: Front, history: gr.Radio, nothing: gr.Markdown, delete: gr.Button) -> Chat:
+    say = front.say
+    html(f'<p class="brand">{render.safe(front.company_name() or say("assistant"))}</p>', elem_id="brand-top")
     banner = html("", elem_id="banner", visible=False)
-    # A custom value is allowed because the choices Gradio remembers do not outlive the server; `Desk` checks the name.
+    # A custom value is allowed because the choices Gradio remembers do not outlive the server; `Front` checks the name.
     collection = gr.Dropdown([], label=say("collection"), visible=False, elem_id="collection", allow_custom_value=True)
     thread, live = html("", elem_id="thread"), html("", elem_id="live")
     with gr.Row(elem_id="examples"):
@@ -102,11 +102,11 @@ def _main(desk: Desk, history: gr.Radio, nothing: gr.Markdown, delete: gr.Button
     )  # fmt: skip
 
 
-def _wire(desk: Desk, chat: Chat, new: gr.Button, blocks: gr.Blocks) -> None:
-    handlers = _Handlers(desk, chat)
+def _wire(front: Front, chat: Chat, new: gr.Button, blocks: gr.Blocks) -> None:
+    handlers = _Handlers(front, chat)
     outputs, known = chat.outputs(), [chat.conversation, chat.collection]
     light: dict[str, Any] = {"api_visibility": "private", "concurrency_id": LIGHT, "show_progress": "hidden"}
-    model: dict[str, Any] = {**light, "concurrency_id": MODEL, "concurrency_limit": desk.settings.server.concurrency}
+    model: dict[str, Any] = {**light, "concurrency_id": MODEL, "concurrency_limit": front.settings.server.concurrency}
     asked = gr.on(
         [chat.question.submit, chat.send.click], handlers.ask, [*known, chat.mode, chat.question], outputs, **model
     )
@@ -129,42 +129,42 @@ def _wire(desk: Desk, chat: Chat, new: gr.Button, blocks: gr.Blocks) -> None:
 class _Handlers:
     """What happens on each event. Every one starts from the request's session."""
 
-    def __init__(self, desk: Desk, chat: Chat) -> None:
-        self._desk = desk
+    def __init__(self, front: Front, chat: Chat) -> None:
+        self._front = front
         self._chat = chat
 
     def load(self, request: gr.Request) -> Update:
         session = visitor(request).session
         wanted = dict(request.query_params).get("c", "")
-        infos = self._desk.collections()
-        choices = [(info.company.name(self._desk.language) or info.name, info.name) for info in infos]
+        infos = self._front.collections()
+        choices = [(info.company.name(self._front.language) or info.name, info.name) for info in infos]
         if len({label for label, _ in choices}) < len(choices):
             choices = [(info.name, info.name) for info in infos]
         chosen = infos[0].name if infos else None
-        update = self._view(session, self._desk.own(session, wanted), chosen)
+        update = self._view(session, self._front.own(session, wanted), chosen)
         dropdown = gr.update(choices=choices, value=chosen, visible=len(choices) > 1)
         return {**update, self._chat.collection: dropdown}
 
     def show(self, conversation: str, collection: str | None, request: gr.Request) -> Update:
         session = visitor(request).session
-        return self._view(session, self._desk.own(session, conversation), collection)
+        return self._view(session, self._front.own(session, conversation), collection)
 
     def new(self, collection: str | None, request: gr.Request) -> Update:
         session = visitor(request).session
-        return self._view(session, self._desk.own(session, None), collection)
+        return self._view(session, self._front.own(session, None), collection)
 
     def open(self, conversation: object, collection: object, request: gr.Request) -> Update:
         return self.show(str(conversation or ""), str(collection or ""), request)
 
     def delete(self, conversation: str, collection: str | None, request: gr.Request) -> Update:
         session = visitor(request).session
-        self._desk.delete(session, self._desk.own(session, conversation))
+        self._front.delete(session, self._front.own(session, conversation))
         return self.new(collection, request)
 
     def edit(self, conversation: str, collection: str | None, request: gr.Request) -> Update:
         session = visitor(request).session
-        conversation = self._desk.own(session, conversation)
-        question = self._desk.last_question(session, conversation)
+        conversation = self._front.own(session, conversation)
+        question = self._front.last_question(session, conversation)
         chat, on = self._chat, gr.update(visible=True)
         off = gr.update(visible=False)
         fields = {chat.question: question, chat.mode: "edit", chat.editing: on, chat.cancel: on}
@@ -179,10 +179,10 @@ class _Handlers:
     def why(self, conversation: str, collection: str | None, request: gr.Request) -> Update:
         """The last answer's sources with what each contributed; computed now, in some seconds."""
         session = visitor(request).session
-        conversation = self._desk.own(session, conversation)
+        conversation = self._front.own(session, conversation)
         update = self._view(session, conversation, collection)
         try:
-            update[self._chat.thread] = self._desk.explained(session, conversation, collection)
+            update[self._chat.thread] = self._front.explained(session, conversation, collection)
         except ConfideError as error:
             gr.Warning(render.safe(f"{error.message} {error.hint}"))
         return update
@@ -191,14 +191,14 @@ class _Handlers:
         self, conversation: str, collection: str | None, mode: str, question: str, request: gr.Request
     ) -> Iterator[Update]:
         session = visitor(request).session
-        conversation = self._desk.own(session, conversation)
+        conversation = self._front.own(session, conversation)
         if question.strip():
             yield from self._answer(session, conversation, collection, question.strip(), again=mode == "edit")
 
     def retry(self, conversation: str, collection: str | None, request: gr.Request) -> Iterator[Update]:
         session = visitor(request).session
-        conversation = self._desk.own(session, conversation)
-        question = self._desk.last_question(session, conversation)
+        conversation = self._front.own(session, conversation)
+        question = self._front.last_question(session, conversation)
         if question:
             yield from self._answer(session, conversation, collection, question, again=True)
 
@@ -214,8 +214,8 @@ class _Handlers:
         chat = self._chat
         try:
             if again:
-                self._desk.forget_last_question(session, conversation)
-            with contextlib.closing(self._desk.ask(session, conversation, question, collection)) as parts:
+                self._front.forget_last_question(session, conversation)
+            with contextlib.closing(self._front.ask(session, conversation, question, collection)) as parts:
                 yield {**self._busy(session, conversation, collection), chat.live: next(parts)}
                 for part in parts:
                     yield {chat.live: part}
@@ -223,14 +223,14 @@ class _Handlers:
             gr.Warning(render.safe(f"{error.message} {error.hint}"))
         except Exception:
             _log.exception("a question failed")
-            gr.Warning(self._desk.say("broken"))
+            gr.Warning(self._front.say("broken"))
         yield self._view(session, conversation, collection)
 
     def _busy(self, session: str, conversation: str, collection: str | None) -> Update:
         """The page while an answer is being made."""
         chat, off = self._chat, gr.update(visible=False)
-        turns = self._desk.turns(session, conversation)
-        thread = render.thread(turns, self._desk.look(collection or ""), conversation) if turns else ""
+        turns = self._front.turns(session, conversation)
+        thread = render.thread(turns, self._front.look(collection or ""), conversation) if turns else ""
         quiet = dict.fromkeys(
             [chat.retry, chat.edit, chat.why, chat.cancel, chat.editing, chat.send, *chat.examples], off
         )
@@ -239,15 +239,15 @@ class _Handlers:
 
     def _view(self, session: str, conversation: str, collection: str | None) -> Update:
         """The page at rest, showing a conversation."""
-        chat, desk = self._chat, self._desk
-        thread, titles = desk.thread(session, conversation, collection), desk.titles(session)
+        chat, front = self._chat, self._front
+        thread, titles = front.thread(session, conversation, collection), front.titles(session)
         started = conversation in {known for _, known in titles}
-        examples = [] if started else desk.examples(collection, EXAMPLES)
+        examples = [] if started else front.examples(collection, EXAMPLES)
         texts = [*examples, *[""] * (EXAMPLES - len(examples))]
         update = {
             button: gr.update(value=text, visible=bool(text)) for button, text in zip(chat.examples, texts, strict=True)
         }
-        banner = desk.banner(collection)
+        banner = front.banner(collection)
         shown = {
             chat.retry: started, chat.edit: started, chat.why: started, chat.delete: started,
             chat.cancel: False, chat.editing: False, chat.send: True, chat.stop: False, chat.nothing: not titles,

@@ -19,7 +19,7 @@ from assistant import ingest
 from assistant.errors import ConfideError
 from assistant.gate import ADMIN, LIGHT
 from assistant.ui import render
-from assistant.ui.desk import Desk
+from assistant.ui.front import Front
 from assistant.ui.parts import forget_uploads, html, visitor
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -50,14 +50,14 @@ class Manage:
         return list(vars(self).values())
 
 
-def build(desk: Desk, blocks: gr.Blocks, *, panels: Callable[[], None] | None = None) -> None:
+def build(front: Front, blocks: gr.Blocks, *, panels: Callable[[], None] | None = None) -> None:
     """Draws the page in the current Blocks and wires it. `panels` adds tabs that only staff sees."""
-    say = desk.say
+    say = front.say
     with gr.Column(elem_id="manage"):
         with gr.Row(elem_id="manage-head"):
             html(f"<h1>{render.safe(say('documents_title'))}</h1>")
             leave = gr.Button(say("leave"), size="sm", scale=0, elem_id="leave", visible=False)
-            chat = desk.path.replace("manage", "").strip("-")
+            chat = front.path.replace("manage", "").strip("-")
             html(f'<a class="nav" href="./{chat}">{render.safe(say("to_chat"))}</a>', elem_id="to-chat")
         with gr.Column(elem_id="login") as login:
             html(f'<p class="quiet">{render.safe(say("password_hint"))}</p>')
@@ -68,13 +68,13 @@ def build(desk: Desk, blocks: gr.Blocks, *, panels: Callable[[], None] | None = 
             if panels:
                 with gr.Tabs():
                     with gr.Tab(say("documents_title")):
-                        parts = _inside(desk)
+                        parts = _inside(front)
                     panels()
             else:
-                parts = _inside(desk)
+                parts = _inside(front)
     collection, facts, files, add, notice, verdicts, table, chosen, remove = parts
     page = Manage(login, inside, leave, password, refused, collection, facts, files, notice, verdicts, table, chosen)
-    handlers = _Handlers(desk, page)
+    handlers = _Handlers(front, page)
     outputs = page.outputs()
     light: dict[str, Any] = {"api_visibility": "private", "concurrency_id": LIGHT, "show_progress": "hidden"}
     admin: dict[str, Any] = {"api_visibility": "private", "concurrency_id": ADMIN, "concurrency_limit": 1}
@@ -86,9 +86,9 @@ def build(desk: Desk, blocks: gr.Blocks, *, panels: Callable[[], None] | None = 
     remove.click(handlers.remove, [collection, chosen], outputs, **admin, show_progress_on=[table])
 
 
-def _inside(desk: Desk) -> tuple[Any, ...]:
+def _inside(front: Front) -> tuple[Any, ...]:
     """The collection, the files to add, the documents that are there."""
-    say = desk.say
+    say = front.say
     html(f'<p class="quiet">{render.safe(say("documents_hint"))}</p>')
     collection = gr.Dropdown(
         [], label=say("which_collection"), info=say("which_collection_hint"), allow_custom_value=True, elem_id="which"
@@ -109,8 +109,8 @@ def _inside(desk: Desk) -> tuple[Any, ...]:
 class _Handlers:
     """What happens on each event. Every one asks the door first."""
 
-    def __init__(self, desk: Desk, page: Manage) -> None:
-        self._desk = desk
+    def __init__(self, front: Front, page: Manage) -> None:
+        self._front = front
         self._page = page
 
     def load(self, request: gr.Request) -> Update:
@@ -120,13 +120,13 @@ class _Handlers:
 
     def enter(self, password: str, request: gr.Request) -> Update:
         caller = visitor(request)
-        if self._desk.door.enter(caller.session, password or "", address=caller.address):
+        if self._front.door.enter(caller.session, password or "", address=caller.address):
             return self._view(request, None)
-        wrong = render.notice(self._desk.say("wrong_password"), "bad")
+        wrong = render.notice(self._front.say("wrong_password"), "bad")
         return {self._page.refused: gr.update(value=wrong, visible=True), self._page.password: ""}
 
     def leave(self, request: gr.Request) -> Update:
-        self._desk.door.leave(visitor(request).session)
+        self._front.door.leave(visitor(request).session)
         return self._view(request, None)
 
     def show(self, collection: str | None, request: gr.Request) -> Update:
@@ -139,7 +139,7 @@ class _Handlers:
         request: gr.Request,
         progress: gr.Progress = _PROGRESS,
     ) -> Update:
-        say, name = self._desk.say, (collection or "").strip()
+        say, name = self._front.say, (collection or "").strip()
         paths = [Path(file) for file in files or []]
         try:
             if not self._is_inside(request) or not paths or not _NAME.fullmatch(name):
@@ -147,24 +147,24 @@ class _Handlers:
                 return self._view(request, collection, notice=render.notice(wrong, "bad"))
             return self._ingest(request, name, paths, progress)
         finally:
-            forget_uploads(paths, self._desk.settings.data_dir / "uploads")
+            forget_uploads(paths, self._front.settings.data_dir / "uploads")
 
     def remove(self, collection: str | None, chosen: list[str] | None, request: gr.Request) -> Update:
         if not self._is_inside(request) or not chosen or not collection:
             return self._view(request, collection)
-        assistant, notice = self._desk.assistant, ""
+        assistant, notice = self._front.assistant, ""
         try:
             ingest.remove_documents(
                 chosen, store=assistant.store, settings=assistant.settings, index=assistant.searcher,
                 collection=collection,
             )  # fmt: skip
-            notice = render.notice(self._desk.say("removed_summary", n=len(chosen), collection=collection))
+            notice = render.notice(self._front.say("removed_summary", n=len(chosen), collection=collection))
         except ConfideError as error:
             notice = render.notice(f"{error.message} {error.hint}", "bad")
         return self._view(request, collection, notice=notice)
 
     def _ingest(self, request: gr.Request, name: str, paths: list[Path], progress: gr.Progress) -> Update:
-        assistant, say = self._desk.assistant, self._desk.say
+        assistant, say = self._front.assistant, self._front.say
         progress(0, desc=say("adding"))
 
         def tell(stage: str, done: int, total: int) -> None:
@@ -185,26 +185,26 @@ class _Handlers:
             seconds=f"{report.seconds:.1f}",
         )  # fmt: skip
         warnings = "".join(render.notice(warning, "bad") for warning in report.warnings)
-        verdicts = render.verdicts(report.files, self._desk.look())
+        verdicts = render.verdicts(report.files, self._front.look())
         return self._view(request, name, notice=render.notice(summary) + warnings, verdicts=verdicts)
 
     def _is_inside(self, request: gr.Request) -> bool:
-        return self._desk.door.is_inside(visitor(request).session)
+        return self._front.door.is_inside(visitor(request).session)
 
     def _view(self, request: gr.Request, collection: str | None, *, notice: str = "", verdicts: str = "") -> Update:
         """The page for this session: the login alone, or everything."""
         if not self._is_inside(request):
             return self._closed()
-        page, desk = self._page, self._desk
-        infos = desk.collections()
-        name = collection or (infos[0].name if infos else desk.settings.collection)
+        page, front = self._page, self._front
+        infos = front.collections()
+        name = collection or (infos[0].name if infos else front.settings.collection)
         info = next((info for info in infos if info.name == name), None)
-        found = desk.assistant.store.documents(desk.settings.tenant, name) if info else []
+        found = front.assistant.store.documents(front.settings.tenant, name) if info else []
         return {
             **self._doors(inside=True),
-            page.facts: (render.facts(info, desk.look()) + desk.banner(name)) if info else "",
+            page.facts: (render.facts(info, front.look()) + front.banner(name)) if info else "",
             page.collection: gr.update(choices=[info.name for info in infos], value=name),
-            page.table: render.documents(found, desk.look()),
+            page.table: render.documents(found, front.look()),
             page.chosen: gr.update(choices=[document.name for document in found], value=[]),
             page.notice: gr.update(value=notice, visible=bool(notice)),
             page.verdicts: gr.update(value=verdicts, visible=bool(verdicts)),

@@ -19,7 +19,7 @@ from assistant.errors import ConfideError
 from assistant.gate import ADMIN, LIGHT
 from assistant.owners import speakers
 from assistant.ui import render, render_privacy
-from assistant.ui.desk import Desk
+from assistant.ui.front import Front
 from assistant.ui.parts import html, visitor
 from privacy.errors import PrivacyError
 from privacy.ledger import Ledger
@@ -47,16 +47,16 @@ class Parts:
         return list(vars(self).values())
 
 
-def build(desk: Desk) -> None:
+def build(front: Front) -> None:
     """Draws the tab in the one that is open and wires it."""
-    say = desk.say
+    say = front.say
     tab = Context.block
     html(f'<p class="quiet">{render.safe(say("privacy_hint"))}</p>')
-    _title(desk, "privacy_training")
+    _title(front, "privacy_training")
     gauges = html("", elem_id="privacy-gauges")
     html(f'<p class="quiet">{render.safe(say("privacy_not_covered"))}</p>')
     history = html("", elem_id="privacy-history")
-    _title(desk, "forget_title")
+    _title(front, "forget_title")
     with gr.Column(elem_id="forget-card"):
         html(f'<p class="quiet">{render.safe(say("forget_hint"))}</p>')
         with gr.Row(elem_id="forget-find"):
@@ -68,10 +68,10 @@ def build(desk: Desk) -> None:
         go = gr.Button(say("forget"), variant="stop", elem_id="forget")
     told = html("", elem_id="forgotten")
     receipts = html("", elem_id="receipts")
-    _title(desk, "egress_title")
+    _title(front, "egress_title")
     egress = html("", elem_id="egress")
     parts = Parts(gauges, history, found, customer, sure, told, receipts, egress)
-    handlers = _Handlers(desk, parts)
+    handlers = _Handlers(front, parts)
     outputs = parts.outputs()
     light: dict[str, Any] = {"api_visibility": "private", "concurrency_id": LIGHT, "show_progress": "hidden"}
     admin: dict[str, Any] = {"api_visibility": "private", "concurrency_id": ADMIN, "concurrency_limit": 1}
@@ -80,15 +80,15 @@ def build(desk: Desk) -> None:
     go.click(handlers.forget, [customer, sure], outputs, **admin, show_progress_on=[told])
 
 
-def _title(desk: Desk, key: str) -> None:
-    html(f"<h2>{render.safe(desk.say(key))}</h2>", elem_classes="tab-title")
+def _title(front: Front, key: str) -> None:
+    html(f"<h2>{render.safe(front.say(key))}</h2>", elem_classes="tab-title")
 
 
 class _Handlers:
     """What happens on each event. Every one asks the door first."""
 
-    def __init__(self, desk: Desk, parts: Parts) -> None:
-        self._desk = desk
+    def __init__(self, front: Front, parts: Parts) -> None:
+        self._front = front
         self._parts = parts
 
     def open_privacy(self, request: gr.Request) -> Update:
@@ -97,22 +97,22 @@ class _Handlers:
     def find(self, text: str, request: gr.Request) -> Update:
         def look() -> Update:
             wanted = (text or "").strip()
-            tenant = self._desk.settings.tenant
-            found = speakers(self._desk.assistant.store, tenant, wanted) if len(wanted) > 2 else []
+            tenant = self._front.settings.tenant
+            found = speakers(self._front.assistant.store, tenant, wanted) if len(wanted) > 2 else []
             one = {self._parts.customer: found[0].customer} if len(found) == 1 else {}
-            return {self._parts.found: render_privacy.speakers(found, self._desk.look()), **one}
+            return {self._parts.found: render_privacy.speakers(found, self._front.look()), **one}
 
         return self._inside(request, look, told=self._parts.found)
 
     def forget(self, customer: str, sure: bool, request: gr.Request) -> Update:
         def away() -> Update:
             if not sure:
-                return {self._parts.told: render.notice(self._desk.say("forget_unsure"), "bad")}
-            assistant = self._desk.assistant
+                return {self._parts.told: render.notice(self._front.say("forget_unsure"), "bad")}
+            assistant = self._front.assistant
             done = erase.forget(
                 (customer or "").strip(), store=assistant.store, settings=assistant.settings, index=assistant.searcher
             )
-            said = render_privacy.receipt(done.receipt, done.path.name, self._desk.look())
+            said = render_privacy.receipt(done.receipt, done.path.name, self._front.look())
             emptied = {self._parts.customer: "", self._parts.sure: False, self._parts.found: ""}
             return {**self._view(but=done.path.name), **emptied, self._parts.told: said}
 
@@ -121,22 +121,22 @@ class _Handlers:
     def _inside(self, request: gr.Request, act: Callable[[], Update], told: Any = None) -> Update:
         """What the event does, for a session that is inside; an error is told where the eye is."""
         where = told or self._parts.told
-        if not self._desk.door.is_inside(visitor(request).session):
-            return {where: render.notice(self._desk.say("not_inside"), "bad")}
+        if not self._front.door.is_inside(visitor(request).session):
+            return {where: render.notice(self._front.say("not_inside"), "bad")}
         try:
             return act()
         except (ConfideError, PrivacyError) as error:
             return {where: render.notice(f"{error.message} {error.hint}".strip(), "bad")}
         except Exception:
             _log.exception("an event of the Privacy tab failed")
-            return {where: render.notice(self._desk.say("broken"), "bad")}
+            return {where: render.notice(self._front.say("broken"), "bad")}
 
     def _view(self, *, but: str = "") -> Update:
         """The whole tab, as it stands now; without the receipt that is shown already."""
-        desk, parts, look = self._desk, self._parts, self._desk.look()
-        root = desk.settings.data_dir
+        front, parts, look = self._front, self._parts, self._front.look()
+        root = front.settings.data_dir
         names = [path.name for path in (root / "privacy" / "receipts").glob("*.json") if path.name != but]
-        local_only = desk.settings.privacy.local_only
+        local_only = front.settings.privacy.local_only
         return {
             **self._spent(),
             parts.receipts: render_privacy.receipts(names, look),
@@ -146,7 +146,7 @@ class _Handlers:
 
     def _spent(self) -> Update:
         """What the book says; why it cannot be trusted where it cannot."""
-        parts, look, root = self._parts, self._desk.look(), self._desk.settings.data_dir
+        parts, look, root = self._parts, self._front.look(), self._front.settings.data_dir
         if not (root / "privacy" / "ledger.db").exists():
             return {parts.gauges: render_privacy.gauges({}, look), parts.history: ""}
         try:

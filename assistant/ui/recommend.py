@@ -19,7 +19,7 @@ from assistant.gate import ADMIN
 from assistant.goods import Event
 from assistant.recommend.filters import to_text
 from assistant.ui import cards, render
-from assistant.ui.desk import Desk
+from assistant.ui.front import Front
 from assistant.ui.parts import html, visitor
 
 EVENTS = ("view", "click", "cart", "buy", "dismiss")
@@ -48,9 +48,9 @@ class Shelfside:
         return list(vars(self).values())
 
 
-def build(desk: Desk) -> None:
+def build(front: Front) -> None:
     """Draws the tab and wires it."""
-    say = desk.say
+    say = front.say
     html(f'<p class="quiet">{render.safe(say("goods_hint"))}</p>')
     tab_itself = Context.block
     with gr.Row():
@@ -75,7 +75,7 @@ def build(desk: Desk) -> None:
     measure = gr.Button(say("goods_propensity"), elem_id="goods-propensity")
     reliability = html("", elem_id="goods-reliability")
     tab = Shelfside(catalogue, customer, request, edited, notice, conditions, found, item, event, history, reliability)
-    handlers = _Handlers(desk, tab)
+    handlers = _Handlers(front, tab)
     outputs = tab.outputs()
     admin: dict[str, Any] = {"api_visibility": "private", "concurrency_id": ADMIN, "concurrency_limit": 1}
     if isinstance(tab_itself, gr.Tab):
@@ -90,21 +90,21 @@ def build(desk: Desk) -> None:
 class _Handlers:
     """What happens on each event. Every one asks the door first."""
 
-    def __init__(self, desk: Desk, tab: Shelfside) -> None:
-        self._desk = desk
+    def __init__(self, front: Front, tab: Shelfside) -> None:
+        self._front = front
         self._tab = tab
 
     def goods_open(self, catalogue: str | None, request: gr.Request) -> Update:
-        tab, desk = self._tab, self._desk
+        tab, front = self._tab, self._front
         if not self._is_inside(request):
             return self._refused()
         if catalogue:  # it was opened before, and is as it was left
             return {tab.notice: ""}
-        names = desk.assistant.advisor.catalogues()
+        names = front.assistant.advisor.catalogues()
         if not names:
-            return {tab.notice: render.notice(desk.say("goods_none"), "bad")}
-        name = desk.settings.collection if desk.settings.collection in names else names[0]
-        people = [one.customer for one in desk.assistant.advisor.shelf(name).customers()]
+            return {tab.notice: render.notice(front.say("goods_none"), "bad")}
+        name = front.settings.collection if front.settings.collection in names else names[0]
+        people = [one.customer for one in front.assistant.advisor.shelf(name).customers()]
         chosen = people[0] if people else ""
         return {
             **self._advise(name, chosen, "", None),
@@ -124,7 +124,7 @@ class _Handlers:
         if not self._is_inside(request):
             return self._refused()
         try:
-            self._desk.assistant.advisor.record(catalogue, customer or "", item or "", cast(Event, event))
+            self._front.assistant.advisor.record(catalogue, customer or "", item or "", cast(Event, event))
         except ConfideError as error:
             return {self._tab.notice: render.notice(f"{error.message} {error.hint}", "bad")}
         return self._advise(catalogue, customer, text, None)
@@ -132,28 +132,28 @@ class _Handlers:
     def goods_propensity(self, catalogue: str, customer: str, request: gr.Request) -> Update:
         if not self._is_inside(request):
             return self._refused()
-        tab, desk = self._tab, self._desk
-        advisor = desk.assistant.advisor
+        tab, front = self._tab, self._front
+        advisor = front.assistant.advisor
         try:
             fitted = advisor.propensity(catalogue)
-            found = advisor.recommend(catalogue, Query(customer or "", n=9, language=desk.language)).recommendations
+            found = advisor.recommend(catalogue, Query(customer or "", n=9, language=front.language)).recommendations
             chances = advisor.likely(catalogue, customer or "", [one.item.id for one in found])
         except BadInput as error:
             return {tab.notice: render.notice(f"{error.message} {error.hint}", "bad")}
-        names = [one.item.title(desk.language) for one in found]
-        text = desk.say(
+        names = [one.item.title(front.language) for one in found]
+        text = front.say(
             "goods_propensity_of", days=f"{fitted.days:.0f}", error=f"{fitted.error:.2%}", n=f"{fitted.n:,}"
         )
         return {
-            tab.reliability: cards.likely(names, chances, desk.look())
+            tab.reliability: cards.likely(names, chances, front.look())
             + f'<p class="quiet">{render.safe(text)}</p>'
-            + cards.reliability(fitted.bins, desk.look())
+            + cards.reliability(fitted.bins, front.look())
         }
 
     def _advise(self, catalogue: str, customer: str, text: str, edited: str | None) -> Update:
         """The cards, the history and the filter in force."""
-        tab, desk = self._tab, self._desk
-        advisor, language, look = desk.assistant.advisor, desk.language, desk.look()
+        tab, front = self._tab, self._front
+        advisor, language, look = front.assistant.advisor, front.language, front.look()
         try:
             chosen = None if edited is None else advisor.read_filter(catalogue, edited)
             query = Query(customer or "", (text or "").strip(), chosen, n=9, language=language)
@@ -162,7 +162,7 @@ class _Handlers:
             return {tab.notice: render.notice(f"{error.message} {error.hint}", "bad")}
         except Exception:
             _log.exception("a recommendation failed")
-            return {tab.notice: render.notice(desk.say("broken"), "bad")}
+            return {tab.notice: render.notice(front.say("broken"), "bad")}
         data, shop = advice.to_dict(), advisor.shop(catalogue)
         said = "" if advice.recommendations else render.notice(advice.text, "bad")
         return {
@@ -177,9 +177,9 @@ class _Handlers:
         }
 
     def _is_inside(self, request: gr.Request) -> bool:
-        return self._desk.door.is_inside(visitor(request).session)
+        return self._front.door.is_inside(visitor(request).session)
 
     def _refused(self) -> Update:
         tab = self._tab
         emptied = dict.fromkeys([tab.conditions, tab.found, tab.history, tab.reliability], "")
-        return {**emptied, tab.notice: render.notice(self._desk.say("not_inside"), "bad")}
+        return {**emptied, tab.notice: render.notice(self._front.say("not_inside"), "bad")}

@@ -26,7 +26,7 @@ from assistant.runs import Plan
 from assistant.trainer import Trainer
 from assistant.types import Task
 from assistant.ui import render, render_train
-from assistant.ui.desk import Desk
+from assistant.ui.front import Front
 from assistant.ui.parts import forget_uploads, html, visitor
 from privacy.errors import PrivacyError
 from privacy.types import PrivacyBudget, Unit
@@ -72,9 +72,9 @@ class Parts:
         return list(vars(self).values())
 
 
-def build(desk: Desk, trainer: Trainer) -> None:
+def build(front: Front, trainer: Trainer) -> None:
     """Draws the tab in the one that is open and wires it."""
-    say = desk.say
+    say = front.say
     tab = Context.block
     html(f'<p class="quiet">{render.safe(say("train_hint"))}</p>')
     with gr.Column(elem_id="train-card"):
@@ -120,7 +120,7 @@ def build(desk: Desk, trainer: Trainer) -> None:
         collection, task, data, suite, checked, name, epochs, rank, small, private, terms, quoted, stop, resume, state,
         timer, table, chosen, measures, force, notice,
     )  # fmt: skip
-    handlers = _Handlers(desk, parts, trainer)
+    handlers = _Handlers(front, parts, trainer)
     outputs = parts.outputs()
     light: dict[str, Any] = {"api_visibility": "private", "concurrency_id": LIGHT, "show_progress": "hidden"}
     admin: dict[str, Any] = {"api_visibility": "private", "concurrency_id": ADMIN, "concurrency_limit": 1}
@@ -141,8 +141,8 @@ def build(desk: Desk, trainer: Trainer) -> None:
 class _Handlers:
     """What happens on each event. Every one asks the door first."""
 
-    def __init__(self, desk: Desk, parts: Parts, trainer: Trainer) -> None:
-        self._desk = desk
+    def __init__(self, front: Front, parts: Parts, trainer: Trainer) -> None:
+        self._front = front
         self._parts = parts
         self._trainer = trainer
         self._told: dict[str, tuple[Plan, Goal]] = {}
@@ -167,9 +167,9 @@ class _Handlers:
             from assistant.tuning.data import read_records
 
             if not data:
-                raise BadInput(self._desk.say("train_no_data"))
+                raise BadInput(self._front.say("train_no_data"))
             records = read_records(Path(data), cast(Task, task))
-            found = render_train.data(records.statistics(), records.counts(), records.warnings, self._desk.look())
+            found = render_train.data(records.statistics(), records.counts(), records.warnings, self._front.look())
             return {self._parts.checked: found}
 
         return self._inside(request, look, told=self._parts.checked)
@@ -186,7 +186,7 @@ class _Handlers:
 
         def begin() -> Update:
             if not data:
-                raise BadInput(self._desk.say("train_no_data"))
+                raise BadInput(self._front.say("train_no_data"))
             check_name(name)
             if self._trainer.state.is_running:
                 return self._running()
@@ -207,7 +207,7 @@ class _Handlers:
             }
             plan = dataclasses.replace(plan, data=kept["records"], suite=kept.get("exam"))
             self._trainer.start(plan, collection=collection, goal=goal)
-            forget_uploads(files, self._desk.settings.data_dir / "uploads")
+            forget_uploads(files, self._front.settings.data_dir / "uploads")
             emptied = {self._parts.data: None, self._parts.suite: None, self._parts.checked: "", self._parts.quoted: ""}
             return {**self._running(), **emptied}
 
@@ -220,7 +220,7 @@ class _Handlers:
             return None
         quote = self._trainer.quote(plan, goal)
         self._told[session] = (plan, goal)
-        return {self._parts.quoted: render_train.quote(quote, self._desk.look()), self._parts.checked: ""}
+        return {self._parts.quoted: render_train.quote(quote, self._front.look()), self._parts.checked: ""}
 
     def resume(self, collection: str, request: gr.Request) -> Update:
         def begin() -> Update:
@@ -242,19 +242,19 @@ class _Handlers:
         def put() -> Update:
             if not chosen:
                 return {}
-            assistant = self._desk.assistant
+            assistant = self._front.assistant
             finetune.promote(assistant, assistant.hosting.shelf.find(chosen), collection=collection, force=force)
-            said = render.notice(self._desk.say("used", adapter=chosen))
+            said = render.notice(self._front.say("used", adapter=chosen))
             return {**self._view(collection, chosen), self._parts.notice: said, self._parts.force: False}
 
         return self._inside(request, put, told=self._parts.notice)
 
     def rollback(self, collection: str, chosen: str | None, request: gr.Request) -> Update:
         def back() -> Update:
-            hosting, tenant = self._desk.assistant.hosting, self._desk.settings.tenant
+            hosting, tenant = self._front.assistant.hosting, self._front.settings.tenant
             now = hosting.deployments.rollback(tenant, collection, self._slot(chosen))
-            name = now.adapter or self._desk.say("bare_model")
-            said = render.notice(self._desk.say("used", adapter=name))
+            name = now.adapter or self._front.say("bare_model")
+            said = render.notice(self._front.say("used", adapter=name))
             return {**self._view(collection, chosen), self._parts.notice: said}
 
         return self._inside(request, back, told=self._parts.notice)
@@ -262,14 +262,14 @@ class _Handlers:
     def _slot(self, chosen: str | None) -> str:
         from assistant.deployments import CHAT, slot_of
 
-        return slot_of(self._desk.assistant.hosting.shelf.find(chosen)) if chosen else CHAT
+        return slot_of(self._front.assistant.hosting.shelf.find(chosen)) if chosen else CHAT
 
     def _inside(self, request: gr.Request, act: Callable[[], Update], told: Any = None) -> Update:
         """What the event does, for a session that is inside; an error is told where the eye is."""
         where = told or self._parts.notice
-        if not self._desk.door.is_inside(visitor(request).session):
+        if not self._front.door.is_inside(visitor(request).session):
             return {
-                where: render.notice(self._desk.say("not_inside"), "bad"),
+                where: render.notice(self._front.say("not_inside"), "bad"),
                 self._parts.timer: gr.Timer(active=False),
             }
         try:
@@ -279,11 +279,11 @@ class _Handlers:
             return {where: "".join(render.notice(line.strip(), "bad") for line in lines if line.strip())}
         except Exception:
             _log.exception("an event of the Training tab failed")
-            return {where: render.notice(self._desk.say("broken"), "bad")}
+            return {where: render.notice(self._front.say("broken"), "bad")}
 
     def _keep(self, file: Path, name: str, what: str) -> Path:
         """A copy that outlives the upload, beside the run that reads it; its name is the data set's on the book."""
-        folder = self._desk.settings.data_dir / "runs" / name / what
+        folder = self._front.settings.data_dir / "runs" / name / what
         folder.mkdir(parents=True, exist_ok=True)
         return Path(shutil.copyfile(file, folder / file.name))
 
@@ -291,7 +291,7 @@ class _Handlers:
         """How the training stands, and nothing else: what was typed meanwhile stays."""
         parts, now = self._parts, self._trainer.state
         return {
-            parts.state: render_train.state(now, self._desk.look()),
+            parts.state: render_train.state(now, self._front.look()),
             parts.stop: gr.update(visible=now.is_running),
             parts.resume: gr.update(visible=False),
             parts.timer: gr.Timer(active=True),
@@ -299,21 +299,21 @@ class _Handlers:
 
     def _view(self, collection: str | None, chosen: str | None = None) -> Update:
         """The whole tab."""
-        desk, parts = self._desk, self._parts
-        names = [info.name for info in desk.collections()] or [desk.settings.collection]
+        front, parts = self._front, self._parts
+        names = [info.name for info in front.collections()] or [front.settings.collection]
         name = collection if collection in names else names[0]
-        hosting = desk.assistant.hosting
-        found, live = hosting.shelf.all(), hosting.deployments.slots(desk.settings.tenant, name)
+        hosting = front.assistant.hosting
+        found, live = hosting.shelf.all(), hosting.deployments.slots(front.settings.tenant, name)
         ids = [one.id for one in sorted(found, key=lambda one: one.created, reverse=True)]
         chosen = chosen if chosen in ids else (ids[0] if ids else None)
         plans = [] if self._trainer.state.is_running else self._trainer.unfinished()
-        label = desk.say("train_resume", name=plans[0].name) if plans else ""
+        label = front.say("train_resume", name=plans[0].name) if plans else ""
         return {
             **self._running(),
             parts.collection: gr.update(choices=names, value=name),
             parts.resume: gr.update(visible=bool(plans), value=label),
             parts.timer: gr.Timer(active=self._trainer.state.is_running),
-            parts.table: render_train.adapters(found, live, desk.look()),
+            parts.table: render_train.adapters(found, live, front.look()),
             parts.chosen: gr.update(choices=ids, value=chosen),
             parts.measures: self._measures(chosen),
             parts.notice: "",
@@ -322,4 +322,4 @@ class _Handlers:
     def _measures(self, chosen: str | None) -> str:
         if not chosen:
             return ""
-        return render_train.before_after(self._desk.assistant.hosting.shelf.find(chosen), self._desk.look())
+        return render_train.before_after(self._front.assistant.hosting.shelf.find(chosen), self._front.look())

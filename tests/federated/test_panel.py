@@ -19,7 +19,7 @@ from federated.rounds import RunConfig
 from federated.types import Refusal, RoundResult
 
 
-def desk(data_dir: Path, language: str = "en") -> Any:
+def front(data_dir: Path, language: str = "en") -> Any:
     return SimpleNamespace(settings=SimpleNamespace(data_dir=data_dir), language=language, say=lambda key: key)
 
 
@@ -41,16 +41,16 @@ def made(folder: Path) -> Home:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_run_is_shown_with_what_was_refused_and_why(tmp_path: Path, language: str) -> None:
     made(tmp_path)
-    _, body = panel._view(desk(tmp_path, language), None, inside=True)
+    _, body = panel._view(front(tmp_path, language), None, inside=True)
     for said in ("shared-spring@1", "-1.500", "-1.250", "2.00 / 1.00", "north"):
         assert said in html.unescape(body)
     assert "<script>" not in body
 
 
 def test_strangers_see_nothing_and_an_empty_folder_is_no_error(tmp_path: Path) -> None:
-    assert "none" not in panel._view(desk(tmp_path), None, inside=True)[1].lower().split("no run")[0]
+    assert "none" not in panel._view(front(tmp_path), None, inside=True)[1].lower().split("no run")[0]
     made(tmp_path)
-    assert "shared-spring" not in panel._view(desk(tmp_path), None, inside=False)[1]
+    assert "shared-spring" not in panel._view(front(tmp_path), None, inside=False)[1]
 
 
 def test_the_audit_pack_has_no_keys_and_no_weights(tmp_path: Path) -> None:

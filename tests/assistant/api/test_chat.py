@@ -246,6 +246,6 @@ def test_visitors_have_a_days_worth_of_questions(tmp_path):
 
 
 def test_the_history_limit_is_that_of_the_page():
-    from assistant.ui.desk import HISTORY
+    from assistant.ui.front import HISTORY
 
     assert chat.HISTORY == HISTORY

@@ -1,7 +1,7 @@
 """What the page's handlers share: who asks, what may be shown, the walk ask as HTML.
 
 No Gradio here: handlers turn Gradio's values into calls of these methods and back. A handler never
-takes a conversation id at its word: `Desk.own` answers with one of the visitor's own, or a new one.
+takes a conversation id at its word: `Front.own` answers with one of the visitor's own, or a new one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Visitor(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Front:
     """A page's way to the assistant, in one language."""
 
     assistant: Assistant
