@@ -110,6 +110,110 @@ class RatingRow(Base):
     __table_args__ = (sa.Index("ratings_newest", "tenant", "collection", "at"),)
 
 
+class AccountRow(Base):
+    """One of the staff; `password` is an Argon2 hash, "" where an identity provider vouches."""
+
+    __tablename__ = "accounts"
+    tenant: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    name: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    role: orm.Mapped[str]
+    password: orm.Mapped[str]
+    one_time: orm.Mapped[bool]
+    added: orm.Mapped[dt.datetime]
+    seen: orm.Mapped[dt.datetime | None]
+
+
+class LoginRow(Base):
+    """A session (its SHA-256) that is an account's as long as `stamp` fits the account's password."""
+
+    __tablename__ = "logins"
+    session: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    tenant: orm.Mapped[str]
+    account: orm.Mapped[str]
+    stamp: orm.Mapped[str]
+    until: orm.Mapped[dt.datetime]
+
+
+class AuditRow(Base):
+    """Who of the staff changed what. Rows are added, never changed or deleted: the database refuses."""
+
+    __tablename__ = "audit"
+    number: orm.Mapped[int] = orm.mapped_column(primary_key=True, autoincrement=True)
+    tenant: orm.Mapped[str] = orm.mapped_column(index=True)
+    at: orm.Mapped[dt.datetime]
+    who: orm.Mapped[str]
+    action: orm.Mapped[str]
+    what: orm.Mapped[str]
+
+
+for _kind in ("UPDATE", "DELETE"):
+    _refusal = sa.DDL(
+        f"CREATE TRIGGER audit_no_{_kind.lower()} BEFORE {_kind} ON audit "
+        "BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END"
+    ).execute_if(dialect="sqlite")
+    sa.event.listen(AuditRow.__table__, "after_create", _refusal)
+_REFUSALS = (
+    "CREATE OR REPLACE FUNCTION audit_refuses() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN RAISE EXCEPTION 'the log is append-only'; END $$",
+    "CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECUTE FUNCTION audit_refuses()",
+)
+for _statement in _REFUSALS:
+    sa.event.listen(AuditRow.__table__, "after_create", sa.DDL(_statement).execute_if(dialect="postgresql"))
+
+
+class CuratedRow(Base):
+    """An answer that the staff approved. Its text is also a stored document of one passage, which it cites."""
+
+    __tablename__ = "curated_answers"
+    id: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    tenant: orm.Mapped[str]
+    collection: orm.Mapped[str]
+    text: orm.Mapped[str]
+    language: orm.Mapped[str]
+    document_id: orm.Mapped[str]
+    enabled: orm.Mapped[bool]
+    expires: orm.Mapped[dt.datetime | None]
+    hits: orm.Mapped[int]
+    last_hit: orm.Mapped[dt.datetime | None]
+    by: orm.Mapped[str]
+    at: orm.Mapped[dt.datetime]
+    changed: orm.Mapped[dt.datetime]
+    __table_args__ = (sa.Index("curated_of", "tenant", "collection"),)
+
+
+class PhrasingRow(Base):
+    """A question that an approved answer answers. `customer`: whose words it is, word for word; "" = the staff's."""
+
+    __tablename__ = "curated_phrasings"
+    number: orm.Mapped[int] = orm.mapped_column(primary_key=True, autoincrement=True)
+    answer_id: orm.Mapped[str] = orm.mapped_column(sa.ForeignKey("curated_answers.id", ondelete="CASCADE"), index=True)
+    text: orm.Mapped[str]
+    customer: orm.Mapped[str] = orm.mapped_column(index=True)
+    embedder: orm.Mapped[str]
+    vector: orm.Mapped[bytes | None]
+
+
+class SuggestionRow(Base):
+    """A question, perhaps with an answer, that the staff may approve; `asked` counts who asked it."""
+
+    __tablename__ = "curated_suggestions"
+    id: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    tenant: orm.Mapped[str]
+    collection: orm.Mapped[str]
+    question: orm.Mapped[str]
+    answer: orm.Mapped[str]
+    source: orm.Mapped[str]
+    conversation: orm.Mapped[str | None] = orm.mapped_column(
+        sa.ForeignKey("conversations.id", ondelete="CASCADE"), index=True
+    )
+    customer: orm.Mapped[str] = orm.mapped_column(index=True)
+    asked: orm.Mapped[int]
+    state: orm.Mapped[str]
+    by: orm.Mapped[str]
+    at: orm.Mapped[dt.datetime]
+    __table_args__ = (sa.Index("suggestions_of", "tenant", "collection", "state"),)
+
+
 def to_company(data: dict[str, Any]) -> Company:
     """The company that a collection's JSON describes."""
     examples = {language: tuple(questions) for language, questions in data["examples"].items()}

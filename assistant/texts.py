@@ -75,6 +75,7 @@ _TEXTS: dict[str, dict[str, str]] = {
         "zh": "这里的价格以 {ours} 计；您给出的金额按 {ours} 而不是 {theirs} 理解。",
     },
     "no_catalogue": {"en": "There is no catalogue here yet.", "zh": "这里还没有商品目录。"},
+    "approved_answer": {"en": "Approved answer {n}", "zh": "人工审核答案 {n}"},
     "this_company": {"en": "this company", "zh": "本公司"},
     "spent_nobody": {
         "en": "No adapter had a part in this answer: it holds nothing that training learned from customers.",
