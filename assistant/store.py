@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from sqlalchemy import orm
 
 from assistant.errors import StoreError
 from assistant.rows import (
+    AuthorRow,
     Base,
     CollectionRow,
     ConversationRow,
@@ -37,12 +38,18 @@ from assistant.types import CollectionInfo, Conversation, Document, Message, Pas
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Turn:
-    """A stored message; `answer` is the JSON object of the answer, None for a customer's turn."""
+    """A stored message; `answer` is the JSON object of the answer, None for a customer's turn and for a person's.
+
+    `by` names the person of the staff who wrote it, "" = the assistant, or the customer. `number` grows in the order
+    in which turns were stored.
+    """
 
     client_id: str
     message: Message
     answer: dict[str, Any] | None
     at: dt.datetime
+    by: str = ""
+    number: int = dataclasses.field(default=0, compare=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -221,8 +228,30 @@ class Store:
         tenant: str,
         collection: str,
         turns: Sequence[Turn],
+        also: Callable[[orm.Session], None] = lambda session: None,
     ) -> None:
-        """Adds turns to a conversation, creating it with the first. A repeated `client_id` is a no-op."""
+        """Adds turns to a conversation, creating it with the first. A repeated `client_id` is a no-op.
+
+        `also` writes a sibling module's rows in the same transaction, after the turns.
+
+        Raises:
+            StoreError: the conversation is somebody else's.
+        """
+        try:
+            self._append(conversation, tenant, collection, turns, also)
+        except (
+            sa.exc.IntegrityError
+        ):  # the same turn or conversation at the same moment: it is known now
+            self._append(conversation, tenant, collection, turns, also)
+
+    def _append(
+        self,
+        conversation: Conversation,
+        tenant: str,
+        collection: str,
+        turns: Sequence[Turn],
+        also: Callable[[orm.Session], None],
+    ) -> None:
         with self._sessions.begin() as session:
             row = session.get(ConversationRow, conversation.id)
             if row is None:
@@ -247,19 +276,26 @@ class Store:
                     )
                 )
             )
-            session.add_all(
-                TurnRow(
-                    conversation_id=conversation.id,
-                    client_id=turn.client_id,
-                    role=turn.message.role,
-                    text=turn.message.text,
-                    answer=json.dumps(turn.answer, ensure_ascii=False) if turn.answer else None,
-                    at=turn.at,
-                )
-                for turn in turns
-                if turn.client_id not in known
-            )
+            for turn in turns:
+                if turn.client_id not in known:
+                    self._add(session, conversation.id, turn)
             row.updated = now()
+            session.flush()
+            also(session)
+
+    def _add(self, session: orm.Session, conversation_id: str, turn: Turn) -> None:
+        row = TurnRow(
+            conversation_id=conversation_id,
+            client_id=turn.client_id,
+            role=turn.message.role,
+            text=turn.message.text,
+            answer=json.dumps(turn.answer, ensure_ascii=False) if turn.answer else None,
+            at=turn.at,
+        )
+        session.add(row)
+        if turn.by:
+            session.flush()
+            session.add(AuthorRow(turn=row.number, staff=turn.by))
 
     def drop_turns_after(self, conversation_id: str, customer: str, keep: int) -> None:
         """Keeps the first `keep` turns: a question was edited or asked again."""
@@ -282,15 +318,18 @@ class Store:
             )
             return [ConversationSummary(row.id, row.title, row.updated) for row in rows]
 
-    def turns(self, conversation_id: str, customer: str) -> list[Turn]:
-        """The turns of a customer's own conversation, oldest first; [] for anybody else's."""
+    def turns(self, conversation_id: str, customer: str, *, after: int = 0) -> list[Turn]:
+        """The turns of a customer's own conversation with a higher number, oldest first; [] for anybody else's."""
         with self._sessions() as session:
             if self._owned(session, conversation_id, customer) is None:
                 return []
-            rows = session.scalars(
-                sa.select(TurnRow).where(TurnRow.conversation_id == conversation_id).order_by(TurnRow.number)
+            rows = session.execute(
+                sa.select(TurnRow, AuthorRow.staff)
+                .outerjoin(AuthorRow, AuthorRow.turn == TurnRow.number)
+                .where(TurnRow.conversation_id == conversation_id, TurnRow.number > after)
+                .order_by(TurnRow.number)
             )
-            return [_to_turn(row) for row in rows]
+            return [_to_turn(row, staff or "") for row, staff in rows]
 
     def collection_of(self, conversation_id: str) -> str:
         """The collection that a conversation is about; "" where there is no such conversation."""
@@ -337,10 +376,12 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _to_turn(row: TurnRow) -> Turn:
+def _to_turn(row: TurnRow, staff: str) -> Turn:
     return Turn(
         client_id=row.client_id,
         message=Message(role=row.role, text=row.text),  # type: ignore[arg-type]
         answer=json.loads(row.answer) if row.answer else None,
         at=row.at,
+        by=staff,
+        number=row.number,
     )
