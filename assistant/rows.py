@@ -214,6 +214,58 @@ class SuggestionRow(Base):
     __table_args__ = (sa.Index("suggestions_of", "tenant", "collection", "state"),)
 
 
+class CaseRow(Base):
+    """A conversation that needs a person, or had one. `holder` has it, `staff` is the name shown; times are UTC.
+
+    `email` and `name` are what the customer left for an answer; `told` says whether the staff were notified.
+    """
+
+    __tablename__ = "desk_cases"
+    conversation: orm.Mapped[str] = orm.mapped_column(
+        sa.ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True
+    )
+    tenant: orm.Mapped[str] = orm.mapped_column(index=True)
+    customer: orm.Mapped[str] = orm.mapped_column(index=True)
+    state: orm.Mapped[str] = orm.mapped_column(index=True)
+    holder: orm.Mapped[str]
+    staff: orm.Mapped[str]
+    asked: orm.Mapped[dt.datetime]
+    changed: orm.Mapped[dt.datetime]
+    email: orm.Mapped[str]
+    name: orm.Mapped[str]
+    told: orm.Mapped[bool]
+
+
+class AuthorRow(Base):
+    """Who of the staff wrote a turn."""
+
+    __tablename__ = "turn_authors"
+    turn: orm.Mapped[int] = orm.mapped_column(sa.ForeignKey("turns.number", ondelete="CASCADE"), primary_key=True)
+    staff: orm.Mapped[str]
+
+
+class NoteRow(Base):
+    """What the staff note about a conversation, for themselves; a repeated `client_id` is a no-op."""
+
+    __tablename__ = "desk_notes"
+    number: orm.Mapped[int] = orm.mapped_column(primary_key=True, autoincrement=True)
+    conversation: orm.Mapped[str] = orm.mapped_column(sa.ForeignKey("conversations.id", ondelete="CASCADE"), index=True)
+    client_id: orm.Mapped[str]
+    staff: orm.Mapped[str]
+    text: orm.Mapped[str]
+    at: orm.Mapped[dt.datetime]
+    __table_args__ = (sa.UniqueConstraint("conversation", "client_id"),)
+
+
+class CannedRow(Base):
+    """An answer that the staff have ready; `texts` is JSON, by language."""
+
+    __tablename__ = "desk_canned"
+    tenant: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    title: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    texts: orm.Mapped[str]
+
+
 def to_company(data: dict[str, Any]) -> Company:
     """The company that a collection's JSON describes."""
     examples = {language: tuple(questions) for language, questions in data["examples"].items()}
