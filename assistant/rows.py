@@ -147,7 +147,7 @@ class AuditRow(Base):
 
 
 for _kind in ("UPDATE", "DELETE"):
-    _refusal = sa.DDL(
+    _refusal = sa.DDL(  # type: ignore[no-untyped-call]
         f"CREATE TRIGGER audit_no_{_kind.lower()} BEFORE {_kind} ON audit "
         "BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END"
     ).execute_if(dialect="sqlite")
@@ -158,7 +158,8 @@ _REFUSALS = (
     "CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECUTE FUNCTION audit_refuses()",
 )
 for _statement in _REFUSALS:
-    sa.event.listen(AuditRow.__table__, "after_create", sa.DDL(_statement).execute_if(dialect="postgresql"))
+    _refusal = sa.DDL(_statement).execute_if(dialect="postgresql")  # type: ignore[no-untyped-call]
+    sa.event.listen(AuditRow.__table__, "after_create", _refusal)
 
 
 class CuratedRow(Base):

@@ -54,7 +54,7 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
 
     server = settings.server
     sessions = Sessions.open(settings.data_dir, days=server.session_days)
-    door = Door.open(settings.data_dir, server.admin_password.get_secret_value())
+    door = Door.open(assistant.store, settings)
     page = build_ui(assistant, settings, panels, sessions=sessions, door=door)
     app = FastAPI(title="Confide", docs_url=None, redoc_url=None, openapi_url=None)
     _routes(app, assistant, page.house.pages)

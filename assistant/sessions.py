@@ -3,11 +3,12 @@
 A visitor is a random id in a signed, HttpOnly cookie; nothing is keyed on what a client may choose. A
 conversation's id carries a mark of the session it was made for, so that somebody else's id is refused
 before the store is asked. Being an administrator is a flag on the server, never in the browser.
-It is not a user database: there is one password, the settings' or a random one in the data folder.
+Who the staff is, with which password and role, is `accounts.py`'s.
 """
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import hmac
 import os
@@ -22,11 +23,19 @@ from limits import RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from assistant.accounts import Account, Accounts, Role, tidy
 from assistant.errors import StoreError
+from assistant.settings import Settings
+from assistant.store import Store
 
 COOKIE = "confide_session"
 ADMIN_SECONDS = 8 * 3600
-"""A login ends after so many seconds, and with the server."""
+"""A login ends after so many seconds."""
+PER_ADDRESS = RateLimitItemPerMinute(5)
+PER_ADDRESS_HOUR = RateLimitItemPerHour(30)
+PER_ACCOUNT = RateLimitItemPerHour(100)
+IN_ALL = RateLimitItemPerHour(300)
+"""How many sign-ins may be tried. Counted in this process."""
 _MARK = 16
 _PASS = "vt_"
 _KEY_BYTES = 32
@@ -124,43 +133,87 @@ class Sessions:
         return f"c_{nonce}-{mark[:_MARK]}"
 
 
-class Door:
-    """The Documents page's lock: one password, a throttle on wrong ones, and who is in."""
+class Entry(enum.Enum):
+    """What came of a sign-in. Only INSIDE is true."""
 
-    def __init__(self, password: str) -> None:
-        self._password = password.encode()
-        self._inside: dict[str, float] = {}
+    WRONG = "wrong"
+    CHOOSE = "choose"
+    """The one-time password is right; the account's holder has to choose one of their own."""
+    INSIDE = "inside"
+
+    def __bool__(self) -> bool:
+        return self is Entry.INSIDE
+
+
+class Door:
+    """The staff page's lock: who signed in, as what, and a throttle on wrong passwords.
+
+    Every tab's handler asks it: `door.may(session, "staff")`; who changes something says so: `door.log(...)`.
+    """
+
+    def __init__(self, accounts: Accounts) -> None:
+        self.accounts = accounts
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
-        self._limits = (RateLimitItemPerMinute(5), RateLimitItemPerHour(30))
 
     @classmethod
-    def open(cls, data_dir: Path, password: str = "") -> Door:
-        """The door with the settings' password, or with the data folder's own, made at first use."""
-        return cls(password or _secret(password_file(data_dir), secrets.token_urlsafe(12)))
+    def open(cls, store: Store, settings: Settings) -> Door:
+        """The door of a store; the owner's password is the settings', or the data folder's own, made at first use."""
+        accounts = Accounts(store, settings.tenant)
+        password = settings.server.admin_password.get_secret_value()
+        accounts.keep_owner(password or _secret(password_file(settings.data_dir), secrets.token_urlsafe(12)))
+        return cls(accounts)
 
-    def enter(self, session_id: str, password: str, *, address: str) -> bool:
-        """Whether the password is right; the session is then inside.
+    def enter(self, session_id: str, password: str, *, address: str, name: str = "", chosen: str = "") -> Entry:
+        """Whether the password is this account's ("" = the owner); the session is then inside.
 
-        After five tries a minute or thirty an hour from an address, or three hundred an hour in all,
-        nothing is right any more. The comparison takes the same time for every wrong password.
+        `chosen` is the password that its holder wants from now on; a one-time password needs one. After five tries a
+        minute or thirty an hour from an address, a hundred an hour for an account, three hundred in all, nothing is
+        right any more.
+
+        Raises:
+            BadInput: the chosen password is too short, or the owner's, which is a setting.
         """
-        in_time = all(self._limiter.hit(limit, "login", address) for limit in self._limits)
-        in_time = in_time and self._limiter.hit(RateLimitItemPerHour(300), "login")
-        right = hmac.compare_digest(password.encode(errors="replace"), self._password)
-        if not (right and in_time):
-            return False
-        now = time.monotonic()
-        self._inside = {known: until for known, until in self._inside.items() if until > now}
-        self._inside[session_id] = now + ADMIN_SECONDS
-        return True
+        if not self._in_time(address, tidy(name)):
+            return Entry.WRONG
+        account = self.accounts.check(name, password)
+        if account is None:
+            return Entry.WRONG
+        if chosen:
+            self.accounts.choose(account.name, chosen)
+        elif account.waiting:
+            return Entry.CHOOSE
+        self.admit(session_id, account.name)
+        return Entry.INSIDE
+
+    def admit(self, session_id: str, name: str) -> None:
+        """The session is this account's from now on, for some hours: its password was right, or somebody vouches."""
+        self.accounts.sign_in(session_id, name, seconds=ADMIN_SECONDS)
 
     def leave(self, session_id: str) -> None:
         """The session is outside again."""
-        self._inside.pop(session_id, None)
+        self.accounts.sign_out(session_id)
+
+    def account(self, session_id: str) -> Account | None:
+        """Whose session it is; None where nobody signed in during the last hours."""
+        return self.accounts.of(session_id)
+
+    def may(self, session_id: str, role: Role | str) -> bool:
+        """Whether the session's account may do what `role` may: "viewer" sees, "staff" works, "owner" decides."""
+        account = self.account(session_id)
+        return account is not None and account.role.covers(Role(role))
 
     def is_inside(self, session_id: str) -> bool:
-        """Whether this session gave the password in the last hours."""
-        return self._inside.get(session_id, 0.0) > time.monotonic()
+        """Whether somebody signed in with this session, as whatever."""
+        return self.account(session_id) is not None
+
+    def log(self, session_id: str, action: str, what: str = "") -> None:
+        """Writes down that this session's account did something ("document.add"), to what. Nothing of customers."""
+        account = self.account(session_id)
+        self.accounts.log(action, what, who=account.name if account else "nobody")
+
+    def _in_time(self, address: str, name: str) -> bool:
+        keys = ((PER_ADDRESS, address), (PER_ADDRESS_HOUR, address), (PER_ACCOUNT, name), (IN_ALL, ""))
+        return all(self._limiter.hit(limit, "login", str(place), key) for place, (limit, key) in enumerate(keys))
 
 
 def password_file(data_dir: Path) -> Path:

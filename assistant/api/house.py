@@ -19,6 +19,8 @@ from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from assistant import accounts
+from assistant.accounts import Account
 from assistant.api.problems import ApiError
 from assistant.core import Assistant
 from assistant.gate import PENDING_PER_ADDRESS, PENDING_PER_SESSION, address
@@ -157,8 +159,7 @@ class House:
         session: Session | None = request.scope.get(SESSION)
         if session is None:
             raise ApiError(401, "Send a key: Authorization: Bearer ck_... (`confide keys create`).", code="no_api_key")
-        role = Role.OWNER if self.door.is_inside(session.id) else Role.VISITOR
-        return Caller(session.id, role, here)
+        return Caller(session.id, _role(self.door.account(session.id)), here)
 
     def _bearer(self, token: str, request: Request, here: str) -> Caller | None:
         visitor = self.sessions.read_pass(token, site_of(request))
@@ -166,6 +167,13 @@ class House:
             return Caller(visitor.session, Role.VISITOR, here, visitor.collection)
         key = self.keys.find(token)
         return Caller(f"key:{key.id}", key.role, here, key.collection, key) if key else None
+
+
+def _role(account: Account | None) -> Role:
+    """What a person in a browser may do here: staff keeps the documents, a viewer reads."""
+    if account is None:
+        return Role.VISITOR
+    return Role.OWNER if account.role.covers(accounts.Role.STAFF) else Role.STAFF
 
 
 def site_of(request: Request) -> str:
