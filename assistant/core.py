@@ -8,6 +8,7 @@ a reader sees is never taken back.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime as dt
 import functools
 import itertools
@@ -20,6 +21,7 @@ from assistant import composer, language, prompts, registry, smalltalk, texts
 from assistant.advisor import Advisor, Query
 from assistant.composer import Dropped, Piece
 from assistant.counter import Counter
+from assistant.desk import Desk
 from assistant.draft import Draft
 from assistant.engines.base import Engine
 from assistant.engines.watch import watched
@@ -27,6 +29,7 @@ from assistant.errors import BadInput, ConfideError, EngineError, EngineUnavaila
 from assistant.feedback import Feedback
 from assistant.goods import Advice
 from assistant.hosting import Hosting
+from assistant.hours import Hours
 from assistant.likeness import encoder
 from assistant.outbound import Outbound
 from assistant.retrieval.reader import Reader, Reading
@@ -40,6 +43,7 @@ from assistant.types import (
     CollectionInfo,
     Company,
     Conversation,
+    Delta,
     Done,
     Found,
     GenerateOptions,
@@ -52,6 +56,8 @@ from assistant.types import (
 MAX_QUESTION_CHARS = 4000
 CONNECTING_SENTENCES = 2
 """After the quotes the model is read for so many sentences: more would only keep the customer waiting."""
+_ANSWERS = uuid.UUID("6f0f7f5e-0d0c-4d53-9c3f-4b1f5d1f6a51")
+"""Names answers after their questions' ids, so that a question sent again gets its answer once."""
 _log = logging.getLogger(__name__)
 _SMALL_TALK = {
     smalltalk.Intent.PERSON: "handover",
@@ -76,6 +82,7 @@ class Assistant:
         self.hosting = Hosting(settings, store)
         self.outbound = Outbound(settings)
         self.feedback = Feedback.open(store, settings)
+        self.desk = Desk(store, settings.tenant, Hours.read(settings.desk.hours))
         self.router = Router(self.hosting.shelf, self.hosting.deployments, settings.tenant)
         has_documents = functools.partial(store.collection, settings.tenant)
         encode = encoder(searcher, settings, lambda name: bool(has_documents(name)))
@@ -144,6 +151,8 @@ class Assistant:
         the bare model) instead of the collection's live one. Closing the generator stops the model
         and keeps what was said so far.
 
+        While a person has the conversation the question is theirs: nothing is generated, and `Done` names them.
+
         Raises:
             BadInput: the question is empty or longer than MAX_QUESTION_CHARS.
             UnknownName: there is no such collection or adapter.
@@ -157,21 +166,47 @@ class Assistant:
         fallback = info.languages[0] if len(info.languages) == 1 else "en"
         choice = self.hosting.choose(info.name, conversation.id, adapter)
         draft = Draft(question, info, language.detect(question, default=fallback), choice)
-        self._keep(conversation, info, client_id or uuid.uuid4().hex, Message("user", question), None)
-        answer_id = uuid.uuid4().hex
+        answer_id = uuid.uuid5(_ANSWERS, f"{conversation.id}/{client_id or uuid.uuid4().hex}").hex
+        person = self._receive(conversation, draft, client_id or uuid.uuid4().hex)
+        known = self._known(conversation, answer_id) if client_id and not person else None
+        if person or known is not None:
+            yield from self._passed_on(draft, person) if known is None else _again(known)
+            return
         done = False
         try:
             yield from self._walk(conversation.with_message(Message("user", question)), draft)
             yield from self._offer_person(draft, conversation.id)
             answer = self._answer(answer_id, draft)
-            self._keep(conversation, info, answer_id, Message("assistant", answer.text), answer)
+            self._keep(conversation, info, answer)
             done = True
             yield Done(answer)
         finally:
             if not done and draft.pieces:  # the reader stopped it, or something broke: keep what was seen
                 draft.notes.append("stopped before its end")
-                answer = self._answer(answer_id, draft)
-                self._keep(conversation, info, answer_id, Message("assistant", answer.text), answer)
+                self._keep(conversation, info, self._answer(answer_id, draft))
+
+    def _receive(self, conversation: Conversation, draft: Draft, client_id: str) -> str:
+        """Keeps the question; the person who has the conversation, "" = the assistant is to answer."""
+        if not conversation.customer:  # nobody could ever read it back
+            return ""
+        turn = Turn(client_id, Message("user", draft.question), None, _now())
+        return self.desk.receive(conversation, turn, collection=draft.info.name)
+
+    def _passed_on(self, draft: Draft, person: str) -> Iterator[AskEvent]:
+        """What a customer is told whose question went to a person, who answers in the thread."""
+        draft.outcome = Outcome.NEEDS_HUMAN
+        yield Found(())
+        yield draft.add(Piece(texts.say("with_person", draft.language, person=person), (), ""))
+        yield Done(dataclasses.replace(self._answer(uuid.uuid4().hex, draft), by=person))
+
+    def _known(self, conversation: Conversation, answer_id: str) -> Answer | None:
+        """The answer that a question sent again has already."""
+        turns = self.store.turns(conversation.id, conversation.customer)
+        data = next((turn.answer for turn in turns if turn.client_id == answer_id), None)
+        if data is None:
+            return None
+        passages = self.store.passages_by_id(self.settings.tenant, [hit["passage_id"] for hit in data["hits"]])
+        return Answer.from_dict(data, passages)
 
     def recommend(self, query: Query, *, collection: str | None = None) -> Advice:
         """Items for a customer or a request; see `advisor.Query`. Raises BadInput."""
@@ -185,6 +220,9 @@ class Assistant:
             draft.outcome = Outcome.NEEDS_HUMAN if person else Outcome.ANSWERED
             yield Found(())
             yield draft.say(_SMALL_TALK[intent])
+            if person and conversation.customer and not self.desk.hours.is_open(dt.datetime.now(dt.UTC)):
+                when = self.desk.hours.says_when(dt.datetime.now(dt.UTC), draft.language)
+                yield draft.add(Piece(texts.say("desk_closed", draft.language, when=when), (), "\n\n"))
             return
         # 2. Goods, instead of an answer or beside it.
         offer = self.counter.offer(conversation, draft.info.name, draft.question, draft.language)
@@ -329,14 +367,15 @@ class Assistant:
             engine, model = self._engine.name, self._engine.model
         return draft.answer(answer_id, engine=engine, model=model, index_manifest=manifest)
 
-    def _keep(
-        self, conversation: Conversation, info: CollectionInfo, client_id: str, message: Message, answer: Answer | None
-    ) -> None:
-        if not conversation.customer:  # nobody could ever read it back
+    def _keep(self, conversation: Conversation, info: CollectionInfo, answer: Answer) -> None:
+        """Stores an answer; where it says that a person is needed, the conversation is on the queue with it."""
+        if not conversation.customer:
             return
-        now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-        turn = Turn(client_id, message, answer.to_dict() if answer else None, now)
-        self.store.append_turns(conversation, tenant=info.tenant, collection=info.name, turns=[turn])
+        turn = Turn(answer.id, Message("assistant", answer.text), answer.to_dict(), _now())
+        if answer.outcome is Outcome.NEEDS_HUMAN:
+            self.desk.queue(conversation, turn, collection=info.name)
+        else:
+            self.store.append_turns(conversation, tenant=info.tenant, collection=info.name, turns=[turn])
 
     def _collection(self, name: str | None) -> CollectionInfo:
         name = name or self.settings.collection
@@ -355,6 +394,17 @@ class Assistant:
             reader = Reader(embedder, self.searcher.idf(info.tenant, info.name))
             self._readers = {**dict(list(self._readers.items())[-7:]), key: reader}
         return reader
+
+
+def _again(answer: Answer) -> Iterator[AskEvent]:
+    """An answer that was given before."""
+    yield Found(answer.hits)
+    yield Delta(answer.text)
+    yield Done(answer)
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
 
 
 def engine_name(settings: Settings) -> str:

@@ -6,7 +6,8 @@ ConfideError
 │   ├── UnknownName          no such engine, embedder, collection ...; says "did you mean"
 │   ├── DocumentRefused      a file that cannot be read, and why
 │   ├── AdapterRefused       an adapter's folder that is unsafe, damaged, or made for another model
-│   └── RatingRefused        an answer that the caller may not rate, or not again with this id
+│   ├── RatingRefused        an answer that the caller may not rate, or not again with this id
+│   └── CaseRefused          a conversation at the desk that somebody else has, or nobody
 ├── EngineError              the language model failed; the answer falls back to quotes
 │   ├── EngineTimeout
 │   ├── EngineUnavailable
@@ -56,6 +57,10 @@ class AdapterRefused(BadInput):
 
 class RatingRefused(BadInput):
     """A rating of an answer that is not the caller's, or whose signed id is forged, too old or used."""
+
+
+class CaseRefused(BadInput):
+    """A conversation at the desk is not this person's to write in or to end."""
 
 
 class EngineError(ConfideError):

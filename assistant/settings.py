@@ -11,10 +11,11 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from assistant.errors import SettingsError
+from assistant.hours import Hours
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -137,6 +138,37 @@ class PrivacySettings(BaseModel):
     """What your order numbers look like, # for a digit and @ for a letter ("KF-####-@@"): they are redacted too."""
     finder: str = ""
     """Who also finds names and addresses: tagger (an adapter of yours called names), or a plugin; empty = nobody."""
+    keep_days: int = Field(default=0, ge=0)
+    """Conversations that nobody wrote in for so many days are deleted, every day. 0 = never."""
+
+
+class DeskSettings(BaseModel):
+    """[desk]: when people answer, and how they learn that somebody waits."""
+
+    model_config = _FROZEN
+
+    hours: str = ""
+    """When somebody is at the desk: "Mon-Fri 09:00-17:00, Sat 10:00-14:00 Europe/Berlin". Empty: always."""
+    webhook: str = ""
+    """An address that is told, signed and without any words of the customer, that somebody waits. Empty: none."""
+    email: str = ""
+    """Who gets an e-mail that somebody waits. Empty: nobody."""
+    smtp: SecretStr = SecretStr("")
+    """The mail server for it: smtp://USER:PASSWORD@HOST:587, or smtps://...:465."""
+
+    @field_validator("hours")
+    @classmethod
+    def _hours(cls, text: str) -> str:
+        Hours.read(text)
+        return text
+
+    @model_validator(mode="after")
+    def _mail(self) -> DeskSettings:
+        if self.email and not self.smtp.get_secret_value().startswith(("smtp://", "smtps://")):
+            raise ValueError("desk.email needs desk.smtp: smtp://USER:PASSWORD@HOST:587")
+        if self.webhook and not self.webhook.startswith(("https://", "http://")):
+            raise ValueError("desk.webhook is not an address: https://...")
+        return self
 
 
 class Settings(BaseSettings):
@@ -166,6 +198,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     server: ServerSettings = ServerSettings()
     privacy: PrivacySettings = PrivacySettings()
+    desk: DeskSettings = DeskSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -20,6 +20,14 @@ _TEXTS: dict[str, dict[str, str]] = {
         "en": "I cannot see orders, accounts or payments. I am passing you on to a colleague at {company} who can look this up; please have your order or customer number at hand.",
         "zh": "我无法查看订单、账户或付款信息。我正在为您转接{company}的同事查询，请准备好您的订单号或客户编号。",
     },
+    "with_person": {
+        "en": "{person} has this conversation and answers here.",
+        "zh": "{person}正在处理此对话，会在这里回复您。",
+    },
+    "desk_closed": {
+        "en": "Nobody is at the desk right now; we answer here from {when} on. If you leave an e-mail address, we can also write to you.",
+        "zh": "人工客服目前不在线，我们会从{when}起在这里回复您。您也可以留下邮箱，方便我们联系您。",
+    },
     "offer_person": {
         "en": "I am sorry for the trouble. Would you rather talk to a colleague at {company}? Just say so.",
         "zh": "给您添麻烦了，非常抱歉。如果您希望由{company}的同事来处理，请告诉我“转人工”。",

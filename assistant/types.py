@@ -189,7 +189,11 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The end of the walk ask. `text` is exactly what was streamed; `advice` holds the cards shown with it."""
+    """The end of the walk ask. `text` is exactly what was streamed; `advice` holds the cards shown with it.
+
+    `by` names the person who has the conversation and answers in the assistant's place: `text` only says so then, and
+    is not kept.
+    """
 
     id: str
     outcome: Outcome
@@ -198,6 +202,7 @@ class Answer:
     hits: tuple[Hit, ...]
     receipt: Receipt
     advice: Advice | None = None
+    by: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of `ask --json` and of the API."""
@@ -225,7 +230,25 @@ class Answer:
             "receipt": receipt,
             "seconds": self.receipt.seconds,
             "advice": self.advice.to_dict() if self.advice else None,
+            "by": self.by,
         }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], passages: dict[str, Passage]) -> Answer:
+        """The answer that `to_dict` wrote, without cards, with those of its passages (by id) that still exist."""
+        receipt = {**data["receipt"], "notes": tuple(data["receipt"]["notes"])}
+        return cls(
+            id=data["id"],
+            outcome=Outcome(data["outcome"]),
+            text=data["text"],
+            citations=tuple(Citation(**citation) for citation in data["citations"]),
+            hits=tuple(
+                Hit(passages[hit["passage_id"]], hit["score"], hit["found_by"])
+                for hit in data["hits"]
+                if hit["passage_id"] in passages
+            ),
+            receipt=Receipt(**{**receipt, "usage": Usage(**receipt["usage"])}),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,18 @@ text; `delay_s` is waited before each piece.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 
 from assistant import language
+from assistant.desk import Desk
 from assistant.engines.echo import EchoEngine
 from assistant.feedback import Feedback
 from assistant.hosting import Hosting
+from assistant.hours import Hours
 from assistant.retrieval.embedders import Embedder, load_embedder
 from assistant.settings import Settings
 from assistant.store import Store, Turn
@@ -61,6 +64,7 @@ class StandIn:
         self.searcher = StandInSearcher()
         self.hosting = Hosting(settings, self.store)
         self.feedback = Feedback.open(self.store, settings)
+        self.desk = Desk(self.store, settings.tenant, Hours.read(settings.desk.hours))
         self.engine = EchoEngine()
         self.script = dict(script or {})
         self.delay_s = delay_s
@@ -76,10 +80,23 @@ class StandIn:
     def close(self) -> None:
         self.store.close()
 
-    def ask(self, conversation: Conversation, question: str, *, collection: str | None = None) -> Iterator[AskEvent]:
+    def ask(
+        self,
+        conversation: Conversation,
+        question: str,
+        *,
+        collection: str | None = None,
+        client_id: str | None = None,
+    ) -> Iterator[AskEvent]:
+        turn = Turn(client_id or uuid.uuid4().hex, Message("user", question), None, _now())
+        about = collection or self.settings.collection
+        person = self.desk.receive(conversation, turn, collection=about) if conversation.customer else ""
+        if person:
+            yield Found(())
+            yield Done(dataclasses.replace(self._answer("A person.", Outcome.NEEDS_HUMAN, (), question), by=person))
+            return
         self.running += 1
         self.most_running = max(self.most_running, self.running)
-        self._keep(conversation, collection, Message("user", question), None)
         pieces, done = [], False
         outcome, text, hits = self._find(question, collection)
         try:
@@ -93,7 +110,7 @@ class StandIn:
             self.running -= 1
             self.closed += not done
             answer = self._answer("".join(pieces), outcome, hits, question)
-            self._keep(conversation, collection, Message("assistant", answer.text), answer)
+            self._keep(conversation, about, answer)
         yield Done(answer)
 
     def _find(self, question: str, collection: str | None) -> tuple[Outcome, str, tuple[Hit, ...]]:
@@ -126,14 +143,18 @@ class StandIn:
         )  # fmt: skip
         return Answer(uuid.uuid4().hex, outcome, text, tuple(citations), hits, receipt)
 
-    def _keep(
-        self, conversation: Conversation, collection: str | None, message: Message, answer: Answer | None
-    ) -> None:
-        now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-        turn = Turn(uuid.uuid4().hex, message, answer.to_dict() if answer else None, now)
-        self.store.append_turns(
-            conversation, tenant=self.settings.tenant, collection=collection or self.settings.collection, turns=[turn]
-        )
+    def _keep(self, conversation: Conversation, collection: str, answer: Answer) -> None:
+        if not conversation.customer:
+            return
+        turn = Turn(answer.id, Message("assistant", answer.text), answer.to_dict(), _now())
+        if answer.outcome is Outcome.NEEDS_HUMAN:
+            self.desk.queue(conversation, turn, collection=collection)
+        else:
+            self.store.append_turns(conversation, tenant=self.settings.tenant, collection=collection, turns=[turn])
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
 
 
 def document(
