@@ -28,7 +28,7 @@ from benchmarks.common import provenance
 from benchmarks.federated_daemons import SMALL, coordinator, partner, small_data, wait_for
 from federated import deploy
 from federated.aggregation import clip
-from federated.coordinator import Home
+from federated.coordinator import FAILED, Home
 from federated.learning import weights_of
 from federated.rounds import RunConfig
 from federated.site import Site
@@ -50,9 +50,9 @@ def run() -> Report:
         root = Path(folder)
         home = coordinator(root / "hub", config, SMALL)
         sites = [partner(home, name, root / name, small_data(root / f"{name}.jsonl")) for name in NAMES]
-        scene = Scene(home, {site.home.name: site for site in sites})
         with contextlib.ExitStack() as daemons:
-            scene.play(daemons)
+            scene = Scene(home, {site.home.name: site for site in sites}, daemons)
+            scene.play()
         results, weights = committed(home)
         error = _sum_error(home, scene.trained, results, weights)
     twice = sum(len(result.accepted) != len(set(result.accepted)) for result in results)
@@ -74,54 +74,67 @@ class Scene:
 
     home: Home
     sites: dict[str, Site]
+    daemons: contextlib.ExitStack
     lost: dict[str, float] = field(default_factory=dict)
     endless: int = 0
+    down: str = ""
+    """The partner that stays killed for now."""
     trained: dict[tuple[str, int], Arrays] = field(default_factory=dict)
     nodes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def play(self, daemons: contextlib.ExitStack) -> None:
+    def play(self) -> None:
         """The five rounds with the four kills."""
-        link = self.lead(daemons)
+        link = self.lead()
         for name in self.sites:
-            self.nodes[name] = daemons.enter_context(deploy.supernode(self.sites[name]))
+            self.start(name)
         self.until(1)
 
         self.wait("an update of round 2 was sent", lambda: any(self.sent(name, 2) for name in NAMES))
-        link = self.killed("coordinator_in_a_round", link, daemons)
+        link = self.killed("coordinator_in_a_round", link)
         self.until(2)
-        link = self.killed("coordinator_between_rounds", link, daemons)
+        link = self.killed("coordinator_between_rounds", link)
 
-        self.wait("a partner trains for round 3", lambda: busy(self.nodes["p3"]))
-        time.sleep(1.0)
-        self.kill("partner_in_a_round", "p3", daemons, after=lambda: self.until(3))
-        self.kill("partner_between_rounds", "p2", daemons, after=lambda: None)
+        self.wait("a partner trains", lambda: self.trains("p3"))
+        number = len(committed(self.home)[0]) + 1
+        self.kill("partner_in_a_round", "p3", after=lambda: self.until(number))
+        self.kill("partner_between_rounds", "p2", after=lambda: None)
         self.until(ROUNDS)
         self.wait("the run ends", lambda: self.home.outcome() is not None)
-        self.lost["partner_between_rounds"] = self.void_since(3)
+        self.lost["partner_between_rounds"] = self.void_since(number)
 
-    def lead(self, daemons: contextlib.ExitStack) -> subprocess.Popen[bytes]:
+    def start(self, name: str) -> None:
+        """A partner's node."""
+        self.nodes[name] = self.daemons.enter_context(deploy.supernode(self.sites[name]))
+
+    def keep_up(self) -> None:
+        """Starts nodes again that gave up, as `partner start` does: one that comes back from a kill is refused until
+        the coordinator has noticed that it was gone."""
+        for name, node in self.nodes.items():
+            if node.poll() is not None and name != self.down:
+                time.sleep(1.0)
+                self.start(name)
+
+    def lead(self) -> subprocess.Popen[bytes]:
         """Starts, or starts again, the coordinator, as `coordinator start` does."""
-        link = daemons.enter_context(deploy.superlink(self.home))
+        link = self.daemons.enter_context(deploy.superlink(self.home))
         deploy.register(self.home)
         deploy.start_run(self.home)
         return link
 
-    def killed(
-        self, name: str, link: subprocess.Popen[bytes], daemons: contextlib.ExitStack
-    ) -> subprocess.Popen[bytes]:
+    def killed(self, name: str, link: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
         """The coordinator killed and started again; the lost rounds are those begun or committed that must be made again."""
         before, _ = committed(self.home)
         in_flight = any(self.sent(partner, len(before) + 1) for partner in NAMES)
         console.tell(f"{name}: SIGKILL after {len(before)} rounds{', one in flight' if in_flight else ''}")
         deploy.stop(link, hard=True)
-        link = self.lead(daemons)
+        link = self.lead()
         self.until(len(before) + 1)
         after, _ = committed(self.home)
         kept = [result.nonce for result in after[: len(before)]] == [result.nonce for result in before]
         self.lost[name] = float(in_flight) if kept else float(len(before) + in_flight)
         return link
 
-    def kill(self, name: str, victim: str, daemons: contextlib.ExitStack, *, after: Callable[[], None]) -> None:
+    def kill(self, name: str, victim: str, *, after: Callable[[], None]) -> None:
         """A partner killed, and started again when `after` has passed."""
         rounds = len(committed(self.home)[0])
         console.tell(f"{name}: SIGKILL of {victim} after {rounds} rounds")
@@ -130,9 +143,11 @@ class Scene:
         for child in children:  # what is not in the node's process group
             with contextlib.suppress(psutil.Error):
                 child.send_signal(signal.SIGKILL)
+        self.down = victim
         after()
+        self.down = ""
         self.lost[name] = self.void_since(rounds)
-        self.nodes[victim] = daemons.enter_context(deploy.supernode(self.sites[victim]))
+        self.start(victim)
 
     def void_since(self, rounds: int) -> float:
         """Attempts that came to nothing after so many committed rounds."""
@@ -148,11 +163,20 @@ class Scene:
 
         def watched() -> bool:
             self.note()
+            self.keep_up()
+            failed = self.home.folder / "run" / FAILED
+            if failed.exists():
+                raise RuntimeError(f"The run failed: {failed.read_text(encoding='utf-8')}")
             return done()
 
         if not wait_for(what, watched, _PATIENCE_S):
             self.endless += 1
             raise RuntimeError(f"The run hangs: {what} did not come in {_PATIENCE_S:.0f} seconds.")
+
+    def trains(self, name: str) -> bool:
+        """Whether a partner is at work on a round's update: the round before is over, and it has sent nothing yet."""
+        number = len(committed(self.home)[0]) + 1
+        return busy(self.nodes[name]) and not self.sent(name, number)
 
     def note(self) -> None:
         """Keeps what each partner's folder says it trained, by partner and round."""

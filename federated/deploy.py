@@ -8,6 +8,7 @@ home: telemetry, update check and dependency installation are off.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -21,7 +22,7 @@ from typing import Any
 
 from federated import coordinator, site
 from federated.coordinator import FAILED, Home
-from federated.errors import FederationError
+from federated.errors import FederationError, RunLocked
 from federated.site import Site
 from federated.types import RoundResult
 from privacy.keys import durable_write
@@ -34,6 +35,8 @@ _QUIET = {
 }
 _PATIENCE_S = 60.0
 _AGAIN_S = 10.0
+_LOOK_S = 30.0
+"""How often `follow` looks whether anybody still works on the run."""
 _NODE_LOG = "flower-supernode.log"
 
 
@@ -99,7 +102,10 @@ def why_ended(partner: Site) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in last:
         return f"What answers at {address} is not the coordinator of your invitation: another authority signed it."
     if "Failed to activate SuperNode" in last or "code: 2004" in last:
-        return f"The coordinator at {address} does not know this node's key: not enrolled, or not started since."
+        return (
+            f"The coordinator at {address} does not know this node's key (not enrolled, or not started since), "
+            "or has not yet noticed that the node before it is gone: that takes up to a minute."
+        )
     if "Failed to initialize the connection" in last or "Connection attempt failed" in last:
         return f"{address} cannot be reached."
     return f"The node ended; its log is {path}."
@@ -116,12 +122,33 @@ def register(home: Home) -> None:
 
 
 def start_run(home: Home) -> None:
-    """Starts the coordinator's app on the SuperLink; it goes on where the run's folder says."""
+    """Starts the coordinator's app on the SuperLink; it goes on where the run's folder says.
+
+    Raises:
+        RunLocked: another coordinator works on the run.
+        FederationError: Flower did not start it.
+    """
+    _await_predecessor(home)
     (home.folder / "run" / FAILED).unlink(missing_ok=True)
     coordinator.write_app(home.folder / "app")
     done = _flwr(home, "run", str(home.folder / "app"), "confide")
     if done.returncode:
         raise FederationError(f"The run could not be started: {(done.stdout + done.stderr).strip()[-500:]}")
+
+
+def _await_predecessor(home: Home) -> None:
+    """Waits for the program of a coordinator that was killed: it outlives its SuperLink by some seconds, and holds
+    the run's lock while it does."""
+    from filelock import FileLock, Timeout
+
+    path = home.folder / "run" / "run.lock"
+    if not path.exists():
+        return
+    try:
+        with FileLock(path, timeout=_PATIENCE_S):
+            return
+    except Timeout as error:
+        raise RunLocked(f"Another coordinator works on {path.parent}.") from error
 
 
 def follow(
@@ -133,6 +160,7 @@ def follow(
         FederationError: it did not end in `seconds`, or its program is gone without a word.
     """
     end = None if seconds is None else time.monotonic() + seconds
+    look, gone = time.monotonic() + _LOOK_S, ""
     while True:
         outcome = home.outcome()
         for result in (made := home.rounds())[seen:]:
@@ -146,7 +174,27 @@ def follow(
             raise FederationError(
                 f"The run did not end in {seconds:.0f} seconds.", hint="Its log is flower-superlink.log in its folder."
             )
+        if gone:
+            raise FederationError(
+                f"{gone} The run has no outcome.",
+                hint="Its log is flower-superlink.log in its folder. Start it again: it goes on after the last round.",
+            )
+        if time.monotonic() > look:  # what it wrote in the meantime is read once more before it counts as gone
+            look, gone = time.monotonic() + _LOOK_S, _why_gone(home)
         time.sleep(0.5)
+
+
+def _why_gone(home: Home) -> str:
+    """Why nobody works on the run any more, by the SuperLink's own list; "" = somebody does, or it is not known."""
+    try:
+        done = _flwr(home, "ls", "confide", "--format", "json", "--limit", "1")
+        runs = json.loads(done.stdout)["runs"]
+    except subprocess.TimeoutExpired:
+        return ""
+    except (ValueError, KeyError, TypeError):
+        return "The SuperLink does not answer."
+    over = bool(runs) and str(runs[0]["status"]).startswith("finished")
+    return "The coordinator's program ended without a word." if over else ""
 
 
 def _flwr(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -12,15 +12,10 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from assistant import runs
-from assistant.settings import Settings
-from assistant.tuning import loop, lora, networks
-from assistant.tuning.tasks import Batch, Task
-from assistant.types import Example
 from assistant.types import Task as TaskName
 from federated.aggregation import widen
 from federated.errors import BadRequest
@@ -29,6 +24,16 @@ from federated.spending import OwnBook
 from federated.types import Arrays, RoundPlan, TensorSpec
 from federated.weights import weights_sha256
 from privacy.types import PrivacySpend
+
+if TYPE_CHECKING:
+    from assistant import runs
+    from assistant.settings import Settings
+    from assistant.tuning import loop
+    from assistant.tuning.tasks import Batch, Task
+    from assistant.types import Example
+
+# torch and what stands on it is imported where it is needed: a partner's program that is half a minute in starting
+# is started again by Flower
 
 RECOMMEND = "recommend"
 """The task that adds up item-item sums instead of training an adapter: see `recommending.py`."""
@@ -79,6 +84,9 @@ class Recipe:
 
     def model(self, settings: Settings) -> tuple[Any, Any, runs.Base]:
         """(tokenizer, model with the fresh shared adapter, the base), on the CPU."""
+        from assistant import runs
+        from assistant.tuning import lora, networks
+
         task = self.learns
         plan = runs.Plan(task, Path(), "federated", base=self.base)
         base = runs.base_of(plan, settings)
@@ -96,6 +104,8 @@ Judge = Callable[[Any], Mapping[str, float]]
 
 def weights_of(model: Any) -> Arrays:
     """What is trained, by name, as float64 arrays."""
+    from assistant.tuning import lora
+
     return {name: value.detach().cpu().double().numpy() for name, value in lora.trainable(model).items()}
 
 
@@ -106,6 +116,8 @@ def put_weights(model: Any, weights: Arrays) -> None:
         BadRequest: other names or shapes than the model's.
     """
     import torch
+
+    from assistant.tuning import lora
 
     own, fixed = lora.trainable(model), _frozen(model)
     own |= {name: fixed[name] for name in weights if name in fixed}
@@ -154,6 +166,8 @@ class LoraTrainer:
 
     def tensors(self) -> tuple[TensorSpec, ...]:
         """Name and shape of each trained tensor, by name."""
+        from assistant.tuning import lora
+
         own = lora.trainable(self._model)
         return tuple(TensorSpec(name, tuple(own[name].shape)) for name in sorted(own))
 
@@ -164,6 +178,8 @@ class LoraTrainer:
             BadRequest: another frozen A than the plan's, or an option that does not exist.
             BudgetExceeded: this partner's book does not cover the round; nothing was trained.
         """
+        from assistant.tuning import loop, lora
+
         wanted = dict(plan.training)
         proximal = float(wanted.pop(PROXIMAL, 0.0))
         frozen = wanted.pop(FROZEN, None)
@@ -196,6 +212,8 @@ class LoraTrainer:
 
     def _learn(self, plan: RoundPlan, task: Task, options: loop.LoopOptions) -> tuple[PrivacySpend, list[float]]:
         """The loop, between the charge and its settlement."""
+        from assistant.tuning import loop
+
         private = plan.dp is not None and not plan.hides_partners
         if self._book is None:
             if private:
@@ -224,6 +242,7 @@ class LoraTrainer:
     @contextlib.contextmanager
     def _narrowed(self) -> Iterator[None]:
         """While it lasts, only the first columns of B (and rows of A) have a gradient."""
+        from assistant.tuning import lora
 
         def only_first(name: str) -> Callable[[Any], Any]:
             def cut(gradient: Any) -> Any:
@@ -244,6 +263,7 @@ class LoraTrainer:
     def _require_conformance(self, spend: PrivacySpend) -> None:
         """Asks the set-up its questions on a toy, once, before anything is charged."""
         if not self._conforms:
+            from assistant.tuning import lora
             from assistant.tuning.private import setup
             from privacy.conformance import require
 

@@ -150,11 +150,13 @@ class FlowerWire:
             Message(content=content, message_type=kind, dst_node_id=node, ttl=left + 60)
             for node, content in contents.items()
         ]
-        waiting = {key for key in self._grid.push_messages(messages) if key}
+        # by the question, never by who says to have answered: for a node that is gone the SuperLink answers itself
+        waiting = {key: node for key, node in zip(self._grid.push_messages(messages), contents, strict=False) if key}
         while waiting and time.time() < deadline:
             for message in self._grid.pull_messages(list(waiting)):
-                waiting.discard(message.metadata.reply_to_message_id)
-                node = message.metadata.src_node_id
+                node = waiting.pop(message.metadata.reply_to_message_id, None)
+                if node is None:
+                    continue
                 if message.has_error():
                     yield node, f"Its program failed: {message.error.reason or 'no reason given'}."[:300]
                 else:

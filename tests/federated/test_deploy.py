@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psutil
 import pytest
+from filelock import FileLock
 
 pytest.importorskip("flwr")
 from federated import deploy
 from federated.coordinator import Address, Home
 from federated.enrol import Invitation
+from federated.errors import FederationError, RunLocked
 from federated.learning import Recipe
 from federated.rounds import RunConfig
 from federated.site import Site, SiteConfig
@@ -103,3 +107,49 @@ def test_a_node_whose_key_nobody_enrolled_is_refused_by_the_daemon(tmp_path: Pat
     with deploy.superlink(home), deploy.supernode(stranger) as node:
         node.wait(120)
     assert "does not know this node's key" in deploy.why_ended(stranger)
+
+
+def runs(status: str) -> str:
+    return json.dumps({"success": True, "runs": [{"run-id": "1", "status": status}]})
+
+
+GONE = {
+    "ended without a word": runs("finished:failed"),
+    "does not answer": "",
+    "did not end in 0 seconds": runs("running"),
+}
+
+
+@pytest.mark.parametrize("said", GONE)
+def test_whoever_follows_a_run_learns_that_nobody_works_on_it_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setattr(deploy, "_LOOK_S", 0.0)
+    monkeypatch.setattr(deploy, "_flwr", lambda *_: subprocess.CompletedProcess([], 0, GONE[said], ""))
+    seconds = 0.3 if said.startswith("did not") else None
+    with pytest.raises(FederationError, match=said):
+        deploy.follow(Home(tmp_path), lambda result: None, seconds=seconds)
+
+
+def test_a_start_waits_until_the_program_of_the_killed_coordinator_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "_flwr", lambda *_: subprocess.CompletedProcess([], 0, "", ""))
+    (tmp_path / "run").mkdir()
+    held = FileLock(tmp_path / "run" / "run.lock", thread_local=False)
+    held.acquire()
+    threading.Timer(0.3, held.release).start()
+    deploy.start_run(Home(tmp_path))
+    assert not held.is_locked
+    with held:
+        monkeypatch.setattr(deploy, "_PATIENCE_S", 0.1)
+        with pytest.raises(RunLocked):
+            deploy.start_run(Home(tmp_path))
+
+
+def test_a_partners_program_starts_without_what_takes_long_to_import() -> None:
+    asked = (
+        "import sys, federated.site, federated.client_app; print({'torch', 'transformers', 'sklearn'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -16,7 +16,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from standin import identities, start
 
 from federated import records, wire
-from federated.types import RoundPlan
+from federated.types import Refusal, RoundPlan
 from federated.weights import weights_sha256
 from federated.wire import FlowerWire, hello
 
@@ -62,12 +62,13 @@ class Nodes:
 class Reply:
     """What the wire reads of a message."""
 
-    def __init__(self, key: str, node: int, content: Any) -> None:
+    def __init__(self, key: str, node: int, content: Any, error: str = "") -> None:
         self.content = content
+        self.error = type("Error", (), {"reason": error})()
         self.metadata = type("Metadata", (), {"reply_to_message_id": key, "src_node_id": node})()
 
     def has_error(self) -> bool:
-        return False
+        return bool(self.error.reason)
 
 
 @pytest.fixture(autouse=True)
@@ -127,3 +128,30 @@ def test_weights_that_were_judged_are_not_sent_again_but_after_a_refusal(tmp_pat
     list(line.evaluate(names, weights, {}))
     list(line.train(other, weights))
     assert grid.had_weights[-2:] == [True, True]
+
+
+SUPERLINK = 1
+"""The node that Flower's SuperLink says it is, where it answers for a node that is gone."""
+
+
+class OneGone(Nodes):
+    """As `Nodes`; for the node 8 the SuperLink answers, and it answers a question twice."""
+
+    def pull_messages(self, keys: Iterable[str]) -> list[Any]:
+        found = super().pull_messages(keys)
+        late = [Reply(each.metadata.reply_to_message_id, SUPERLINK, None, "Node Unavailable") for each in found]
+        return [
+            *(gone if each.metadata.src_node_id == 8 else each for each, gone in zip(found, late, strict=True)),
+            *late,
+        ]
+
+
+def test_a_node_that_is_gone_is_one_refusal_and_the_round_goes_on(tmp_path: Path) -> None:
+    made, roster = identities(tmp_path, 2)
+    grid: Any = Nodes({7: made[0], 8: made[1]})
+    line = FlowerWire(grid, roster.verify, enrolled=roster.cards, seconds=5)
+    names = tuple(line.partners())
+    grid.__class__ = OneGone
+    plan = RoundPlan("run", 1, "ab" * 8, names, 1, time.time() + 60, "plain", "float32", (), 1.0, "", (1.0, 1.0))
+    refusals = {each.partner: each.reason for each in line.train(plan, start()) if isinstance(each, Refusal)}
+    assert refusals == {"p0": "no", "p1": "Its program failed: Node Unavailable."}
