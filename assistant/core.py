@@ -19,6 +19,8 @@ from collections.abc import Iterator
 
 from assistant import composer, language, prompts, registry, smalltalk, texts
 from assistant.advisor import Advisor, Query
+from assistant.approvals import Approvals, Match
+from assistant.citations import Span
 from assistant.composer import Dropped, Piece
 from assistant.counter import Counter
 from assistant.desk import Desk
@@ -47,6 +49,7 @@ from assistant.types import (
     Done,
     Found,
     GenerateOptions,
+    Hit,
     Message,
     ModelInfo,
     Outcome,
@@ -83,6 +86,7 @@ class Assistant:
         self.outbound = Outbound(settings)
         self.feedback = Feedback.open(store, settings)
         self.desk = Desk(store, settings.tenant, Hours.read(settings.desk.hours))
+        self.approvals = Approvals(store, settings.tenant, functools.partial(searcher.embedder, settings.tenant))
         self.router = Router(self.hosting.shelf, self.hosting.deployments, settings.tenant)
         has_documents = functools.partial(store.collection, settings.tenant)
         encode = encoder(searcher, settings, lambda name: bool(has_documents(name)))
@@ -213,8 +217,13 @@ class Assistant:
         return self.advisor.recommend(collection or self.settings.collection, query)
 
     def _walk(self, conversation: Conversation, draft: Draft) -> Iterator[AskEvent]:
-        # 1. Chatter and the wish for a person never reach the documents.
+        # 1. What the staff approved for this question wins; chatter and the wish for a person reach no documents.
         intent = smalltalk.intent(draft.question)
+        if intent in {smalltalk.Intent.QUESTION, smalltalk.Intent.PRIVATE}:
+            match = self._approved(draft, prompts.standalone(conversation.messages))
+            if match is not None:
+                yield from self._say_approved(conversation, draft, match)
+                return
         if intent is not smalltalk.Intent.QUESTION:
             person = intent in {smalltalk.Intent.PERSON, smalltalk.Intent.PRIVATE}
             draft.outcome = Outcome.NEEDS_HUMAN if person else Outcome.ANSWERED
@@ -266,6 +275,27 @@ class Assistant:
         draft.notes += route.notes()
         if route.offers_person and draft.outcome is not Outcome.NEEDS_HUMAN:
             yield draft.say("offer_person")
+
+    def _approved(self, draft: Draft, query: str) -> Match | None:
+        """The approved answer of the question, where there is one."""
+        try:
+            return self.approvals.match(draft.info.name, query)
+        except Exception as error:  # the ordinary answer is there without it
+            _log.exception("approved answers could not be asked")
+            draft.notes.append(f"approved answers: {type(error).__name__}")
+            return None
+
+    def _say_approved(self, conversation: Conversation, draft: Draft, match: Match) -> Iterator[AskEvent]:
+        """It cites itself, whole: what the staff wrote is a stored passage."""
+        passage = match.passage
+        draft.shape, draft.support = "approved", match.likeness
+        draft.query = prompts.standalone(conversation.messages)
+        draft.hits = (Hit(passage, match.likeness, "dense"),)
+        draft.notes.append(f"{match.answer.by} approved this answer ({match.answer.id}) for this question")
+        yield Found(draft.hits)
+        yield draft.add(Piece(passage.text, (Span(passage, 0, len(passage.text)),)))
+        if conversation.customer:
+            self.approvals.curated.hit(match.answer.id)
 
     def _find(self, draft: Draft) -> Reading:
         info = draft.info
