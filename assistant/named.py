@@ -66,18 +66,26 @@ def recall(data: Path, settings: Settings) -> tuple[Adapter, tuple[Measure, ...]
     adapter, network = _network(settings)
     rows = [row for row in read_records(data, "tag").rows if isinstance(row, TagRow)]
     said = network.tag([row.tokens for row in rows])
+    measures = found([(row.tags, tags) for row, tags in zip(rows, said, strict=True)])
+    if not measures:
+        raise BadInput(f"{data} holds no name and no address.", hint=f"Tags are B-/I- of {', '.join(sorted(_KINDS))}.")
+    return adapter, measures
+
+
+def found(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> tuple[Measure, ...]:
+    """Recall (of whole names and addresses) and precision from (right tags, said tags) of each sentence; () = none."""
     hits: dict[str, list[bool]] = {}
-    for row, tags in zip(rows, said, strict=True):
-        gold, mine = _covered(row.tags), _covered(tags)
-        for kind, start, end in _personal(row.tags):
+    for right, said in sentences:
+        gold, mine = _covered(right), _covered(said)
+        for kind, start, end in _personal(right):
             whole = all(place in mine for place in range(start, end))
             for name in ("recall", f"recall[{kind}]"):
                 hits.setdefault(name, []).append(whole)
-        for _, start, end in _personal(tags):
+        for _, start, end in _personal(said):
             hits.setdefault("precision", []).append(any(place in gold for place in range(start, end)))
     if "recall" not in hits:
-        raise BadInput(f"{data} holds no name and no address.", hint=f"Tags are B-/I- of {', '.join(sorted(_KINDS))}.")
-    return adapter, tuple(metrics.share(name, found) for name, found in sorted(hits.items(), reverse=True))
+        return ()
+    return tuple(metrics.share(name, one) for name, one in sorted(hits.items(), reverse=True))
 
 
 def _network(settings: Settings) -> tuple[Adapter, Network]:

@@ -243,6 +243,11 @@ REGISTRY: dict[str, Benchmark] = {
         "benchmarks.german_credit:run", 3, "German credit as text: risk, and a fairness report by sex and age"
     ),
     "wnut17": Benchmark("benchmarks.wnut17:run", 4, "WNUT 2017: emerging entities, LoRA tagging beside a CRF"),
+    "names": Benchmark(
+        "benchmarks.names:run",
+        5,
+        "names and places in WNUT 2017: the recall of a tagger for the redactor, trained on its sentences",
+    ),
     "ledger-accounting": Benchmark(
         "benchmarks.privacy_ledger:accounting",
         8,
