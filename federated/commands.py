@@ -139,6 +139,10 @@ def init(
     ] = None,
     share: Annotated[float, typer.Option(help="The share of partners that is drawn for a round.")] = 1.0,
     proximal: Annotated[float, typer.Option(help="FedProx: how strongly partners stay near the shared weights.")] = 0.0,
+    calibrated: Annotated[
+        float, typer.Option(help="Task classify: for partners with different classes; 1 = in full, 0 = not at all.")
+    ] = 0.0,
+    cosine: Annotated[bool, typer.Option("--cosine", help="The learning rate falls from round to round.")] = False,
     server: Annotated[str, typer.Option(help="The server's step: plain, momentum or adam.")] = "plain",
     server_rate: Annotated[float, typer.Option(help="The rate of the server's step.")] = 1.0,
     rule: Annotated[str, typer.Option(help="Mode robust: trimmed-mean, median, multi-krum or mean.")] = "trimmed-mean",
@@ -158,16 +162,17 @@ def init(
 ) -> None:
     """Makes a coordinator's folder: its authority, its keys, the run's settings."""
     from federated.coordinator import Address, Home
-    from federated.learning import PROXIMAL, Recipe
+    from federated.learning import CALIBRATED, PROXIMAL, Recipe
     from federated.rounds import RunConfig
     from federated.spending import promise
 
-    training = {"epochs": epochs, "learning_rate": rate, **({PROXIMAL: proximal} if proximal else {})}
+    more = {PROXIMAL: proximal, CALIBRATED: calibrated}
+    training = {"epochs": epochs, "learning_rate": rate, **{name: value for name, value in more.items() if value}}
     config = RunConfig(
         run, rounds, mode=mode, quorum=quorum, seconds=seconds, training=training,  # type: ignore[arg-type]
         clip_norm=clip_norm, dp=promise(dp, epsilon, delta, rounds), encoding=encoding, share=share,  # type: ignore[arg-type]
         rule=rule, hostile=hostile, step=server, server_rate=server_rate, refactor=refactor, combine=combine,  # type: ignore[arg-type]
-        weights=_shares(weight or ()),
+        weights=_shares(weight or ()), cosine=cosine,
     )  # fmt: skip
     names = tuple(name for name in targets.split(",") if name)
     method = "lora" if combine == "stack" else "frozen-a"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -32,7 +33,7 @@ class RunConfig:
     `rule`. `weights` are shares by partner, () = uniform. `step` is the server's optimiser.
     `dp` is what the run promises (`spending.promise`). Every `refactor` rounds A and B are factorised anew from
     their product (0 = never). `combine` "stack" is for partners that train both matrices: the coordinator needs
-    every partner's own.
+    every partner's own. With `cosine` the partners' learning rate falls from round to round.
     """
 
     run: str
@@ -54,6 +55,7 @@ class RunConfig:
     dp: Promise | None = None
     refactor: int = 0
     combine: Literal["mean", "stack"] = "mean"
+    cosine: bool = False
 
     def __post_init__(self) -> None:
         problems = [
@@ -76,6 +78,7 @@ class RunConfig:
             (self.combine == "stack" and self.step != "plain", "stacked products have no server momentum"),
             (self.combine == "stack" and self.hides_partners, "noise for partners fits a sum, not stacked products"),
             (self.combine == "stack" and self.refactor > 0, "stacked products are factorised in every round anyway"),
+            (self.cosine and "learning_rate" not in self.training, "a rate that falls begins with a learning_rate"),
             (self.refactor < 0, "A and B are factorised anew every so many rounds, or 0 = never"),
             (self.hides_partners and self.mode == "robust", "noise for partners fits a sum, not a robust rule"),
             (self.hides_partners and bool(self.weights), "to hide a partner all partners weigh the same"),
@@ -83,6 +86,13 @@ class RunConfig:
         wrong = [text for is_wrong, text in problems if is_wrong]
         if wrong:
             raise BadRequest(f"The run {self.run!r} cannot go like this: {'; '.join(wrong)}.")
+
+    def training_of(self, number: int) -> Mapping[str, Any]:
+        """The training options of a round, counted from 1."""
+        if not self.cosine:
+            return self.training
+        factor = 0.5 * (1 + math.cos(math.pi * (number - 1) / self.rounds))
+        return {**self.training, "learning_rate": factor * float(self.training["learning_rate"])}
 
     @property
     def hides_partners(self) -> bool:

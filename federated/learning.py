@@ -1,9 +1,8 @@
 """A partner's learning: the assistant's own training loop on a LoRA adapter that starts from the shared weights.
 
 By default A is frozen and the same at every partner (drawn from the plan's seed, compared by hash),
-so what is trained and sent is B, and a classifier's head. FedProx pulls each sequence's loss towards
-the shared weights, inside the loop that exists; there is no second one. Sources: FFA-LoRA
-(arXiv:2403.12313), FedProx (arXiv:1812.06127).
+so what is trained and sent is B, and a classifier's head. What is added to the losses (`losses.py`) goes through
+the loop that exists; there is no second one. Source: FFA-LoRA (arXiv:2403.12313).
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from assistant.types import Task as TaskName
 from federated.aggregation import widen
 from federated.errors import BadRequest
 from federated.local import Trained
+from federated.losses import Calibrated, Proximal
 from federated.spending import OwnBook
 from federated.types import Arrays, RoundPlan, TensorSpec
 from federated.weights import weights_sha256
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from assistant import runs
     from assistant.settings import Settings
     from assistant.tuning import loop
-    from assistant.tuning.tasks import Batch, Task
+    from assistant.tuning.tasks import Task
     from assistant.types import Example
 
 # torch and what stands on it is imported where it is needed: a partner's program that is half a minute in starting
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 RECOMMEND = "recommend"
 """The task that adds up item-item sums instead of training an adapter: see `recommending.py`."""
-PROXIMAL, FROZEN, RECIPE, CARDS = "proximal", "frozen_sha256", "recipe", "cards"
+PROXIMAL, CALIBRATED, FROZEN, RECIPE, CARDS = "proximal", "calibrated", "frozen_sha256", "recipe", "cards"
 """Keys of a plan's `training` beside the loop's options; `CARDS` are the partners', each signed by its own key."""
 
 
@@ -172,7 +172,7 @@ class LoraTrainer:
         return tuple(TensorSpec(name, tuple(own[name].shape)) for name in sorted(own))
 
     def train(self, start: Arrays, plan: RoundPlan) -> Trained:
-        """One round: the plan's `training` are fields of `LoopOptions`, and `proximal`.
+        """One round: the plan's `training` are fields of `LoopOptions`, `proximal` and `calibrated`.
 
         Raises:
             BadRequest: another frozen A than the plan's, or an option that does not exist.
@@ -181,7 +181,7 @@ class LoraTrainer:
         from assistant.tuning import loop, lora
 
         wanted = dict(plan.training)
-        proximal = float(wanted.pop(PROXIMAL, 0.0))
+        proximal, calibrated = (float(wanted.pop(name, 0.0)) for name in (PROXIMAL, CALIBRATED))
         frozen = wanted.pop(FROZEN, None)
         for name in (RECIPE, CARDS):
             wanted.pop(name, None)
@@ -198,10 +198,15 @@ class LoraTrainer:
         private = plan.dp is not None and not plan.hides_partners
         if proximal and private:
             raise BadRequest("FedProx and differential privacy exclude each other: the pull is not clipped.")
+        if calibrated and private:
+            raise BadRequest(
+                "Calibration and differential privacy exclude each other: how many records a class has is exact."
+            )
         if self._rank and private:
             raise BadRequest("A partner of a lower rank cannot train privately: noise moves the other columns.")
         put_weights(self._model, start)
-        task = _Proximal(self._task, lora.trainable(self._model), proximal) if proximal else self._task
+        task = Calibrated.on(self._task, self._examples, calibrated) if calibrated else self._task
+        task = Proximal(task, lora.trainable(self._model), proximal) if proximal else task
         with self._narrowed():
             spend, losses = self._learn(plan, task, options)
         now = weights_of(self._model)
@@ -288,39 +293,3 @@ class LoraTrainer:
             return {}
         put_weights(self._model, weights)
         return self._judge(self._model)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Proximal:
-    """A task whose losses grow with the distance to where the round began."""
-
-    inner: Task
-    params: Mapping[str, Any]
-    strength: float
-    anchors: dict[str, Any] = dataclasses.field(init=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.anchors.update({name: value.detach().clone() for name, value in self.params.items()})
-
-    @property
-    def name(self) -> Any:
-        """The inner task's."""
-        return self.inner.name
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The inner task's."""
-        return self.inner.labels
-
-    def examples(self, records: Any, tokenizer: Any) -> tuple[Example, ...]:
-        """The inner task's."""
-        return self.inner.examples(records, tokenizer)
-
-    def collate(self, examples: Sequence[Example], device: str = "cpu") -> Batch:
-        """The inner task's."""
-        return self.inner.collate(examples, device)
-
-    def losses(self, model: Any, batch: Batch) -> Any:
-        """The inner task's, each plus strength/2 times the squared distance."""
-        distance = sum(((value - self.anchors[name]) ** 2).sum() for name, value in self.params.items())
-        return self.inner.losses(model, batch) + 0.5 * self.strength * distance

@@ -204,8 +204,8 @@ class Coordinator:
             time.time() + self.config.seconds, self.config.mode, self.config.wire_encoding, self._specs,
             self.config.clip_norm, weights_sha256(self.sent_weights()),
             # at most 1 each, as the masks want it; the mean divides by the sum of those that arrived
-            tuple(shares.get(name, 0.0) / largest if shares else 1.0 for name in partners), self.config.training,
-            self.config.dp,
+            tuple(shares.get(name, 0.0) / largest if shares else 1.0 for name in partners),
+            self.config.training_of(number), self.config.dp,
         )  # fmt: skip
 
     def _collect(self, plan: RoundPlan, start: Arrays) -> tuple[Arrays, tuple[str, ...], tuple[Refusal, ...], int]:
