@@ -115,9 +115,12 @@ class Sessions:
             return None
         return Visitor(f"w_{session}", collection) if made_for == origin else None
 
-    def new_conversation(self, session_id: str) -> str:
-        """A conversation id that only this session may use."""
-        return self._marked(session_id, secrets.token_hex(10))
+    def new_conversation(self, session_id: str, *, first: str = "") -> str:
+        """A conversation id that only this session may use; the same each time for the id of its first message."""
+        if not first:
+            return self._marked(session_id, secrets.token_hex(10))
+        made = hmac.new(self._key, f"first/{session_id}/{first}".encode(errors="replace"), "sha256").hexdigest()
+        return self._marked(session_id, made[:20])
 
     def owns(self, session_id: str, conversation_id: str) -> bool:
         """Whether the id was made for this session."""

@@ -15,6 +15,7 @@ from assistant import __version__
 from assistant.api import (
     chat,
     conversations,
+    desk,
     documents,
     embedding,
     models,
@@ -49,7 +50,7 @@ def build_api(assistant: Assistant, *, door: Door, sessions: Sessions) -> FastAP
     )
     server, keys = assistant.settings.server, Keys(assistant.store, assistant.settings.tenant)
     api.state.house = House(assistant, door, sessions, keys, Rates(server), Room(server.concurrency, server.queue_size))
-    for part in (chat, models, embedding, recommending, rating, documents, conversations, reference):
+    for part in (chat, models, embedding, recommending, rating, documents, conversations, desk, reference):
         api.include_router(part.router)
     api.add_exception_handler(problems.ApiError, problems.told)
     api.add_exception_handler(ConfideError, problems.told)

@@ -86,6 +86,8 @@ class ChatBody(BaseModel):
     """False: the conversation is not kept, and its answers cannot be rated."""
     conversation: str | None = Field(default=None, max_length=80)
     """A stored conversation of this customer to go on with; its messages are the store's then."""
+    message_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    """The sender's own id of the message. Sent again with it, after whatever broke, it is kept and answered once."""
 
 
 class CompletionUsage(BaseModel):
@@ -181,8 +183,10 @@ class _Asked:
 
     def events(self) -> Any:
         """The walk ask: a generator of its events."""
-        adapter = {} if self.adapter is None else {"adapter": self.adapter}
-        return self.house.assistant.ask(self.conversation, self.question, collection=self.info.name, **adapter)
+        more = {} if self.adapter is None else {"adapter": self.adapter}
+        if self.body.message_id:
+            more["client_id"] = f"m:{self.body.message_id}"
+        return self.house.assistant.ask(self.conversation, self.question, collection=self.info.name, **more)
 
     def completion(self, answer: Answer) -> dict[str, Any]:
         """The whole answer as JSON."""
@@ -259,7 +263,8 @@ class _Asked:
             return Conversation(named, self.customer, tuple(turn.message for turn in turns))
         earlier = [Said(one.role, one.text()) for one in self.body.messages[:-1] if one.role in {"user", "assistant"}]
         customer = "" if self.body.store is False else self.customer
-        return Conversation(sessions.new_conversation(self.customer), customer, tuple(earlier[-HISTORY:]))
+        new = sessions.new_conversation(self.customer, first=self.body.message_id or "")
+        return Conversation(new, customer, tuple(earlier[-HISTORY:]))
 
 
 def _event(data: dict[str, Any]) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from assistant.api.house import Caller, House, TheHouse, Who, site_of
+from assistant.api.house import Caller, House, Onlooker, TheHouse, Who, site_of
 from assistant.api.problems import ApiError
 from assistant.api.replies import Annotation, Confide, finished, message_of
+from assistant.desk import MAX_NAME
 from assistant.gate import address
 from assistant.keys import Role
 from assistant.types import Conversation
@@ -38,9 +39,16 @@ class Visitor(BaseModel):
 
 
 class Turn(BaseModel):
-    """A message of a stored conversation; an answer has its annotations and what became of its question."""
+    """A message of a stored conversation; an answer has its annotations and what became of its question.
 
+    `number` grows in the order of messages. `id` is the sender's (`message_id`), or that of the answer. `by` is the
+    person who wrote it; "" = the assistant, or the customer.
+    """
+
+    number: int
+    id: str
     role: Literal["user", "assistant"]
+    by: str
     content: str
     at: dt.datetime
     annotations: list[Annotation] = []
@@ -48,11 +56,34 @@ class Turn(BaseModel):
 
 
 class Thread(BaseModel):
-    """A stored conversation, oldest message first."""
+    """A stored conversation, oldest message first.
+
+    `desk` is where it stands with people: it waits for one, `person` has it (taken), or had it (returned to the
+    assistant, resolved); "" = it never needed one. `reachable`: the customer left an address.
+    """
 
     object: Literal["conversation"] = "conversation"
     id: str
+    desk: Literal["", "waiting", "taken", "returned", "resolved"]
+    person: str
+    reachable: bool
+    open: bool
     data: list[Turn]
+
+
+class AddressBody(BaseModel):
+    """Where a customer can be reached who waits for a person."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    email: str = Field(max_length=254)
+    name: str = Field(default="", max_length=MAX_NAME)
+
+
+class Kept(BaseModel):
+    """The address is kept with the conversation, and goes with it."""
+
+    object: Literal["address"] = "address"
+    reachable: bool = True
 
 
 @router.post("/visitors", summary="A pass for a new visitor of an allowed site", tags=["open"])
@@ -72,22 +103,51 @@ def visitors(house: TheHouse, request: Request, body: VisitorBody) -> Visitor:
 
 
 @router.get("/conversations/{conversation}", summary="A conversation of the caller's own")
-def conversation(house: TheHouse, caller: Who, conversation: str) -> Thread:
-    """Somebody else's does not exist."""
+def conversation(
+    house: TheHouse,
+    caller: Onlooker,
+    conversation: str,
+    after: Annotated[int, Query(ge=0, le=2**62, description="Only what is newer than the message of this number.")] = 0,
+) -> Thread:
+    """Somebody else's does not exist. Asked again with `after` it says what is new, for next to nothing."""
+    _own(house, caller, conversation)
+    desk = house.assistant.desk
+    standing = desk.standing(conversation)
+    return Thread(
+        id=conversation,
+        desk=standing.state.value if standing else "",
+        person=standing.staff if standing else "",
+        reachable=bool(standing and standing.reachable),
+        open=desk.hours.is_open(dt.datetime.now(dt.UTC)),
+        data=_turns(house, caller, Conversation(conversation, caller.id), after),
+    )
+
+
+@router.post("/conversations/{conversation}/address", summary="Where a customer can be reached who waits for a person")
+def address_of(house: TheHouse, caller: Who, conversation: str, body: AddressBody) -> Kept:
+    """It is for the staff of the desk, and is deleted with the conversation."""
+    _own(house, caller, conversation)
+    house.assistant.desk.leave_address(conversation, caller.id, email=body.email, name=body.name)
+    return Kept()
+
+
+def _own(house: House, caller: Caller, conversation: str) -> None:
     if not house.sessions.owns(caller.id, conversation):
         raise ApiError(404, "There is no such conversation.", code="not_found", param="conversation")
-    return Thread(id=conversation, data=_turns(house, caller, Conversation(conversation, caller.id)))
 
 
-def _turns(house: House, caller: Caller, thread: Conversation) -> list[Turn]:
-    turns = house.assistant.store.turns(thread.id, caller.id)
+def _turns(house: House, caller: Caller, thread: Conversation, after: int) -> list[Turn]:
+    turns = house.assistant.store.turns(thread.id, caller.id, after=after)
     if not turns:
         return []
     info = house.collection(caller, house.assistant.store.collection_of(thread.id))
     rated = house.assistant.feedback.of(thread.id)
     found = []
     for turn in turns:
-        said = Turn(role=turn.message.role, content=turn.message.text, at=turn.at)  # type: ignore[arg-type]
+        said = Turn(
+            number=turn.number, id=turn.client_id.removeprefix("m:"), role=turn.message.role, by=turn.by,  # type: ignore[arg-type]
+            content=turn.message.text, at=turn.at,
+        )  # fmt: skip
         if turn.answer:
             said.annotations = message_of(turn.answer).annotations
             said.confide = finished(house, turn.answer, thread, info, rated=rated.get(turn.answer["id"]))

@@ -23,6 +23,7 @@ from assistant import accounts
 from assistant.accounts import Account
 from assistant.api.problems import ApiError
 from assistant.core import Assistant
+from assistant.desk import Staff
 from assistant.gate import PENDING_PER_ADDRESS, PENDING_PER_SESSION, address
 from assistant.guard import SESSION
 from assistant.keys import ApiKey, Keys, Role
@@ -33,6 +34,7 @@ from assistant.types import CollectionInfo
 
 _ADDRESS_SHARE = 4
 """An address may do so many times what a visitor may: there are several behind some."""
+_LOOKS_PER_MINUTE = 60
 _KNOCKS_PER_MINUTE = RateLimitItemPerMinute(30)
 
 
@@ -74,6 +76,11 @@ class Rates:
         if caller.key is None and caller.role is Role.VISITOR:
             self._hit(RateLimitItemPerDay(self._server.questions_per_day), f"q/{caller.id}")
             self._hit(RateLimitItemPerDay(_ADDRESS_SHARE * self._server.questions_per_day), f"q/{caller.address}")
+
+    def count_look(self, caller: Caller) -> None:
+        """Counts a look for news, which costs next to nothing, apart from all else. Raises ApiError (429)."""
+        many = caller.key.per_minute if caller.key else self._server.requests_per_minute
+        self._hit(RateLimitItemPerMinute(max(many, _LOOKS_PER_MINUTE)), f"look/{caller.id}")
 
     def count_knock(self, what: Literal["wrong", "new"], where: str) -> None:
         """Counts a wrong key, or a new visitor, of an address. Raises ApiError (429)."""
@@ -121,11 +128,21 @@ class House:
     rates: Rates
     room: Room
 
-    def caller(self, request: Request) -> Caller:
-        """Who calls, counted. Raises ApiError (401, 429)."""
+    def caller(self, request: Request, *, looking: bool = False) -> Caller:
+        """Who calls, counted; `looking` = only whether there is news. Raises ApiError (401, 429)."""
         caller = self._known(request)
-        self.rates.count(caller)
+        (self.rates.count_look if looking else self.rates.count)(caller)
         return caller
+
+    def staff(self, caller: Caller) -> Staff:
+        """Who of the staff calls. Raises ApiError (403)."""
+        caller.need(Role.STAFF)
+        if caller.key is not None:
+            return Staff(caller.id, caller.key.name)
+        account = self.door.account(caller.id)
+        if account is None or not account.role.covers(accounts.Role.STAFF):
+            raise ApiError(403, "This needs an account with the role staff.", code="insufficient_permissions")
+        return Staff(account.name, account.name)
 
     def collections(self, caller: Caller) -> list[CollectionInfo]:
         """The collections that a caller may ask, the settings' own first."""
@@ -193,5 +210,11 @@ def caller(request: Request) -> Caller:
     return house(request).caller(request)
 
 
+def onlooker(request: Request) -> Caller:
+    """Who looks for news, known and counted."""
+    return house(request).caller(request, looking=True)
+
+
 TheHouse = Annotated[House, Depends(house)]
 Who = Annotated[Caller, Depends(caller)]
+Onlooker = Annotated[Caller, Depends(onlooker)]

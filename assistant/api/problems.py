@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from assistant.errors import BadInput, ConfideError, RatingRefused, StoreBusy, UnknownName
+from assistant.errors import BadInput, CaseRefused, ConfideError, RatingRefused, StoreBusy, UnknownName
 from assistant.guard import problem
 
 _log = logging.getLogger(__name__)
@@ -65,6 +65,8 @@ def _status(error: ConfideError) -> int:
         return 404
     if isinstance(error, RatingRefused):
         return 403
+    if isinstance(error, CaseRefused):
+        return 409
     if isinstance(error, BadInput):
         return 400
     if not isinstance(error, StoreBusy):

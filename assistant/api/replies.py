@@ -54,7 +54,11 @@ class Message(BaseModel):
 
 
 class Confide(BaseModel):
-    """What became of the question. `conversation` continues it, `answer` (signed) rates it; "" = not kept."""
+    """What became of the question. `conversation` continues it, `answer` (signed) rates it; "" = not kept.
+
+    `person` has the conversation and answers in the assistant's place; "" = the assistant answers. `turn` is the
+    answer's id in the conversation.
+    """
 
     outcome: Outcome
     conversation: str
@@ -68,6 +72,8 @@ class Confide(BaseModel):
     language: str
     support: float
     seconds: float
+    person: str = ""
+    turn: str = ""
 
 
 def message_of(answer: Mapping[str, Any]) -> Message:
@@ -88,7 +94,8 @@ def finished(
     rated: Rating | None = None,
 ) -> Confide:
     """What became of the question, of an answer's JSON object; `rated` is what was thought of it so far."""
-    receipt, person = answer["receipt"], answer["outcome"] == Outcome.NEEDS_HUMAN
+    receipt, person = answer["receipt"], answer.get("by", "")
+    kept, asks_person = bool(conversation.customer), answer["outcome"] == Outcome.NEEDS_HUMAN
     ticket = house.assistant.feedback.ticket(
         answer["id"],
         conversation.id,
@@ -98,10 +105,10 @@ def finished(
     )
     return Confide(
         outcome=answer["outcome"],
-        conversation=conversation.id if conversation.customer else "",
-        answer=ticket if conversation.customer else "",
+        conversation=conversation.id if kept else "",
+        answer=ticket if kept and not person else "",
         rating=rated.opinion.rating if rated else None,
-        contact=info.company.contact if person else "",
+        contact=info.company.contact if asks_person and not person else "",
         failed=receipt["failed_component"],
         advice=answer["advice"],
         engine=answer["engine"],
@@ -109,6 +116,8 @@ def finished(
         language=receipt["language"],
         support=receipt["support"],
         seconds=answer["seconds"],
+        person=person,
+        turn=answer["id"] if kept and not person else "",
     )
 
 
