@@ -125,6 +125,8 @@ class Run:
             BadInput: the data is wrong (every line is listed), or the plan does not fit; nothing was trained.
             TrainingFailed: the loss is not finite.
         """
+        from assistant.tuning.curves import curves_png
+
         _check(self.plan)
         with self._alone(resume):
             records, kept, valid, test = self._records()
@@ -139,7 +141,9 @@ class Run:
             if result.ended == "interrupted":
                 return None, result
             after = heldout.judge(parts.model, parts.task, parts.test) if parts.test else []
-            return self._keep(self._judged(self._card(parts, records), parts, before, after), parts), result
+            adapter = self._keep(self._judged(self._card(parts, records), parts, before, after), parts)
+            curves_png(result, picture(adapter, self.settings), title=adapter.id)
+            return adapter, result
 
     def _judged(self, card: Adapter, parts: _Parts, before: heldout.Counts, after: heldout.Counts) -> Adapter:
         """The card with the measures; where the records are private only noisy scores of them, as charged."""
@@ -209,15 +213,16 @@ class Run:
 
     def _loop(self, parts: _Parts) -> TrainingResult:
         from assistant.tuning import loop, private
+        from assistant.tuning.curves import tensorboard
 
         wrap = self._account.begin(
             self.folder / _STATE, lambda: self._quote(parts),
             lambda spend: private.hook(spend, parts.model, parts.task, method=self.plan.method),
         )  # fmt: skip
-        with self._lower_layers_once(parts):
+        with self._lower_layers_once(parts), tensorboard(self.folder / "tensorboard", then=self.watch) as watch:
             result = loop.train(
                 parts.model, parts.task, parts.examples, self._options(), valid=parts.valid,
-                checkpoint=self.folder / _CHECKPOINT, on_progress=self.watch, private=wrap,
+                checkpoint=self.folder / _CHECKPOINT, on_progress=watch, private=wrap,
             )  # fmt: skip
         if result.ended != "interrupted":
             self._account.end(self.folder / _STATE, steps=result.steps)
@@ -353,6 +358,11 @@ def members_in(records: Records, settings: Settings) -> Members:
     from assistant.tuning.records import members_of
 
     return Members.of(members_of(records), settings.data_dir, tenant=settings.tenant)
+
+
+def picture(adapter: Adapter, settings: Settings) -> Path:
+    """Where the losses of an adapter's training are drawn (PNG), if it was trained here."""
+    return settings.data_dir / "runs" / adapter.name / f"curves-{adapter.version}.png"
 
 
 def unfinished(settings: Settings) -> list[Path]:

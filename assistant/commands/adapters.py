@@ -57,6 +57,7 @@ def _show(context: typer.Context, name: NameArgument, as_json: JsonOption = Fals
     """Shows an adapter's card, after reading its folder again."""
     from assistant import spent
     from assistant.adapters import Shelf, card_to
+    from assistant.runs import picture
     from assistant.vetting import verify
 
     with store_of(context) as (_, settings):
@@ -64,6 +65,8 @@ def _show(context: typer.Context, name: NameArgument, as_json: JsonOption = Fals
     if as_json:
         console.print_json({**card_to(adapter), "id": adapter.id, "path": adapter.path})
         return
+    drawn = picture(adapter, settings)
+    curves = str(drawn) if drawn.is_file() else ""
     rows = [
         ("adapter", adapter.id), ("task", adapter.task), ("base", f"{adapter.base} {adapter.base_sha256[:12]}"),
         ("made", adapter.created), ("method", f"{adapter.method}, rank {adapter.rank}, alpha {adapter.alpha:g}"),
@@ -71,7 +74,8 @@ def _show(context: typer.Context, name: NameArgument, as_json: JsonOption = Fals
         ("records", f"{adapter.examples}, of {adapter.owners} customers"), ("data", adapter.data_sha256[:12]),
         ("went on from", adapter.parent or ""), ("privacy", console.privacy_of(adapter)),
         ("spent", spent.short(adapter)),
-        ("weights", adapter.sha256[:12]), ("folder", adapter.path), *(("note", note) for note in adapter.notes),
+        ("weights", adapter.sha256[:12]), ("folder", adapter.path), ("curves", curves),
+        *(("note", note) for note in adapter.notes),
     ]  # fmt: skip
     console.print_table(("", ""), [row for row in rows if row[1]])
     console.print_before_after(adapter)

@@ -19,6 +19,7 @@ from assistant.errors import BadInput
 if TYPE_CHECKING:
     from assistant.finetune import Trained, Watch
     from assistant.runs import Plan
+    from assistant.settings import Settings
     from privacy.quote import Quote
 
 
@@ -153,7 +154,7 @@ def train(
             plan, assistant, collection=collection, watch=watch, resume=resume, use=not aside, force=force,
             ledger=book, private=private,
         )  # fmt: skip
-    _show(plan, done, as_json=as_json)
+        _show(plan, done, assistant.settings, as_json=as_json)
     if done.adapter is None:
         from assistant.commands import INTERRUPTED
 
@@ -232,8 +233,9 @@ def _tell_data(event: Any, *, quiet: bool) -> None:
         )
 
 
-def _show(plan: Plan, done: Trained, *, as_json: bool) -> None:
+def _show(plan: Plan, done: Trained, settings: Settings, *, as_json: bool) -> None:
     from assistant.adapters import card_to
+    from assistant.runs import picture
 
     result = done.result
     if as_json:
@@ -252,6 +254,7 @@ def _show(plan: Plan, done: Trained, *, as_json: bool) -> None:
         typer.echo(f"Interrupted. The same command with --resume goes on; --out {plan.name}.")
         return
     console.print_before_after(done.adapter)
+    typer.echo(f"Curves: {picture(done.adapter, settings)}")
     if done.kept_aside:
         typer.echo(f"{done.adapter.id} is kept aside: {done.kept_aside}")
     else:

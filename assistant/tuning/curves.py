@@ -5,7 +5,8 @@ Drawing and writing only; the numbers are the loop's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,21 +47,18 @@ def smooth(values: list[float], *, share: float = 0.9) -> list[float]:
     return made
 
 
-class TensorBoardLog:
-    """Writes each step to a folder that `tensorboard --logdir` shows. Hand it to `train` as `on_progress`.
+@contextlib.contextmanager
+def tensorboard(folder: Path, *, then: Callable[[Progress], None]) -> Iterator[Callable[[Progress], None]]:
+    """An `on_progress` for `train` that writes each step where `tensorboard --logdir` finds it, then calls `then`.
 
-    `then` is called with the same progress after.
+    A run that goes on adds a file to the folder; TensorBoard joins them.
     """
+    from tensorboard.summary import Writer
 
-    def __init__(self, folder: Path, *, then: Callable[[Progress], None] | None = None) -> None:
-        from tensorboard.summary import Writer
+    folder.mkdir(parents=True, exist_ok=True)
+    writer: Any = Writer(str(folder))
 
-        folder.mkdir(parents=True, exist_ok=True)
-        self._writer: Any = Writer(str(folder))
-        self._then = then
-
-    def __call__(self, progress: Progress) -> None:
-        """Logs one step."""
+    def log(progress: Progress) -> None:
         values = {
             "loss/training": progress.loss,
             "loss/validation": progress.valid_loss,
@@ -69,10 +67,10 @@ class TensorBoardLog:
         }
         for name, value in values.items():
             if value is not None:
-                self._writer.add_scalar(name, value, progress.step)
-        if self._then is not None:
-            self._then(progress)
+                writer.add_scalar(name, value, progress.step)
+        then(progress)
 
-    def close(self) -> None:
-        """Writes what is still in memory."""
-        self._writer.close()
+    try:
+        yield log
+    finally:
+        writer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 from collections.abc import Mapping, Sequence
 
@@ -133,11 +134,15 @@ def _use(adapter: Adapter, live: Mapping[str, Deployment], look: Look) -> str:
     return ""
 
 
-def before_after(adapter: Adapter, look: Look) -> str:
-    """An adapter's exam, without and with it, and what its card notes."""
+def before_after(adapter: Adapter, look: Look, picture: bytes = b"") -> str:
+    """An adapter's exam, without and with it, what its card notes, and the PNG of its training."""
     notes = "".join(notice(note, "bad") for note in adapter.notes)
+    drawn = ""
+    if picture:
+        source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+        drawn = f'<img class="picture" alt="{safe(look.say("train_picture", adapter=adapter.id))}" src="{source}">'
     if adapter.after is None:
-        return f'{notes}<p class="quiet">{safe(look.say("not_judged"))}</p>'
+        return f'{notes}<p class="quiet">{safe(look.say("not_judged"))}</p>{drawn}'
     before = {measure.name: measure for measure in (adapter.before.measures if adapter.before else ())}
     after = {measure.name: measure for measure in adapter.after.measures}
     rows = [
@@ -145,7 +150,7 @@ def before_after(adapter: Adapter, look: Look) -> str:
         for name, measure in after.items()
         if not name.endswith("_gain") and "[" not in name
     ]
-    return notes + table(look.say("measures_head", suite=adapter.after.suite).split("|"), rows)
+    return notes + table(look.say("measures_head", suite=adapter.after.suite).split("|"), rows) + drawn
 
 
 def _value(measure: Measure | None, *, sign: str = "") -> str:

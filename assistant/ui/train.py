@@ -19,15 +19,16 @@ import gradio as gr
 from gradio.context import Context
 
 from assistant import finetune
+from assistant.accounts import Role
 from assistant.adapters import check_name
 from assistant.errors import BadInput, ConfideError
-from assistant.gate import ADMIN, LIGHT
-from assistant.runs import Plan
+from assistant.gate import LIGHT, OWNER
+from assistant.runs import Plan, picture
 from assistant.trainer import Trainer
 from assistant.types import Task
 from assistant.ui import render, render_train
 from assistant.ui.front import Front
-from assistant.ui.parts import forget_uploads, html, visitor
+from assistant.ui.parts import forget_uploads, html, not_allowed, visitor
 from privacy.errors import PrivacyError
 from privacy.types import PrivacyBudget, Unit
 
@@ -123,19 +124,19 @@ def build(front: Front, trainer: Trainer) -> None:
     handlers = _Handlers(front, parts, trainer)
     outputs = parts.outputs()
     light: dict[str, Any] = {"api_visibility": "private", "concurrency_id": LIGHT, "show_progress": "hidden"}
-    admin: dict[str, Any] = {"api_visibility": "private", "concurrency_id": ADMIN, "concurrency_limit": 1}
+    owner: dict[str, Any] = {"api_visibility": "private", "concurrency_id": OWNER, "concurrency_limit": 1}
     cast(gr.Tab, tab).select(handlers.open, [collection], outputs, **light)
     collection.input(handlers.open, [collection], outputs, **light)
     timer.tick(handlers.tick, [collection, chosen], outputs, **light)
     chosen.input(handlers.choose, [chosen], outputs, **light)
-    stop.click(handlers.stop, None, outputs, **light)
-    check.click(handlers.check, [task, data], outputs, **admin, show_progress_on=[checked])
+    stop.click(handlers.stop, None, outputs, **light)  # must not wait behind a start
+    check.click(handlers.check, [task, data], outputs, **owner, show_progress_on=[checked])
     private.input(handlers.choose_private, [private], outputs, **light)
     options = [collection, task, data, suite, name, epochs, rank, small, private, epsilon, delta, unit, batch]
-    start.click(handlers.start, options, outputs, **admin, show_progress="hidden")
-    resume.click(handlers.resume, [collection], outputs, **admin, show_progress="hidden")
-    use.click(handlers.use, [collection, chosen, force], outputs, **admin, show_progress_on=[table])
-    rollback.click(handlers.rollback, [collection, chosen], outputs, **admin, show_progress_on=[table])
+    start.click(handlers.start, options, outputs, **owner, show_progress="hidden")
+    resume.click(handlers.resume, [collection], outputs, **owner, show_progress="hidden")
+    use.click(handlers.use, [collection, chosen, force], outputs, **owner, show_progress_on=[table])
+    rollback.click(handlers.rollback, [collection, chosen], outputs, **owner, show_progress_on=[table])
 
 
 class _Handlers:
@@ -172,7 +173,7 @@ class _Handlers:
             found = render_train.data(records.statistics(), records.counts(), records.warnings, self._front.look())
             return {self._parts.checked: found}
 
-        return self._inside(request, look, told=self._parts.checked)
+        return self._decide(request, look, told=self._parts.checked)
 
     def choose_private(self, private: bool, request: gr.Request) -> Update:
         shown = {self._parts.terms: gr.update(visible=private), self._parts.quoted: ""}
@@ -211,7 +212,7 @@ class _Handlers:
             emptied = {self._parts.data: None, self._parts.suite: None, self._parts.checked: "", self._parts.quoted: ""}
             return {**self._running(), **emptied}
 
-        return self._inside(request, begin, told=self._parts.checked)
+        return self._decide(request, begin, "training.start", name, told=self._parts.checked)
 
     def _first_told(self, plan: Plan, goal: Goal, session: str) -> Update | None:
         """What a private training would spend, before it may: None where this session was shown this very plan."""
@@ -229,14 +230,14 @@ class _Handlers:
                 self._trainer.start(plans[0], collection=collection, resume=True)
             return self._running()
 
-        return self._inside(request, begin)
+        return self._decide(request, begin, "training.resume")
 
     def stop(self, request: gr.Request) -> Update:
         def end() -> Update:
             self._trainer.stop()
             return self._running()
 
-        return self._inside(request, end)
+        return self._decide(request, end, "training.stop")
 
     def use(self, collection: str, chosen: str | None, force: bool, request: gr.Request) -> Update:
         def put() -> Update:
@@ -247,7 +248,7 @@ class _Handlers:
             said = render.notice(self._front.say("used", adapter=chosen))
             return {**self._view(collection, chosen), self._parts.notice: said, self._parts.force: False}
 
-        return self._inside(request, put, told=self._parts.notice)
+        return self._decide(request, put, "adapter.use", f"{collection}: {chosen}", told=self._parts.notice)
 
     def rollback(self, collection: str, chosen: str | None, request: gr.Request) -> Update:
         def back() -> Update:
@@ -257,21 +258,33 @@ class _Handlers:
             said = render.notice(self._front.say("used", adapter=name))
             return {**self._view(collection, chosen), self._parts.notice: said}
 
-        return self._inside(request, back, told=self._parts.notice)
+        return self._decide(request, back, "adapter.rollback", collection, told=self._parts.notice)
 
     def _slot(self, chosen: str | None) -> str:
         from assistant.deployments import CHAT, slot_of
 
         return slot_of(self._front.assistant.hosting.shelf.find(chosen)) if chosen else CHAT
 
-    def _inside(self, request: gr.Request, act: Callable[[], Update], told: Any = None) -> Update:
-        """What the event does, for a session that is inside; an error is told where the eye is."""
+    def _decide(
+        self, request: gr.Request, act: Callable[[], Update], action: str = "", what: str = "", told: Any = None
+    ) -> Update:
+        """The same for the owner; the log says what was done where it was."""
+
+        def logged() -> Update:
+            update = act()
+            if action:
+                self._front.door.log(visitor(request).session, action, what)
+            return update
+
+        return self._inside(request, logged, told, Role.OWNER)
+
+    def _inside(
+        self, request: gr.Request, act: Callable[[], Update], told: Any = None, role: Role = Role.VIEWER
+    ) -> Update:
+        """What the event does, for an account that covers the role; an error is told where the eye is."""
         where = told or self._parts.notice
-        if not self._front.door.is_inside(visitor(request).session):
-            return {
-                where: render.notice(self._front.say("not_inside"), "bad"),
-                self._parts.timer: gr.Timer(active=False),
-            }
+        if not self._front.door.may(visitor(request).session, role):
+            return {where: not_allowed(self._front, request), self._parts.timer: gr.Timer(active=False)}
         try:
             return act()
         except (ConfideError, PrivacyError) as error:
@@ -322,4 +335,6 @@ class _Handlers:
     def _measures(self, chosen: str | None) -> str:
         if not chosen:
             return ""
-        return render_train.before_after(self._front.assistant.hosting.shelf.find(chosen), self._front.look())
+        adapter = self._front.assistant.hosting.shelf.find(chosen)
+        drawn = picture(adapter, self._front.settings)
+        return render_train.before_after(adapter, self._front.look(), drawn.read_bytes() if drawn.is_file() else b"")

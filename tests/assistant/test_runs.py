@@ -11,7 +11,7 @@ from tiny import bert, llama, save, tokenizer
 
 from assistant.adapters import Shelf
 from assistant.errors import BadInput
-from assistant.runs import Plan, Prepared, Run
+from assistant.runs import Plan, Prepared, Run, picture
 from assistant.settings import Settings
 from assistant.vetting import base_of, verify
 
@@ -77,6 +77,8 @@ def test_a_run_leaves_a_whole_adapter_whose_card_says_everything(chat, settings,
     assert isinstance(told[0], Prepared)
     assert (told[0].records, told[0].held_out) == (16, 4)
     assert len(told) == 1 + result.steps
+    assert picture(adapter, settings).read_bytes().startswith(b"\x89PNG")
+    assert list((settings.data_dir / "runs" / "tiny" / "tensorboard").glob("events.*"))
     assert "settings" not in json.dumps(adapter.after.provenance["settings"] or "")
 
 

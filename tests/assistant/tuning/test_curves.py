@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from assistant.tuning.curves import TensorBoardLog, curves_png, smooth
+from assistant.tuning.curves import curves_png, smooth, tensorboard
 from assistant.tuning.loop import Progress, TrainingResult
 
 
@@ -23,10 +23,9 @@ def test_every_step_reaches_tensorboard_and_the_next_callback(tmp_path: Path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     seen: list[Progress] = []
-    log = TensorBoardLog(tmp_path, then=seen.append)
-    for step in (1, 2, 3):
-        log(Progress(step, 3, 1.0, 1.0 / step, 1e-3, 100.0, 0.0, valid_loss=0.5 if step == 3 else None))
-    log.close()
+    with tensorboard(tmp_path, then=seen.append) as log:
+        for step in (1, 2, 3):
+            log(Progress(step, 3, 1.0, 1.0 / step, 1e-3, 100.0, 0.0, valid_loss=0.5 if step == 3 else None))
     read = EventAccumulator(str(tmp_path)).Reload()
     assert len(seen) == 3
     assert {"loss/training", "loss/validation"} <= set(read.Tags()["tensors"])
