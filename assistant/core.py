@@ -15,7 +15,7 @@ import itertools
 import logging
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from assistant import composer, language, prompts, registry, smalltalk, texts
 from assistant.advisor import Advisor, Query
@@ -87,6 +87,8 @@ class Assistant:
         self.feedback = Feedback.open(store, settings)
         self.desk = Desk(store, settings.tenant, Hours.read(settings.desk.hours))
         self.approvals = Approvals(store, settings.tenant, functools.partial(searcher.embedder, settings.tenant))
+        self.listeners: list[Callable[[str, Answer], None]] = []
+        """Called with (collection, answer) for every answer but those of a named adapter: trials are no customers."""
         self.router = Router(self.hosting.shelf, self.hosting.deployments, settings.tenant)
         has_documents = functools.partial(store.collection, settings.tenant)
         encode = encoder(searcher, settings, lambda name: bool(has_documents(name)))
@@ -116,6 +118,11 @@ class Assistant:
                 except ConfideError as error:
                     raise EngineUnavailable(error.message, hint=error.hint) from error
             return self._engine
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the engine is in memory."""
+        return self._engine is not None
 
     def warm(self) -> None:
         """Loads the model and the collection's index, so that the first customer does not wait."""
@@ -183,6 +190,8 @@ class Assistant:
             answer = self._answer(answer_id, draft)
             self._keep(conversation, info, answer)
             done = True
+            for tell in self.listeners if adapter is None else ():
+                tell(info.name, answer)
             yield Done(answer)
         finally:
             if not done and draft.pieces:  # the reader stopped it, or something broke: keep what was seen

@@ -155,6 +155,12 @@ class Curated:
             names = ("id", "collection", "question", "answer", "source", "asked", "at")
             return [Suggestion(**{name: getattr(row, name) for name in names}) for row in rows]
 
+    def waiting(self, collection: str) -> int:
+        """How many suggestions wait for review."""
+        counted = sa.select(sa.func.count()).where(*self._of(SuggestionRow, collection), SuggestionRow.state == WAITING)
+        with self._sessions() as session:
+            return session.scalar(counted) or 0
+
     # What the staff do
 
     def add(self, collection: str, draft: Draft, *, by: str) -> Approved:

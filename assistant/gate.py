@@ -58,7 +58,7 @@ class House:
     pages: frozenset[str]
     events: Mapping[int, str]
     pending: Callable[[], Iterable[Caller]]
-    own: tuple[str, ...] = ("/healthz", "/language/", "/receipts/", "/v1/", "/widget.js", "/widget/")
+    own: tuple[str, ...] = ("/healthz", "/metrics", "/language/", "/receipts/", "/v1/", "/widget.js", "/widget/")
 
 
 class Gate:

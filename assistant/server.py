@@ -27,7 +27,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 
-from assistant import __version__
+from assistant.accounts import Role, to_csv
 from assistant.errors import StoreBusy
 from assistant.gate import Gate
 from assistant.guard import SESSION, BodyCap, SafeHeaders, SameOrigin, SessionCookie
@@ -49,6 +49,7 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     """The whole web application of an assistant; `panels` are further tabs."""
     _silence(settings.data_dir)
     from assistant.api.application import build_api
+    from assistant.monitoring import add_monitoring
     from assistant.ui.build import build_ui, mount
     from assistant.widget.serving import add_widget
 
@@ -57,10 +58,12 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     door = Door.open(assistant.store, settings)
     page = build_ui(assistant, settings, panels, sessions=sessions, door=door)
     app = FastAPI(title="Confide", docs_url=None, redoc_url=None, openapi_url=None)
-    _routes(app, assistant, page.house.pages)
+    _routes(app, page.house.pages)
+    _log_file(app, door)
     _receipts(app, settings.data_dir, door)
     _downloads(app, settings.data_dir, door, panels)
     add_widget(app, settings.collection)
+    add_monitoring(app, assistant, door)
     app.mount("/v1", build_api(assistant, door=door, sessions=sessions))
     app.add_exception_handler(404, _not_found)
     # Middleware runs from the last added to the first.
@@ -147,14 +150,8 @@ def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _routes(app: FastAPI, assistant: Assistant, pages: frozenset[str]) -> None:
-    """The parent's own routes: health, the choice of a language, the first page in the visitor's language."""
-
-    @app.get("/healthz")
-    def healthz() -> JSONResponse:
-        infos = assistant.store.collections(assistant.settings.tenant)
-        counts = {info.name: info.passages for info in infos}
-        return JSONResponse({"status": "ok", "version": __version__, "collections": counts})
+def _routes(app: FastAPI, pages: frozenset[str]) -> None:
+    """The parent's own routes: the choice of a language, the first page in the visitor's language."""
 
     @app.get("/language/{code}")
     def language(code: str) -> Response:

@@ -10,9 +10,10 @@ import dataclasses
 import datetime as dt
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from assistant import language
+from assistant.approvals import Approvals
 from assistant.desk import Desk
 from assistant.engines.echo import EchoEngine
 from assistant.feedback import Feedback
@@ -48,6 +49,9 @@ class StandInSearcher:
     def refresh(self, tenant: str, collection: str, progress: object = None) -> str:
         return "manifest"
 
+    def is_sound(self, tenant: str, collection: str) -> bool:
+        return True
+
     def drop(self, tenant: str, collection: str) -> None:
         pass
 
@@ -66,6 +70,11 @@ class StandIn:
         self.feedback = Feedback.open(self.store, settings)
         self.desk = Desk(self.store, settings.tenant, Hours.read(settings.desk.hours))
         self.engine = EchoEngine()
+        self.is_loaded = True
+        self.listeners: list[Callable[[str, Answer], None]] = []
+        self.approvals = Approvals(
+            self.store, settings.tenant, lambda name: self.searcher.embedder(settings.tenant, name)
+        )
         self.script = dict(script or {})
         self.delay_s = delay_s
         self.closed = 0
@@ -111,6 +120,8 @@ class StandIn:
             self.closed += not done
             answer = self._answer("".join(pieces), outcome, hits, question)
             self._keep(conversation, about, answer)
+        for tell in self.listeners:
+            tell(collection or self.settings.collection, answer)
         yield Done(answer)
 
     def _find(self, question: str, collection: str | None) -> tuple[Outcome, str, tuple[Hit, ...]]:

@@ -262,6 +262,16 @@ def current_version(root: Path) -> str:
     return name if name.replace("-", "").isalnum() else ""
 
 
+def is_whole(root: Path) -> bool:
+    """Whether every file that the manifest in force names is there; `load` checks what is in them."""
+    folder = root / current_version(root)
+    try:
+        files = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return folder != root and all((folder / name).is_file() for name in files)
+
+
 def drop(root: Path) -> None:
     """Deletes all versions. Readers keep what they hold in memory."""
     (root / "current").unlink(missing_ok=True)

@@ -130,6 +130,10 @@ class Searcher:
             start += wanted
         return hits[:wanted]
 
+    def is_sound(self, tenant: str, collection: str) -> bool:
+        """Whether the index on disk is whole, by its manifest; no file is read to its end."""
+        return indexes.is_whole(self._folder(tenant, collection))
+
     def drop(self, tenant: str, collection: str) -> None:
         """Deletes the index from memory and disk, whether or not the collection still exists."""
         with self._writer(tenant, collection):

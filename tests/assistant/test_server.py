@@ -216,7 +216,7 @@ def test_health_is_json_and_names_no_secret(url: str):
     health = httpx.get(url + "/healthz").json()
     assert health["status"] == "ok"
     assert health["collections"] == {"shop": 2}
-    assert set(health) == {"status", "version", "collections"}
+    assert set(health) == {"status", "version", "collections", "parts"}
 
 
 def test_a_websocket_is_refused(url: str):
