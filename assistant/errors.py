@@ -15,6 +15,7 @@ ConfideError
 ├── TrainingFailed           a training run cannot go on; what was before stays
 ├── ModelNotReady            the weights are not on this machine yet
 ├── IndexMismatch            an index and its manifest disagree; rebuilt from the store
+├── Busy                     too many questions wait; come back in a while
 └── StoreError
     └── StoreBusy            another process holds this data folder
 """
@@ -97,3 +98,12 @@ class StoreError(ConfideError):
 
 class StoreBusy(StoreError):
     """Another process is at work on the data folder."""
+
+
+class Busy(ConfideError):
+    """Too many questions wait. `wait_s`: seconds until another try; `theirs`: the caller's own are too many."""
+
+    def __init__(self, message: str, *, wait_s: int, theirs: bool = False) -> None:
+        super().__init__(message, hint=f"Try again in {wait_s} seconds.")
+        self.wait_s = wait_s
+        self.theirs = theirs
