@@ -123,8 +123,8 @@ def init(
     base: Annotated[str, typer.Option(help="The base model by name; default: the task's own.")] = "",
     rank: Annotated[int, typer.Option(help="The adapter's rank.")] = 8,
     targets: Annotated[
-        str, typer.Option(help="Layers that are adapted, by comma; default: all linear ones.")
-    ] = "q_proj,v_proj",
+        str, typer.Option(help="Layers that are adapted, by comma; all = every linear one; default: two of attention.")
+    ] = "",
     label: Annotated[
         list[str] | None, typer.Option(help="A class or tag; once for each, for classify and tag.")
     ] = None,
@@ -174,7 +174,8 @@ def init(
         rule=rule, hostile=hostile, step=server, server_rate=server_rate, refactor=refactor, combine=combine,  # type: ignore[arg-type]
         weights=_shares(weight or ()), cosine=cosine,
     )  # fmt: skip
-    names = tuple(name for name in targets.split(",") if name)
+    usual = "q_proj,v_proj" if task == "chat" else "query,value"
+    names = () if targets == "all" else tuple((targets or usual).split(","))
     method = "lora" if combine == "stack" else "frozen-a"
     listed = items.read_text(encoding="utf-8").split() if items else label or ()
     recipe = Recipe(base, task, rank, names, tuple(listed), method=method)  # type: ignore[arg-type]

@@ -24,6 +24,7 @@ from federated.certificates import make_authority, renew_certificate
 from federated.enrol import Invitation, Roster
 from federated.errors import BadRequest, RoundVoid
 from federated.learning import (
+    CALIBRATED,
     CARDS,
     FROZEN,
     RECIPE,
@@ -122,6 +123,10 @@ class Home:
             raise BadRequest(
                 "Means of A and of B are not the mean of their products: whoever trains both, stacks.",
                 hint="--combine stack trains both, in mode plain; B alone goes with every mode.",
+            )
+        if config.training.get(CALIBRATED) and (recipe.task != "classify" or config.dp):
+            raise BadRequest(
+                "Calibration is by the exact numbers of records of each class: task classify, without --dp."
             )
         make_authority(self.folder, address.names)
         new_signer().save(self.folder / "signing.key")

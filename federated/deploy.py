@@ -30,7 +30,7 @@ from privacy.keys import durable_write
 _QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",
+    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.5",
     "HF_HUB_OFFLINE": "1",
 }
 _PATIENCE_S = 60.0

@@ -21,7 +21,7 @@ from federated.masking import Disclosure
 from federated.types import Arrays, ClientUpdate, Refusal, RoundPlan
 from federated.weights import weights_sha256
 
-_POLL_S = 0.2
+_POLL_S, _POLL_MOST_S, _POLL_SHARE = 0.2, 2.0, 0.05
 _HELLO_S = 60.0
 
 
@@ -151,6 +151,7 @@ class FlowerWire:
             for node, content in contents.items()
         ]
         # by the question, never by who says to have answered: for a node that is gone the SuperLink answers itself
+        asked = time.time()
         waiting = {key: node for key, node in zip(self._grid.push_messages(messages), contents, strict=False) if key}
         while waiting and time.time() < deadline:
             for message in self._grid.pull_messages(list(waiting)):
@@ -161,7 +162,8 @@ class FlowerWire:
                     yield node, f"Its program failed: {message.error.reason or 'no reason given'}."[:300]
                 else:
                     yield node, message.content
-            time.sleep(_POLL_S)
+            # a question costs the SuperLink and this program more than it looks: seldom where a round takes long
+            time.sleep(min(_POLL_MOST_S, max(_POLL_S, _POLL_SHARE * (time.time() - asked))))
 
 
 def hello(challenge: str, partner: str) -> bytes:

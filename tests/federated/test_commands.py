@@ -53,7 +53,7 @@ def test_bad_input_is_a_message_and_exit_code_2(tmp_path: Path, monkeypatch, cap
 
 def test_every_setting_of_a_round_comes_from_the_command_line(tmp_path: Path, monkeypatch) -> None:
     from federated.coordinator import Home
-    from federated.learning import PROXIMAL
+    from federated.learning import CALIBRATED, PROXIMAL
 
     monkeypatch.chdir(tmp_path)
     options = (
@@ -69,6 +69,12 @@ def test_every_setting_of_a_round_comes_from_the_command_line(tmp_path: Path, mo
     assert (config.dp.unit, config.dp.epsilon, config.dp.rounds) == ("customer", 3.0, 6)
     assert run(["federated", "coordinator", "init", "both", "--mode", "plain", "--combine", "stack"]) == 0
     assert Home(Path("both")).recipe.method == "lora"
+    assert (Home(Path("both")).recipe.targets, config.cosine) == (("q_proj", "v_proj"), False)
+    tickets = "--task classify --label a --label b --calibrated 1 --cosine"
+    assert run(["federated", "coordinator", "init", "tickets", *tickets.split()]) == 0
+    told = Home(Path("tickets"))
+    assert (told.recipe.targets, told.config.cosine) == (("query", "value"), True)
+    assert told.config.training[CALIBRATED] == 1.0
     assert run(["federated", "coordinator", "init", "hidden", "--dp", "partner", "--epsilon", "4"]) == 0
     assert Home(Path("hidden")).config.dp.noise_multiplier > 1  # type: ignore[union-attr]
 
@@ -81,6 +87,7 @@ def test_every_setting_of_a_round_comes_from_the_command_line(tmp_path: Path, mo
         ("--mode robust --encoding float8", "encoding is one of"),
         ("--server sgd", "step is one of"),
         ("--dp house", "cannot promise"),
+        ("--calibrated 1", "task classify"),
         ("--weight north", "PARTNER=SHARE"),
         ("--task recommend --rounds 3", "one round"),
     ],

@@ -74,6 +74,7 @@ class Reply:
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "_POLL_S", 0.0)
+    monkeypatch.setattr(wire, "_POLL_SHARE", 0.0)
     monkeypatch.setattr(wire, "_HELLO_S", 0.2)
     for name in ("run_id", "node_id", "task_id"):  # what a process that Flower started has
         monkeypatch.setattr(TaskIdentity, f"_{name}", 1)
