@@ -11,21 +11,25 @@
       open: "Ask us", close: "Close the chat", again: "New conversation", title: "Assistant", ask: "Ask a question …",
       send: "Send", stop: "Stop", hello: "How can we help?", promise: "Answers quote our own documents.", you: "You",
       person: "Talk to a person", handover: "I would like to talk to a person", contact: "You can reach a person here:",
-      sources: "Sources", source: "Source", page: "page", doing: "Looking in the documents …", up: "Helpful",
+      sources: "Sources", source: "Source", page: "page", doing: "Looking in the documents …", waiting: "Your question is number # in the line …", up: "Helpful",
       down: "Not helpful", correction: "What would be right?", consent: "This conversation may be used to improve the assistant",
       submit: "Send", thanks: "Thank you.", view: "View", dismiss: "Not for me", stock: "in stock", none: "out of stock",
       failed: "That did not work. Please try again.", NOT_IN_KNOWLEDGE_BASE: "Not in our documents",
       NEEDS_HUMAN: "A person will take over", COMPONENT_FAILED: "Something is not working; these passages may help",
+      desk_waiting: "You are waiting for a person. The assistant still answers meanwhile.", desk_taken: "# is with you and answers here.",
+      desk_returned: "The assistant answers again.", email: "E-mail address for an answer", leave: "Leave it", news: "New message",
     },
     zh: {
       open: "咨询", close: "关闭对话", again: "新对话", title: "智能助手", ask: "请输入您的问题……",
       send: "发送", stop: "停止", hello: "请问有什么可以帮您？", promise: "回答均引用我们的资料原文。", you: "您",
       person: "转人工", handover: "我想转人工客服", contact: "人工客服联系方式：",
-      sources: "出处", source: "出处", page: "页", doing: "正在查找资料……", up: "有帮助",
+      sources: "出处", source: "出处", page: "页", doing: "正在查找资料……", waiting: "您的问题排在第 # 位……", up: "有帮助",
       down: "没有帮助", correction: "正确的答案应该是什么？", consent: "允许用这段对话来改进智能助手",
       submit: "提交", thanks: "谢谢您的反馈。", view: "查看", dismiss: "不合适", stock: "件有货", none: "暂时缺货",
       failed: "出了点问题，请重试。", NOT_IN_KNOWLEDGE_BASE: "资料中没有",
       NEEDS_HUMAN: "转人工客服", COMPONENT_FAILED: "部分组件出错，以下资料可能有帮助",
+      desk_waiting: "正在等待人工客服，其间智能助手仍会回答您。", desk_taken: "#正在为您服务，会在这里回复您。",
+      desk_returned: "现在由智能助手继续回答。", email: "接收回复的邮箱", leave: "留下邮箱", news: "新消息",
     },
   };
   const wanted = (lang || document.documentElement.lang || navigator.language || "en").slice(0, 2).toLowerCase();
@@ -56,6 +60,10 @@ header h2 { flex: 1; margin: 0; font-size: 16px; overflow: hidden; text-overflow
 .said { white-space: pre-wrap; }
 .cite { padding: 0 5px; min-width: 20px; margin-inline: 2px; font-size: 12px; line-height: 18px; vertical-align: 2px; background: var(--tint); color: var(--accent); border-radius: 6px; font-weight: 600; }
 .outcome { display: inline-block; margin-top: 6px; padding: 1px 10px; border: 1px solid var(--line); border-radius: 999px; font-size: 13px; color: var(--soft); }
+.by { display: block; font-size: 13px; color: var(--accent); font-weight: 600; } .person .said { padding: 8px 12px; border: 1px solid var(--line); border-radius: 4px 14px 14px 14px; width: fit-content; max-width: 85%; }
+.desk { margin: 14px auto 6px; padding: 4px 14px; width: fit-content; max-width: 100%; border-radius: 14px; background: var(--tint); font-size: 13px; text-align: center; }
+.desk form { display: flex; gap: 6px; margin: 6px 0; } .desk input { flex: 1; min-width: 0; border: 1px solid var(--line); border-radius: 8px; padding: 5px 8px; background: var(--paper); }
+.desk button { border: 1px solid var(--line); }
 .sources { margin-top: 8px; } .sources h3 { margin: 0 0 4px; font-size: 13px; color: var(--soft); }
 details { border-top: 1px solid var(--line); font-size: 13px; } summary { cursor: pointer; padding: 6px 0; }
 blockquote { margin: 0 0 8px; padding: 6px 10px; background: var(--mark); border-radius: 6px; white-space: pre-wrap; }
@@ -228,41 +236,121 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
     if (running || !question.trim()) return;
     wrong("");
     if (!state.conversation) log.replaceChildren();
+    const id = fresh();
+    drawn.add(id);
     mine(question);
     const box = make("div", { className: "answer", "aria-busy": "true" }, make("p", { className: "quiet" }, say.doing));
     log.append(box);
     bottom();
     running = new AbortController();
     busy(true);
-    let text = "";
-    const said = make("div", { className: "said" });
+    const told = { text: "" };
     try {
       await arrive(false);
-      const body = { model: state.collection, stream: true, messages: [{ role: "user", content: question }] };
-      if (state.conversation) body.conversation = state.conversation;
-      const reply = await call("chat/completions", body, running.signal);
-      for await (const chunk of events(reply)) {
-        if (chunk.error) throw new Error(chunk.error.message);
-        const choice = chunk.choices[0];
-        if (choice.delta.content) {
-          if (!text) box.replaceChildren(said);
-          text += choice.delta.content;
-          said.append(choice.delta.content);
-          requestAnimationFrame(bottom);
-        }
-        if (choice.finish_reason) {
-          remember({ conversation: chunk.confide.conversation });
-          answered(box, text, choice.delta.annotations, chunk.confide);
+      for (let tries = 0; ; tries += 1) {
+        try {
+          await hear(question, id, box, told);
+          break;
+        } catch (error) {  // the line broke: sent again with its id, a message is kept and answered once
+          if (!(error instanceof TypeError) || tries === 3 || running.signal.aborted) throw error;
+          await new Promise((done) => { setTimeout(done, 1000 << tries); });
         }
       }
     } catch (error) {
-      if (!text) box.remove();
+      if (!told.text) box.remove();
+      if (error.name === "AbortError" && standing) restore();  // what was kept of it comes with the rest
       if (error.name !== "AbortError") wrong(error instanceof TypeError ? say.failed : error.message);
     }
     box.setAttribute("aria-busy", "false");
     running = null;
     busy(false);
     bottom();
+  };
+  const hear = async (question, id, box, told) => {
+    const said = make("div", { className: "said" });
+    told.text = "";
+    const body = { model: state.collection, stream: true, message_id: id, messages: [{ role: "user", content: question }] };
+    if (state.conversation) body.conversation = state.conversation;
+    const reply = await call("chat/completions", body, running.signal);
+    for await (const chunk of events(reply)) {
+      if (chunk.error) throw new Error(chunk.error.message);
+      if (chunk.position) {
+        box.firstChild.textContent = say.waiting.replace("#", chunk.position);
+        continue;
+      }
+      const choice = chunk.choices[0];
+      if (choice.delta.content) {
+        if (!told.text) box.replaceChildren(said);
+        told.text += choice.delta.content;
+        said.append(choice.delta.content);
+        requestAnimationFrame(bottom);
+      }
+      if (choice.finish_reason) {
+        finish(box, told.text, choice.delta.annotations, chunk.confide);
+        return;
+      }
+    }
+    throw new TypeError("cut off");
+  };
+  const finish = (box, text, annotations, about) => {
+    remember({ conversation: about.conversation });
+    drawn.add(about.turn);
+    if (about.person) box.remove();  // they answer, in their time
+    else answered(box, text, annotations, about);
+    if (about.person || about.outcome === "NEEDS_HUMAN" || standing !== "") look();
+  };
+
+  // A person in the assistant's place: while one is needed, the page asks for news; what was drawn is not drawn again.
+
+  let drawn = new Set(), last = 0, standing = "", timer = 0;
+  const fresh = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const line = make("div", { className: "desk", role: "status", hidden: true });
+  const draw = (turn) => {
+    last = Math.max(last, turn.number);
+    if (drawn.has(turn.id)) return;
+    drawn.add(turn.id);
+    if (turn.role === "user") { mine(turn.content); return; }
+    const box = make("div", { className: turn.by ? "answer person" : "answer" });
+    if (turn.confide) answered(box, turn.content, turn.annotations, turn.confide);
+    else box.append(turn.by ? make("b", { className: "by" }, turn.by) : "", make("div", { className: "said" }, turn.content));
+    log.append(box);
+    if (turn.by && panel.hidden) bubble.textContent = say.news;
+  };
+  const stand = (thread) => {
+    const now = say["desk_" + thread.desk] ? thread.desk : "";
+    const key = now + thread.person + thread.reachable + thread.open;
+    if (key !== standing) {
+      line.replaceChildren(now && say["desk_" + now].replace("#", thread.person));
+      if (now === "waiting" && !thread.open && !thread.reachable) line.append(address());
+    }
+    standing = now && key;
+    line.remove();
+    line.hidden = !now || (now === "returned" && !log.lastElementChild.matches(".person"));
+    log.append(line);
+    return now === "waiting" || now === "taken";
+  };
+  const address = () => {
+    const field = make("input", { type: "email", required: true, maxLength: 254, placeholder: say.email, "aria-label": say.email });
+    const send = (event) => {
+      event.preventDefault();
+      call("conversations/" + state.conversation + "/address", { email: field.value }).then(look).catch((error) => wrong(error.message));
+    };
+    return make("form", { onsubmit: send }, field, make("button", { type: "submit" }, say.leave));
+  };
+  const look = async () => {
+    clearTimeout(timer);
+    let goes = true;
+    if (!running && !document.hidden) {
+      try {
+        const thread = await (await call("conversations/" + state.conversation + "?after=" + last)).json();
+        if (running) { timer = setTimeout(look, 3000); return; }
+        thread.data.forEach(draw);
+        goes = stand(thread);
+        if (thread.data.length) bottom();
+      } catch (error) { goes = error instanceof TypeError; }
+    }
+    clearTimeout(timer);
+    if (goes && state.conversation) timer = setTimeout(look, panel.hidden ? 15000 : 3000);
   };
   async function* events(reply) {
     const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -273,6 +361,7 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
       const lines = (rest + value).split("\n\n");
       rest = lines.pop();
       for (const line of lines) {
+        if (line.startsWith(": position ")) yield { position: line.slice(11) };
         if (line.startsWith("data: {")) yield JSON.parse(line.slice(6));
       }
     }
@@ -285,18 +374,16 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
       make("div", { className: "examples" }, ...examples.map((text) => button(text, () => ask(text)))));
   };
   const restore = async () => {
+    clearTimeout(timer);
+    drawn = new Set();
+    last = 0;
     welcome();
     if (!state.conversation) return;
-    const { data } = await (await call("conversations/" + state.conversation)).json();
-    if (!data.length) return;
+    const thread = await (await call("conversations/" + state.conversation)).json();
+    if (!thread.data.length) return;
     log.replaceChildren();
-    for (const turn of data) {
-      if (turn.role === "user") { mine(turn.content); continue; }
-      const box = make("div", { className: "answer" });
-      if (turn.confide) answered(box, turn.content, turn.annotations, turn.confide);
-      else box.append(make("div", { className: "said" }, turn.content));
-      log.append(box);
-    }
+    thread.data.forEach(draw);
+    if (stand(thread)) timer = setTimeout(look, 3000);
     bottom();
   };
 
@@ -331,6 +418,10 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
   const again = button("↺", () => {
     if (running) running.abort();
     remember({ conversation: "" });
+    clearTimeout(timer);
+    drawn = new Set();
+    last = 0;
+    standing = "";
     wrong("");
     welcome();
     field.focus();
@@ -344,6 +435,8 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
     panel.hidden = !open;
     bubble.setAttribute("aria-expanded", String(open));
     (open ? field : bubble).focus();
+    if (open) bubble.textContent = say.open;
+    if (open && begun && standing) look();
     if (!open || begun) return;
     begun = true;
     arrive(false).then(restore).catch((error) => { begun = false; wrong(error instanceof TypeError ? say.failed : error.message); });

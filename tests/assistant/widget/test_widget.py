@@ -16,6 +16,7 @@ import httpx
 import pytest
 from open_house import SCRIPT, OpenHouse, open_house
 
+from assistant.desk import Staff
 from assistant.widget.serving import script
 
 QUESTION = "How long can I return items?"
@@ -155,6 +156,33 @@ class TestInABrowser:
             page.locator(".answer[aria-busy=false]").wait_for()
             assert page.told == []
             assert [url for url in page.asked if not url.startswith((site.url, house.url))] == []
+
+    def test_a_person_takes_over_and_gives_back(self, browser, site, house):
+        anna, desk = Staff("anna", "Anna"), house.assistant.desk
+        with opened(browser, site) as page:
+            ask(page, "I want a person")
+            page.get_by_text("You are waiting for a person").wait_for()
+            here = max(desk.cases(), key=lambda case: case.asked).conversation
+            desk.take(here, anna)
+            desk.reply(here, anna, "Hello, <b>Anna</b> here.", client_id="1")
+            page.locator(".person .said").wait_for()
+            assert page.locator(".answer.person").inner_text() == "Anna\nHello, <b>Anna</b> here."
+            assert "Anna is with you" in page.locator(".desk").inner_text()
+            page.locator("form.ask textarea").fill("My tent pole broke.")
+            page.keyboard.press("Enter")
+            until(lambda: desk.case(here).last == "My tent pole broke.")
+            desk.reply(here, anna, "We mend it.", client_id="2")
+            page.get_by_text("We mend it.").wait_for()
+            desk.give_back(here, anna)
+            page.get_by_text("The assistant answers again").wait_for()
+            assert QUOTE in ask(page, QUESTION).inner_text()
+            assert page.locator(".me").all_inner_texts() == ["I want a person", "My tent pole broke.", QUESTION]
+            assert page.locator(".answer").count() == 4
+            page.reload()
+            page.locator(".bubble").click()
+            page.locator(".me").nth(2).wait_for()
+            assert page.locator(".answer").count() == 4
+            assert page.told == []
 
     def test_nothing_is_asked_of_the_server_before_it_is_opened(self, browser, site, house):
         context = browser.new_context()
