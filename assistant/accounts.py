@@ -8,11 +8,14 @@ Customers have no account here, and no word or id of theirs belongs in the log.
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import enum
 import hashlib
+import io
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -244,6 +247,17 @@ class Accounts:
         if row is None:
             raise UnknownName(f"There is no account {name!r}.", hint="`confide accounts list` shows them.")
         return row
+
+
+def to_csv(lines: Sequence[Logged]) -> str:
+    """The log as CSV. No cell begins with what a spreadsheet would calculate."""
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(("at_utc", "who", "action", "what"))
+    for one in lines:
+        cells = (one.at.isoformat(sep=" ", timespec="seconds"), one.who, one.action, one.what)
+        writer.writerow("'" + cell if cell[:1] in "=+-@\t\r" and cell else cell for cell in cells)
+    return file.getvalue()
 
 
 def tidy(name: str) -> str:
