@@ -22,6 +22,7 @@ from assistant.commands import (
     asking,
     book,
     classifying,
+    conversations,
     documents,
     judging,
     keys,
@@ -55,6 +56,7 @@ for _command in _COMMANDS:
 cli.add_typer(documents.cli, name="documents")
 cli.add_typer(recommending.catalog_cli, name="catalog")
 cli.add_typer(recommending.interactions_cli, name="interactions")
+cli.add_typer(conversations.cli, name="conversations")
 cli.add_typer(models.cli, name="models")
 cli.add_typer(keys.cli, name="keys")
 for _command in book.COMMANDS:
