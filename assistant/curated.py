@@ -92,12 +92,13 @@ class Draft:
 
 
 def suggest(
-    store: Store, tenant: str, collection: str, question: str, answer: str, source: str, *, conversation: str = ""
-) -> str:
+    store: Store, tenant: str, collection: str, question: str, answer: str, source: str,
+    *, conversation: str = "", asked: int = 1,
+) -> str:  # fmt: skip
     """Puts a question, perhaps with its answer, before the staff, and gives the suggestion's id.
 
     `source` is one of SOURCES. `conversation` is where it was said: the suggestion goes with it, and with its
-    customer. The same question again is counted, not added; "" where there is nothing to suggest.
+    customer. `asked` counts who asked it. The same question again is counted, not added; "" where there is nothing.
     """
     question, answer = _line(question)[:MAX_QUESTION], answer.strip()[:MAX_ANSWER]
     if not question or source not in SOURCES:
@@ -109,13 +110,14 @@ def suggest(
         )
         for known in session.scalars(waiting):
             if same_words(known.question, question):
-                known.asked += spoken is None or spoken.customer != known.customer
+                another = spoken is None or spoken.customer != known.customer
+                known.asked = max(asked, known.asked + (another and asked == 1))
                 known.answer = known.answer or answer
                 return known.id
         row = SuggestionRow(
             id=uuid.uuid4().hex[:12], tenant=tenant, collection=collection, question=question, answer=answer,
             source=source, conversation=spoken.id if spoken else None, customer=spoken.customer if spoken else "",
-            asked=1, state=WAITING, by="", at=now(),
+            asked=asked, state=WAITING, by="", at=now(),
         )  # fmt: skip
         session.add(row)
         return row.id

@@ -267,6 +267,29 @@ class CannedRow(Base):
     texts: orm.Mapped[str]
 
 
+class AnswerFactRow(Base):
+    """An answer's numbers beside its turn, so that they can be summed without reading the whole answer.
+
+    `asked` is the turn of its question; `day` is the date of `at`. Filled by `dashboard.py` from `turns`.
+    """
+
+    __tablename__ = "answer_facts"
+    turn: orm.Mapped[int] = orm.mapped_column(sa.ForeignKey("turns.number", ondelete="CASCADE"), primary_key=True)
+    tenant: orm.Mapped[str]
+    collection: orm.Mapped[str]
+    conversation: orm.Mapped[str]
+    asked: orm.Mapped[int | None]
+    at: orm.Mapped[dt.datetime]
+    day: orm.Mapped[str]
+    outcome: orm.Mapped[str]
+    shape: orm.Mapped[str]
+    cited: orm.Mapped[int]
+    seconds: orm.Mapped[float]
+    prompt_tokens: orm.Mapped[int]
+    completion_tokens: orm.Mapped[int]
+    __table_args__ = (sa.Index("answer_facts_of", "tenant", "collection", "at"),)
+
+
 def to_company(data: dict[str, Any]) -> Company:
     """The company that a collection's JSON describes."""
     examples = {language: tuple(questions) for language, questions in data["examples"].items()}
