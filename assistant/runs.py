@@ -41,6 +41,7 @@ HELD_OUT = "held-out"
 """The suite of records that were kept from training."""
 ENCODER = "all-MiniLM-L6-v2"
 """The base of classifiers and taggers where none is named: the bundled encoder."""
+_FOUR_BIT = "Trained and judged on held-out records over the base in four bits; it answers over the whole base."
 _CHECKPOINT, _STATE, _MADE = "checkpoint", "run.json", "adapter"
 
 
@@ -51,7 +52,7 @@ class Plan:
     `base` "" = the model in force for chat, the bundled encoder otherwise. `suite` is a golden file for
     chat, a file of records for the others; without one `held_out` of the records are kept from training.
     `parent` is an adapter to go on from. `preset` "small" is for small machines. `patience` > 0 ends the
-    run when held-out loss no longer falls.
+    run when held-out loss no longer falls. `four_bit` trains over the base in four bits (QLoRA).
     """
 
     task: Task
@@ -70,6 +71,7 @@ class Plan:
     max_tokens: int = 0
     held_out: float = 0.1
     balanced: bool = False
+    four_bit: bool = False
     seed: int = 0
 
 
@@ -110,6 +112,8 @@ class Run:
     _account: Charging = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.plan.four_bit and self.private is not None:
+            raise BadInput("A private training needs the base in full.", hint="Leave out --four-bit, or --dp.")
         spend = PrivacySpend.nonprivate(self.plan.data.stem)
         self._account = Charging(f"adapter {self.plan.name}", spend, self.private, self.ledger)
 
@@ -286,7 +290,7 @@ class Run:
             owners=len({example.owner for example in parts.examples} - {""}), data_sha256=records.sha256,
             parent=parts.parent, privacy=(*parts.spent, *self._account.spends),
             created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            delta=self._account.delta, audits=parts.audits,
+            delta=self._account.delta, audits=parts.audits, notes=(_FOUR_BIT,) if self.plan.four_bit else (),
         )  # fmt: skip
 
     def _keep(self, card: Adapter, parts: _Parts) -> Adapter:
@@ -333,12 +337,14 @@ class _Parts:
         dtype = "float32" if device == "cpu" else hardware.choose_dtype(settings.model.dtype, device)
         kept = sides[0]
         if plan.task == "chat":
-            tokenizer, model = networks.load_chat(base.path, dtype=dtype, name=base.name)
+            four_bit = device if plan.four_bit else ""
+            tokenizer, model = networks.load_chat(base.path, dtype=dtype, name=base.name, four_bit=four_bit)
         else:
             tokenizer, model = networks.load_classifier(
                 base.path, plan.task, kept.labels, dtype=dtype, name=base.name, seed=plan.seed
             )
-        model = model.to(device)
+        if not plan.four_bit:
+            model = model.to(device)
         task = make_task(kept, max_tokens=plan.max_tokens, balanced=plan.balanced)
         train, valid, test = (task.examples(side, tokenizer) if len(side) else () for side in sides)
         parent = _parent(plan, settings, base)
@@ -393,6 +399,7 @@ def _check(plan: Plan) -> None:
         "the batch size must be at least 1": plan.batch_size < 1,
         "the held-out share must be at least 0 and less than 1": not 0 <= plan.held_out < 1,
         "patience must not be negative": plan.patience < 0,
+        "four bits are for chat adapters": plan.four_bit and plan.task != "chat",
     }
     if any(wrong.values()):
         raise BadInput(f"{'; '.join(what for what, is_so in wrong.items() if is_so)}.", hint="Nothing was trained.")

@@ -83,6 +83,9 @@ def train(
     held_out: Annotated[float, typer.Option(help="The share of records that is kept from training.")] = 0.1,
     max_tokens: Annotated[int, typer.Option(help="The longest record; 0 = the task's own limit.")] = 0,
     balanced: Annotated[bool, typer.Option("--balanced", help="classify: rare classes weigh more.")] = False,
+    four_bit: Annotated[
+        bool, typer.Option("--four-bit", help="chat: over the base in four bits (QLoRA); needs bitsandbytes.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Decides what is drawn.")] = 0,
     parent: Annotated[str, typer.Option("--from", metavar="NAME[@VERSION]", help="Go on from this adapter.")] = "",
     resume: Annotated[
@@ -126,7 +129,7 @@ def train(
         task=task.value, data=data, name=out or _name_of(data), base=base, suite=suite, parent=parent,
         preset=preset.value if preset else "", method=method.value, rank=rank, epochs=epochs,
         learning_rate=learning_rate, batch_size=batch_size, patience=patience, max_tokens=max_tokens,
-        held_out=held_out, balanced=balanced, seed=seed,
+        held_out=held_out, balanced=balanced, four_bit=four_bit, seed=seed,
     )  # fmt: skip
     with assistant_of(context) as assistant, _watching(quiet=as_json) as watch:
         from privacy.ledger import Ledger

@@ -73,17 +73,19 @@ class Classifier(nn.Module):
         return nn.functional.normalize(pooled, dim=-1)
 
 
-def load_chat(folder: Path, *, dtype: str = "float32", name: str = "") -> tuple[Any, Any]:
+def load_chat(folder: Path, *, dtype: str = "float32", name: str = "", four_bit: str = "") -> tuple[Any, Any]:
     """(tokenizer, causal language model) of a prepared folder, on the CPU.
 
-    `name` is what adapters will call this base (the folder's name where it is "").
+    `name` is what adapters will call this base (the folder's name where it is ""). `four_bit` is a device: there the
+    frozen matrices lie in four bits (NF4, quantised twice) and compute in `dtype`, as QLoRA trains (arXiv:2305.14314).
 
     Raises:
-        BadInput: no safetensors, its own code, or no chat template.
+        BadInput: no safetensors, its own code, no chat template, or four bits without bitsandbytes.
     """
     from transformers import AutoModelForCausalLM
 
-    tokenizer, net = _load(AutoModelForCausalLM, folder, dtype, name)
+    more = _in_four_bits(four_bit, dtype) if four_bit else {}
+    tokenizer, net = _load(AutoModelForCausalLM, folder, dtype, name, **more)
     if not tokenizer.chat_template:
         raise BadInput(f"{folder} has no chat template: it was not made to answer.", hint="Use an -Instruct model.")
     return tokenizer, net
@@ -160,6 +162,20 @@ def _load(kind: Any, folder: Path, dtype: str, name: str, **more: Any) -> tuple[
     net.config._name_or_path = name or folder.name
     net.requires_grad_(False)
     return tokenizer, net.eval()
+
+
+def _in_four_bits(device: str, dtype: str) -> dict[str, Any]:
+    import importlib.util
+
+    from transformers import BitsAndBytesConfig
+
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise BadInput("Four bits need the package bitsandbytes.", hint="pip install bitsandbytes; see the docs.")
+    how = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=getattr(torch, dtype),
+    )  # fmt: skip
+    return {"quantization_config": how, "device_map": {"": device}}
 
 
 def _check_safe(folder: Path) -> None:

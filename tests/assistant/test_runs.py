@@ -264,3 +264,16 @@ def test_the_small_preset_adapts_the_upper_layers_and_goes_on_to_the_same_weight
 
     assert Run(small, settings, stops).train()[0] is None
     assert Run(small, settings).train(resume=True)[0].sha256 == whole.sha256
+
+
+def test_over_a_base_in_four_bits_the_adapter_is_an_ordinary_one(chat, settings, tmp_path):
+    pytest.importorskip("bitsandbytes", reason="four bits are an extra: pip install bitsandbytes")
+    base = save(llama(width=128), tmp_path / "wide", tokenizer())  # blocks of 64 numbers share a scale
+    adapter, _ = Run(replace(chat, base=str(base), four_bit=True), settings).train()
+    assert verify(Path(adapter.path), base_of(base, name="wide", sha256=adapter.base_sha256)) == adapter
+    assert "four bits" in " ".join(adapter.notes)
+
+
+def test_four_bits_are_for_chat_adapters(moods, settings):
+    with pytest.raises(BadInput, match="four bits"):
+        Run(replace(moods, four_bit=True), settings).train()

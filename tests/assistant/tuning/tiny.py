@@ -47,10 +47,10 @@ def tokenizer(*, bert: bool = False) -> Any:
     return fast
 
 
-def llama(*, layers: int = 2, seed: int = 0) -> LlamaForCausalLM:
+def llama(*, layers: int = 2, width: int = 32, seed: int = 0) -> LlamaForCausalLM:
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=160, hidden_size=32, intermediate_size=48, num_hidden_layers=layers, num_attention_heads=4,
+        vocab_size=160, hidden_size=width, intermediate_size=width * 3 // 2, num_hidden_layers=layers, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=256,
     )  # fmt: skip
     return _frozen(LlamaForCausalLM(config), "tiny-llama")
