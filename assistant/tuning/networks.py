@@ -171,7 +171,7 @@ def _in_four_bits(device: str, dtype: str) -> dict[str, Any]:
 
     if importlib.util.find_spec("bitsandbytes") is None:
         raise BadInput("Four bits need the package bitsandbytes.", hint="pip install bitsandbytes; see the docs.")
-    how = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+    how = BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=getattr(torch, dtype),
     )  # fmt: skip
