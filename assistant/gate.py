@@ -23,11 +23,14 @@ from limits.strategies import MovingWindowRateLimiter
 from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assistant.accounts import Role
 from assistant.guard import SESSION, refuse
 from assistant.sessions import Door, Session
 
-MODEL, ADMIN, LIGHT = "model", "admin", "light"
-"""What an event of the page is: a question, an administrator's action, anything else. Its concurrency id."""
+MODEL, LIGHT = "model", "light"
+"""What an event of the page is, and its concurrency id: a question; anything else."""
+ADMIN, STAFF, OWNER = "admin", "staff", "owner"
+"""Events behind the sign-in: for everybody of the staff, for those who may change things, for the owner."""
 PENDING_PER_SESSION = 2
 PENDING_PER_ADDRESS = 8
 """How many questions a visitor, or an address, may have waiting or running at once."""
@@ -36,7 +39,8 @@ _HASHES = 100_000
 _FILES = re.compile(r"/(assets|static|svelte)/[^?]*|/(theme\.css|favicon\.ico|robots\.txt|manifest\.json)")
 _STREAM = re.compile(r"/gradio_api/heartbeat/([A-Za-z0-9]{1,40})")
 _JSON = {"/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset"}
-_ADMIN = {"/gradio_api/upload": "POST", "/gradio_api/upload_progress": "GET"}
+_UPLOADS = {"/gradio_api/upload": "POST", "/gradio_api/upload_progress": "GET"}
+_NEEDED = {ADMIN: Role.VIEWER, STAFF: Role.STAFF, OWNER: Role.OWNER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Caller:
 class House:
     """What the gate has to know of what stands behind it.
 
-    `events` maps a function's index to MODEL, ADMIN or LIGHT; `pending` lists who sent the questions that
+    `events` maps a function's index to MODEL, LIGHT, ADMIN, STAFF or OWNER; `pending` lists who sent the questions that
     wait or run; `own` are the prefixes of the parent's own routes, which look after themselves.
     """
 
@@ -89,7 +93,7 @@ class Gate:
         elif method == "GET" and self._listed(path) and path not in _JSON:
             allowed = self._may_listen(scope, path, session)
             await (self._app if allowed else refuse(403, "This is not yours."))(scope, receive, send)
-        elif _ADMIN.get(path) == method and self._door.is_inside(session.id):
+        elif _UPLOADS.get(path) == method and self._door.may(session.id, Role.STAFF):
             await self._app(scope, receive, send)
         else:
             await _NOWHERE(scope, receive, send)
@@ -134,8 +138,10 @@ class Gate:
     def _join_refusal(self, data: Mapping[str, Any], caller: Caller) -> tuple[int, str, int] | None:
         index = data.get("fn_index")
         kind = self._house.events.get(index) if isinstance(index, int) else None
-        if kind is None or (kind == ADMIN and not self._door.is_inside(caller.session)):
+        if kind is None or (kind in _NEEDED and not self._door.is_inside(caller.session)):
             return 403, "This needs the password of the Documents page.", 0
+        if kind in _NEEDED and not self._door.may(caller.session, _NEEDED[kind]):
+            return 403, f"This needs an account with the role {_NEEDED[kind]}.", 0
         wait = self._rates.wait(kind, caller)
         if wait:
             return 429, f"Too many questions. Please wait {wait} seconds.", wait

@@ -171,29 +171,43 @@ def _routes(app: FastAPI, pages: frozenset[str]) -> None:
 
 
 def _receipts(app: FastAPI, data_dir: Path, door: Door) -> None:
-    """The receipts of erasures, for a session that gave the password; to everybody else there is no such page."""
+    """The receipts of erasures, for the owner; to everybody else there is no such page."""
 
     @app.get("/receipts/{name}")
     def receipt(name: str, request: Request) -> Response:
         session = request.scope.get(SESSION)
         path = data_dir / "privacy" / "receipts" / name
-        if session is None or not door.is_inside(session.id) or not _RECEIPT.fullmatch(name) or not path.is_file():
+        allowed = session is not None and door.may(session.id, Role.OWNER)
+        if not allowed or not _RECEIPT.fullmatch(name) or not path.is_file():
             return JSONResponse({"detail": "Not Found"}, 404)
         return FileResponse(path, filename=name, media_type="application/json")
 
 
+def _log_file(app: FastAPI, door: Door) -> None:
+    """The log of who changed what, for the owner."""
+
+    @app.get("/receipts/log.csv")
+    def log(request: Request) -> Response:
+        session = request.scope.get(SESSION)
+        if session is None or not door.may(session.id, Role.OWNER):
+            return JSONResponse({"detail": "Not Found"}, 404)
+        headers = {"content-disposition": 'attachment; filename="log.csv"'}
+        return Response(to_csv(door.accounts.logged()), media_type="text/csv; charset=utf-8", headers=headers)
+
+
 def _downloads(app: FastAPI, data_dir: Path, door: Door, panels: Sequence[Panel]) -> None:
-    """The files that the staff's tabs give, for a session that gave the password."""
+    """The files that the staff's tabs give, for accounts that may have them."""
     from assistant.ui.build import DOWNLOADS
 
     @app.get(f"/{DOWNLOADS}/{{name}}")
     def download(name: str, request: Request) -> Response:
         session = request.scope.get(SESSION)
-        if session is not None and door.is_inside(session.id):
-            for panel in panels:
-                if panel.download is not None and (content := panel.download(data_dir, name)) is not None:
-                    headers = {"content-disposition": f'attachment; filename="{name}"'}
-                    return Response(content, media_type="application/octet-stream", headers=headers)
+        account = door.account(session.id) if session is not None else None
+        mine = [panel for panel in panels if account is not None and account.role.covers(panel.download_role)]
+        for panel in mine:
+            if panel.download is not None and (content := panel.download(data_dir, name)) is not None:
+                headers = {"content-disposition": f'attachment; filename="{name}"'}
+                return Response(content, media_type="application/octet-stream", headers=headers)
         return JSONResponse({"detail": "Not Found"}, 404)
 
 

@@ -22,13 +22,14 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 import gradio as gr
 from fastapi import FastAPI
 
+from assistant.accounts import Role
 from assistant.core import Assistant
 from assistant.gate import LIGHT, MODEL, Caller, House, address
 from assistant.guard import SESSION
 from assistant.sessions import Door, Sessions
 from assistant.settings import Settings
 from assistant.trainer import Trainer
-from assistant.ui import chat, documents, privacy, recommend, render, train
+from assistant.ui import chat, documents, privacy, recommend, render, team, train
 from assistant.ui.front import Front
 from assistant.ui.parts import html
 from assistant.ui.texts import LANGUAGES, NAMES, TEXTS
@@ -41,15 +42,16 @@ DOWNLOADS = "receipts/files"
 class Panel:
     """A further tab. `titles` by language; `build(front)` draws it inside the tab it is given.
 
-    `staff` tabs stand on the Documents page, behind the password, and every handler of theirs has to ask
+    `staff` tabs stand on the Documents page, behind the sign-in, and every handler of theirs has to ask
     `front.door` itself. The others stand beside the chat. `download` gives the bytes of a file that the tab links
-    to under `DOWNLOADS`, by data folder and name, None where there is none; only the staff is served.
+    to under `DOWNLOADS`, by data folder and name, None where there is none; for accounts that cover `download_role`.
     """
 
     titles: dict[str, str]
     build: Callable[[Front], None]
     audience: Literal["staff", "visitors"] = "staff"
     download: Callable[[Path, str], bytes | None] | None = None
+    download_role: Role = Role.STAFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def build_ui(
     assistant: Assistant, settings: Settings, panels: Sequence[Panel] = (), *, sessions: Sessions, door: Door
 ) -> Page:
     """The pages of an assistant."""
-    panels = (_GOODS, _training(Trainer(assistant)), _PRIVACY, *panels)
+    panels = (_GOODS, _training(Trainer(assistant)), _PRIVACY, *panels, _TEAM)
     routes = paths(settings)
     first = next(iter(routes))
     company = Front(assistant, sessions, door, first, "").company_name()
@@ -161,6 +163,7 @@ def _training(trainer: Trainer) -> Panel:
 
 _GOODS = Panel(dict(TEXTS["goods_title"]), recommend.build)
 _PRIVACY = Panel(dict(TEXTS["privacy_title"]), privacy.build)
+_TEAM = Panel(dict(TEXTS["team_title"]), team.build)
 
 
 def _tabs(front: Front, panels: Sequence[Panel]) -> None:

@@ -16,11 +16,13 @@ from typing import Any
 import gradio as gr
 
 from assistant import ingest
-from assistant.errors import ConfideError
-from assistant.gate import ADMIN, LIGHT
+from assistant.accounts import Account, Role
+from assistant.errors import BadInput, ConfideError
+from assistant.gate import ADMIN, LIGHT, STAFF
+from assistant.sessions import Entry
 from assistant.ui import render
 from assistant.ui.front import Front
-from assistant.ui.parts import forget_uploads, html, visitor
+from assistant.ui.parts import forget_uploads, html, not_allowed, visitor
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _PROGRESS = gr.Progress()
@@ -35,7 +37,10 @@ class Manage:
     login: gr.Column
     inside: gr.Column
     leave: gr.Button
+    who: gr.Textbox
     password: gr.Textbox
+    own: gr.Accordion
+    chosen_password: gr.Textbox
     refused: gr.Markdown
     collection: gr.Dropdown
     facts: gr.Markdown
@@ -61,7 +66,13 @@ def build(front: Front, blocks: gr.Blocks, *, panels: Callable[[], None] | None 
             html(f'<a class="nav" href="./{chat}">{render.safe(say("to_chat"))}</a>', elem_id="to-chat")
         with gr.Column(elem_id="login") as login:
             html(f'<p class="quiet">{render.safe(say("password_hint"))}</p>')
+            who = gr.Textbox(label=say("user_name"), placeholder=say("user_name_hint"), elem_id="who", max_length=100)
             password = gr.Textbox(label=say("password"), type="password", elem_id="password", max_length=200)
+            with gr.Accordion(say("own_password"), open=False, elem_id="own-password") as own:
+                chosen_password = gr.Textbox(
+                    label=say("new_password"), info=say("new_password_hint"), type="password", elem_id="new-password",
+                    max_length=200,
+                )  # fmt: skip
             enter = gr.Button(say("enter"), variant="primary", elem_id="enter")
             refused = html("", visible=False, elem_id="refused")
         with gr.Column(visible=False, elem_id="inside") as inside:
@@ -73,17 +84,23 @@ def build(front: Front, blocks: gr.Blocks, *, panels: Callable[[], None] | None 
             else:
                 parts = _inside(front)
     collection, facts, files, add, notice, verdicts, table, chosen, remove = parts
-    page = Manage(login, inside, leave, password, refused, collection, facts, files, notice, verdicts, table, chosen)
+    page = Manage(
+        login, inside, leave, who, password, own, chosen_password, refused, collection, facts, files, notice, verdicts,
+        table, chosen,
+    )  # fmt: skip
     handlers = _Handlers(front, page)
     outputs = page.outputs()
     light: dict[str, Any] = {"api_visibility": "private", "concurrency_id": LIGHT, "show_progress": "hidden"}
     admin: dict[str, Any] = {"api_visibility": "private", "concurrency_id": ADMIN, "concurrency_limit": 1}
     blocks.load(handlers.load, None, outputs, **light)
-    gr.on([password.submit, enter.click], handlers.enter, [password], outputs, **light)
+    typed = [who, password, chosen_password]
+    entering = [password.submit, chosen_password.submit, enter.click]
+    gr.on(entering, handlers.enter, typed, outputs, **light)
     leave.click(handlers.leave, None, outputs, **light)
     collection.input(handlers.show, [collection], outputs, **admin, show_progress="hidden")
-    add.click(handlers.add, [collection, files], outputs, **admin, show_progress_on=[verdicts])
-    remove.click(handlers.remove, [collection, chosen], outputs, **admin, show_progress_on=[table])
+    staff = {**admin, "concurrency_id": STAFF}
+    add.click(handlers.add, [collection, files], outputs, **staff, show_progress_on=[verdicts])
+    remove.click(handlers.remove, [collection, chosen], outputs, **staff, show_progress_on=[table])
 
 
 def _inside(front: Front) -> tuple[Any, ...]:
@@ -115,15 +132,26 @@ class _Handlers:
 
     def load(self, request: gr.Request) -> Update:
         update = self._view(request, None)
-        del update[self._page.password]  # it may have been typed already
+        for typed in (self._page.who, self._page.password, self._page.chosen_password):
+            update.pop(typed, None)  # it may have been typed already
         return update
 
-    def enter(self, password: str, request: gr.Request) -> Update:
-        caller = visitor(request)
-        if self._front.door.enter(caller.session, password or "", address=caller.address):
+    def enter(self, who: str, password: str, chosen: str, request: gr.Request) -> Update:
+        caller, page, say = visitor(request), self._page, self._front.say
+        try:
+            entry = self._front.door.enter(
+                caller.session, password or "", address=caller.address, name=who or "", chosen=chosen or ""
+            )
+        except BadInput as error:
+            wrong = render.notice(f"{error.message} {error.hint}", "bad")
+            return {page.refused: gr.update(value=wrong, visible=True), page.own: gr.update(open=True)}
+        if entry:
             return self._view(request, None)
-        wrong = render.notice(self._front.say("wrong_password"), "bad")
-        return {self._page.refused: gr.update(value=wrong, visible=True), self._page.password: ""}
+        if entry is Entry.CHOOSE:
+            told = render.notice(say("choose_password"))
+            return {page.refused: gr.update(value=told, visible=True), page.own: gr.update(open=True)}
+        wrong = render.notice(say("wrong_password"), "bad")
+        return {page.refused: gr.update(value=wrong, visible=True), page.password: "", page.chosen_password: ""}
 
     def leave(self, request: gr.Request) -> Update:
         self._front.door.leave(visitor(request).session)
@@ -142,7 +170,9 @@ class _Handlers:
         say, name = self._front.say, (collection or "").strip()
         paths = [Path(file) for file in files or []]
         try:
-            if not self._is_inside(request) or not paths or not _NAME.fullmatch(name):
+            if self._may_not_change(request):
+                return self._view(request, collection, notice=not_allowed(self._front, request))
+            if not paths or not _NAME.fullmatch(name):
                 wrong = say("no_files") if _NAME.fullmatch(name) else say("bad_collection")
                 return self._view(request, collection, notice=render.notice(wrong, "bad"))
             return self._ingest(request, name, paths, progress)
@@ -150,7 +180,9 @@ class _Handlers:
             forget_uploads(paths, self._front.settings.data_dir / "uploads")
 
     def remove(self, collection: str | None, chosen: list[str] | None, request: gr.Request) -> Update:
-        if not self._is_inside(request) or not chosen or not collection:
+        if self._may_not_change(request):
+            return self._view(request, collection, notice=not_allowed(self._front, request))
+        if not chosen or not collection:
             return self._view(request, collection)
         assistant, notice = self._front.assistant, ""
         try:
@@ -158,6 +190,7 @@ class _Handlers:
                 chosen, store=assistant.store, settings=assistant.settings, index=assistant.searcher,
                 collection=collection,
             )  # fmt: skip
+            self._front.door.log(visitor(request).session, "document.remove", f"{collection}: {len(chosen)}")
             notice = render.notice(self._front.say("removed_summary", n=len(chosen), collection=collection))
         except ConfideError as error:
             notice = render.notice(f"{error.message} {error.hint}", "bad")
@@ -184,16 +217,18 @@ class _Handlers:
             "added_summary", collection=name, documents=report.documents, passages=report.passages,
             seconds=f"{report.seconds:.1f}",
         )  # fmt: skip
+        self._front.door.log(visitor(request).session, "document.add", f"{name}: {report.documents}")
         warnings = "".join(render.notice(warning, "bad") for warning in report.warnings)
         verdicts = render.verdicts(report.files, self._front.look())
         return self._view(request, name, notice=render.notice(summary) + warnings, verdicts=verdicts)
 
-    def _is_inside(self, request: gr.Request) -> bool:
-        return self._front.door.is_inside(visitor(request).session)
+    def _may_not_change(self, request: gr.Request) -> bool:
+        return not self._front.door.may(visitor(request).session, Role.STAFF)
 
     def _view(self, request: gr.Request, collection: str | None, *, notice: str = "", verdicts: str = "") -> Update:
         """The page for this session: the login alone, or everything."""
-        if not self._is_inside(request):
+        account = self._front.door.account(visitor(request).session)
+        if account is None:
             return self._closed()
         page, front = self._page, self._front
         infos = front.collections()
@@ -201,7 +236,7 @@ class _Handlers:
         info = next((info for info in infos if info.name == name), None)
         found = front.assistant.store.documents(front.settings.tenant, name) if info else []
         return {
-            **self._doors(inside=True),
+            **self._doors(account),
             page.facts: (render.facts(info, front.look()) + front.banner(name)) if info else "",
             page.collection: gr.update(choices=[info.name for info in infos], value=name),
             page.table: render.documents(found, front.look()),
@@ -214,14 +249,15 @@ class _Handlers:
         page = self._page
         emptied = dict.fromkeys([page.facts, page.table, page.verdicts, page.notice], "")
         lists = {page.collection: gr.update(choices=[], value=None), page.chosen: gr.update(choices=[], value=[])}
-        return {**self._doors(inside=False), **emptied, **lists}
+        return {**self._doors(None), **emptied, **lists}
 
-    def _doors(self, *, inside: bool) -> Update:
-        """What is visible inside and outside; fields are emptied either way."""
-        page, shown = self._page, gr.update(visible=inside)
-        hidden = gr.update(visible=False)
-        login = gr.update(visible=not inside)
+    def _doors(self, account: Account | None) -> Update:
+        """What is visible to this account, or outside; fields are emptied either way."""
+        page, say = self._page, self._front.say
+        out = say("leave_as", name=account.name) if account else say("leave")
         return {
-            page.login: login, page.inside: shown, page.leave: shown, page.refused: hidden, page.password: "",
+            page.login: gr.update(visible=account is None), page.inside: gr.update(visible=account is not None),
+            page.leave: gr.update(visible=account is not None, value=out), page.refused: gr.update(visible=False),
+            page.who: "", page.password: "", page.chosen_password: "", page.own: gr.update(open=False),
             page.files: None,
         }  # fmt: skip

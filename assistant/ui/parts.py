@@ -11,6 +11,8 @@ import gradio as gr
 from assistant.errors import BadInput
 from assistant.gate import Caller, address
 from assistant.guard import SESSION
+from assistant.ui import render
+from assistant.ui.front import Front
 
 
 def html(value: str, **options: Any) -> gr.Markdown:
@@ -34,6 +36,12 @@ def visitor(request: gr.Request) -> Caller:
     if session is None:
         raise BadInput("There is no session.", hint="Reload the page.")
     return Caller(session.id, address(scope))
+
+
+def not_allowed(front: Front, request: gr.Request) -> str:
+    """Why this session may not do what it asks for, as HTML: nobody signed in, or their role is too small."""
+    account, say = front.door.account(visitor(request).session), front.say
+    return render.notice(say("not_allowed", role=say(account.role)) if account else say("not_inside"), "bad")
 
 
 def forget_uploads(paths: list[Path], uploads: Path) -> None:

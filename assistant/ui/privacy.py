@@ -15,12 +15,13 @@ import gradio as gr
 from gradio.context import Context
 
 from assistant import erase
+from assistant.accounts import Role
 from assistant.errors import ConfideError
-from assistant.gate import ADMIN, LIGHT
+from assistant.gate import LIGHT, OWNER
 from assistant.owners import speakers
 from assistant.ui import render, render_privacy
 from assistant.ui.front import Front
-from assistant.ui.parts import html, visitor
+from assistant.ui.parts import html, not_allowed, visitor
 from privacy.errors import PrivacyError
 from privacy.ledger import Ledger
 from privacy.policy import Egress
@@ -74,10 +75,10 @@ def build(front: Front) -> None:
     handlers = _Handlers(front, parts)
     outputs = parts.outputs()
     light: dict[str, Any] = {"api_visibility": "private", "concurrency_id": LIGHT, "show_progress": "hidden"}
-    admin: dict[str, Any] = {"api_visibility": "private", "concurrency_id": ADMIN, "concurrency_limit": 1}
+    owner: dict[str, Any] = {"api_visibility": "private", "concurrency_id": OWNER, "concurrency_limit": 1}
     cast(gr.Tab, tab).select(handlers.open_privacy, None, outputs, **light)
     gr.on([text.submit, search.click], handlers.find, [text], outputs, **light)
-    go.click(handlers.forget, [customer, sure], outputs, **admin, show_progress_on=[told])
+    go.click(handlers.forget, [customer, sure], outputs, **owner, show_progress_on=[told])
 
 
 def _title(front: Front, key: str) -> None:
@@ -112,17 +113,20 @@ class _Handlers:
             done = erase.forget(
                 (customer or "").strip(), store=assistant.store, settings=assistant.settings, index=assistant.searcher
             )
+            self._front.door.log(visitor(request).session, "privacy.forget", done.path.name)
             said = render_privacy.receipt(done.receipt, done.path.name, self._front.look())
             emptied = {self._parts.customer: "", self._parts.sure: False, self._parts.found: ""}
             return {**self._view(but=done.path.name), **emptied, self._parts.told: said}
 
-        return self._inside(request, away)
+        return self._inside(request, away, role=Role.OWNER)
 
-    def _inside(self, request: gr.Request, act: Callable[[], Update], told: Any = None) -> Update:
-        """What the event does, for a session that is inside; an error is told where the eye is."""
+    def _inside(
+        self, request: gr.Request, act: Callable[[], Update], told: Any = None, role: Role = Role.VIEWER
+    ) -> Update:
+        """What the event does, for an account that covers the role; an error is told where the eye is."""
         where = told or self._parts.told
-        if not self._front.door.is_inside(visitor(request).session):
-            return {where: render.notice(self._front.say("not_inside"), "bad")}
+        if not self._front.door.may(visitor(request).session, role):
+            return {where: not_allowed(self._front, request)}
         try:
             return act()
         except (ConfideError, PrivacyError) as error:

@@ -13,14 +13,15 @@ from typing import Any, cast
 import gradio as gr
 from gradio.context import Context
 
+from assistant.accounts import Role
 from assistant.advisor import Query
 from assistant.errors import BadInput, ConfideError
-from assistant.gate import ADMIN
+from assistant.gate import ADMIN, STAFF
 from assistant.goods import Event
 from assistant.recommend.filters import to_text
 from assistant.ui import cards, render
 from assistant.ui.front import Front
-from assistant.ui.parts import html, visitor
+from assistant.ui.parts import html, not_allowed, visitor
 
 EVENTS = ("view", "click", "cart", "buy", "dismiss")
 _log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ def build(front: Front) -> None:
     known = [catalogue, customer, request]
     gr.on([ask.click, request.submit, customer.input], handlers.goods_ask, known, outputs, **admin)
     gr.on([refine.click, edited.submit], handlers.goods_refine, [*known, edited], outputs, **admin)
-    record.click(handlers.goods_record, [*known, item, event], outputs, **admin)
+    record.click(handlers.goods_record, [*known, item, event], outputs, **{**admin, "concurrency_id": STAFF})
     measure.click(handlers.goods_propensity, [catalogue, customer], outputs, **admin)
 
 
@@ -121,12 +122,13 @@ class _Handlers:
     def goods_record(
         self, catalogue: str, customer: str, text: str, item: str, event: str, request: gr.Request
     ) -> Update:
-        if not self._is_inside(request):
-            return self._refused()
+        if not self._front.door.may(visitor(request).session, Role.STAFF):
+            return {self._tab.notice: not_allowed(self._front, request)}
         try:
             self._front.assistant.advisor.record(catalogue, customer or "", item or "", cast(Event, event))
         except ConfideError as error:
             return {self._tab.notice: render.notice(f"{error.message} {error.hint}", "bad")}
+        self._front.door.log(visitor(request).session, "goods.record", f"{catalogue}: {event} {item}")
         return self._advise(catalogue, customer, text, None)
 
     def goods_propensity(self, catalogue: str, customer: str, request: gr.Request) -> Update:

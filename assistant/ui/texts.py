@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from assistant.ui import texts_team
+
 LANGUAGES = ("en", "zh")
 NAMES = {"en": "English", "zh": "中文"}
 Say = Callable[..., str]
@@ -93,7 +95,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     },
     "password": {"en": "Password", "zh": "密码"},
     "password_hint": {
-        "en": "This page is for the shop's staff. The password is in the settings, or in the file that the server named when it started.",
+        "en": "This page is for the shop's staff. The owner's password is in the settings, or in the file that the server named when it started.",
         "zh": "此页面仅供商家员工使用。密码在设置中，或在服务器启动时提示的文件里。",
     },
     "enter": {"en": "Sign in", "zh": "登录"},
@@ -336,6 +338,8 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "zh": "为该顾客推荐的商品|购买概率",
     },
     "goods_reliability_head": {"en": "Predicted|Observed|Pairs|", "zh": "预测|实际|组数|"},
+    "train_picture": {"en": "The training of {adapter}: loss by step", "zh": "{adapter} 的训练：各步损失"},
+    **texts_team.TEXTS,
 }
 
 

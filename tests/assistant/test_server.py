@@ -276,7 +276,7 @@ def test_a_large_body_without_a_length_is_refused(visitor: Visitor):
 
 def test_an_upload_above_the_cap_is_refused(visitor: Visitor):
     manage = Visitor(str(visitor.client.base_url), visitor.app, page="manage")
-    manage.call("enter", PASSWORD)
+    manage.call("enter", "", PASSWORD, "")
 
     def chunks() -> Iterator[bytes]:
         yield b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\n'
@@ -369,8 +369,8 @@ def test_wrong_passwords_are_throttled_and_then_the_right_one_too(tmp_path: Path
     with served(app) as url:
         visitor = Visitor(url, app, page="manage")
         for n in range(5):
-            assert "not the password" in visitor.call("enter", f"wrong{n}")
-        assert "not the password" in visitor.call("enter", PASSWORD)
+            assert "not the password" in visitor.call("enter", "", f"wrong{n}", "")
+        assert "not the password" in visitor.call("enter", "", PASSWORD, "")
     assistant.close()
 
 
@@ -457,7 +457,7 @@ def test_the_documents_page_tells_a_stranger_nothing(house):
 
 def test_the_documents_page_opens_with_the_password_and_closes_again(house):
     staff = Visitor(house[0], house[1], page="manage")
-    assert "returns.md" in staff.call("enter", PASSWORD)
+    assert "returns.md" in staff.call("enter", "", PASSWORD, "")
     assert "returns.md" in staff.call("load")
     stranger = Visitor(house[0], house[1], page="manage", session_hash=staff.hash + "x")
     assert "returns.md" not in stranger.call("load")

@@ -1,0 +1,120 @@
+"""Roles at the door of every staff event and download, and the Team tab, without a browser."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from live import Visitor, blocks_of, functions, served
+from stand_in import StandIn, furnish
+
+from assistant.accounts import Accounts, Role
+from assistant.gate import ADMIN, OWNER, STAFF
+from assistant.server import create_app
+from assistant.sessions import COOKIE, Sessions
+from assistant.settings import ServerSettings, Settings
+
+CHANGES = {
+    "add": STAFF, "remove": STAFF, "goods_record": STAFF, "forget": OWNER, "check": OWNER, "start": OWNER,
+    "resume": OWNER, "use": OWNER, "rollback": OWNER, "open_team": ADMIN, "add_account": OWNER, "set_role": OWNER,
+    "renew": OWNER, "remove_account": OWNER,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any, StandIn]]:
+    server = ServerSettings(admin_password="correct horse", requests_per_minute=1000)
+    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), server=server)
+    assistant = StandIn(settings)
+    furnish(assistant)
+    app = create_app(assistant, settings)
+    with served(app) as url:
+        yield url, app, assistant
+    assistant.close()
+
+
+@pytest.fixture
+def enter(house):
+    """A session that an account with a role opened; "" = nobody's."""
+
+    def inside(role: Role | str) -> Visitor:
+        url, app, assistant = house
+        visitor = Visitor(url, app, page="manage")
+        session = Sessions.open(assistant.settings.data_dir).read(visitor.client.cookies[COOKIE])
+        assert session is not None
+        if role:
+            accounts = Accounts(assistant.store, "default")
+            accounts.admit(f"{role}@example.org", Role(role))
+            accounts.sign_in(session.id, f"{role}@example.org", seconds=60)
+        return visitor
+
+    return inside
+
+
+def kinds(app: Any) -> dict[str, str]:
+    blocks = blocks_of(app)
+    return {name: blocks.fns[index].concurrency_id for name, index in functions(app, "manage").items()}
+
+
+def test_what_changes_something_is_for_those_who_may(house):
+    assert {name: kind for name, kind in kinds(house[1]).items() if name in CHANGES} == CHANGES
+
+
+@pytest.mark.parametrize("role", ["", *Role])
+def test_no_event_above_a_role_passes_the_gate(house, enter, role: str):
+    visitor = enter(role)
+    needed = {ADMIN: Role.VIEWER, STAFF: Role.STAFF, OWNER: Role.OWNER}
+    above = [
+        name for name, kind in kinds(house[1]).items()
+        if kind in needed and not (role and Role(role).covers(needed[kind]))
+    ]  # fmt: skip
+    assert {visitor.join(name).status_code for name in above} <= {403}
+    assert bool(above) is (role != "owner")
+
+
+@pytest.mark.parametrize(("role", "status"), [("", 404), ("viewer", 404), ("staff", 404), ("owner", 200)])
+def test_the_log_is_given_to_the_owner_only(enter, role: str, status: int):
+    assert enter(role).client.get("/receipts/log.csv").status_code == status
+
+
+@pytest.mark.parametrize(("role", "passes"), [("", False), ("viewer", False), ("staff", True), ("owner", True)])
+def test_uploads_are_for_those_who_may_change_documents(enter, role: str, passes: bool):
+    answer = enter(role).client.post("/gradio_api/upload", files={"files": ("a.txt", b"text")})
+    assert (answer.status_code == 200) is passes
+
+
+def test_a_viewer_sees_the_documents_and_changes_nothing(house, enter):
+    viewer = enter("viewer")
+    assert "returns.md" in viewer.call("load")
+    assert "not change" in html.unescape(viewer.call("stop"))
+    assert viewer.client.delete("/v1/documents/x").status_code == 403
+
+
+def test_an_account_is_added_with_a_password_that_is_shown_once_and_written_into_the_log(house, enter):
+    owner = enter("owner")
+    told = html.unescape(owner.call("add_account", "ada", "viewer"))
+    assert "One-time password of ada:" in told
+    again = html.unescape(owner.call("open_team"))
+    assert "ada" in again
+    assert "One-time password" not in again
+    owner.call("set_role", "ada", "staff")
+    owner.call("renew", "ada")
+    owner.call("remove_account", "ada")
+    log = owner.client.get("/receipts/log.csv").text.splitlines()
+    assert log[0] == "at_utc,who,action,what"
+    done = [line.split(",")[1:] for line in log[1:5]]
+    assert done == [
+        ["owner@example.org", "account.remove", "ada"],
+        ["owner@example.org", "account.password", "ada"],
+        ["owner@example.org", "account.role", "ada: staff"],
+        ["owner@example.org", "account.add", "ada: viewer"],
+    ]
+
+
+def test_what_cannot_be_done_is_said(enter):
+    owner = enter("owner")
+    owner.call("add_account", "grace", "staff")
+    assert "an account 'grace' already" in html.unescape(owner.call("add_account", "Grace ", "staff"))
+    assert "cannot be a user name" in html.unescape(owner.call("add_account", "a b", "staff"))

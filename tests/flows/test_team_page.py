@@ -1,0 +1,61 @@
+"""The Team tab in a real Chromium: an account is added, its holder chooses a password and is let in as far as they may."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import chromium
+import pytest
+from live import served
+from stand_in import StandIn, furnish
+
+from assistant.server import create_app
+from assistant.settings import ServerSettings, Settings
+
+PASSWORD = "correct horse"
+pytestmark = chromium.NEEDED
+
+
+def test_an_account_is_added_let_in_and_thrown_out(browser: Any, tmp_path_factory: pytest.TempPathFactory):
+    server = ServerSettings(admin_password=PASSWORD, requests_per_minute=1000)
+    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), server=server)
+    assistant = StandIn(settings)
+    furnish(assistant)
+    with served(create_app(assistant, settings)) as url:
+        owner = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 900}).new_page()
+        chromium.sign_in(owner, url, PASSWORD)
+        chromium.to_tab(owner, "Team")
+        owner.wait_for_selector("#team table")
+        owner.fill("#team-name input, #team-name textarea", "Ada")
+        owner.click("#team-add")
+        owner.wait_for_selector("#team-notice .notice")
+        found = re.search(r"One-time password of Ada: (\S+)", owner.inner_text("#team-notice"))
+        assert found is not None
+
+        ada = browser.new_context(locale="en-GB", viewport={"width": 390, "height": 900}).new_page()
+        ada.goto(f"{url}/manage")
+        ada.fill("#who input, #who textarea", "ada")
+        ada.fill("#password input", found[1])
+        ada.click("#enter")
+        ada.wait_for_selector("#refused .notice")
+        assert "Choose your own" in ada.inner_text("#refused")
+        ada.fill("#new-password input", "horse staple battery")
+        ada.click("#enter")
+        ada.wait_for_selector("#leave")
+        assert "ada" in ada.inner_text("#leave")
+        chromium.to_tab(ada, "Team")
+        ada.wait_for_selector("#team-notice .notice")
+        assert "for the owner" in ada.inner_text("#team-notice")
+        assert ada.locator("#team table").count() == 0
+        assert ada.locator("html").bounding_box()["width"] <= 390
+
+        owner.click("#team-remove")
+        owner.wait_for_selector("#team-notice .notice:has-text('signed out')")
+        assert "account.remove" in owner.inner_text("#log")
+        ada.reload()
+        ada.wait_for_selector("#who")
+        assert ada.locator("#inside").count() == 0 or not ada.locator("#inside").is_visible()
+        owner.context.close()
+        ada.context.close()
+    assistant.close()
