@@ -26,7 +26,7 @@ DEV := $(VENV)/.dev-$(call key,requirements-dev.txt requirements.txt constraints
 MODELS := $(DATA)/.models-$(call key,requirements-models.txt)
 DEMO := $(DATA)/.demo-$(call key,`find $(SHOP)/documents $(SHOP)/company.json -type f 2>/dev/null | LC_ALL=C sort`)
 PIP := $(PY) -m pip install --disable-pip-version-check $(if $(CI),-q)
-XDIST ?= -n 2 --dist loadfile
+XDIST ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 run: setup demo
 	@$(PY) app.py serve
@@ -73,7 +73,7 @@ test: $(DEV)
 	$(PY) -m pytest $(XDIST)
 
 test-all: $(DEV)
-	$(PY) -m pytest -m 'not gpu' -n 2 --dist loadfile
+	$(PY) -m pytest -m 'not gpu' $(XDIST)
 
 check: $(DEV)
 	$(PY) -m ruff format --check .
