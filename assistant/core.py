@@ -33,6 +33,7 @@ from assistant.goods import Advice
 from assistant.hosting import Hosting
 from assistant.hours import Hours
 from assistant.likeness import encoder
+from assistant.line import Line
 from assistant.outbound import Outbound
 from assistant.retrieval.reader import Reader, Reading
 from assistant.retrieval.search import Searcher
@@ -89,6 +90,8 @@ class Assistant:
         self.approvals = Approvals(store, settings.tenant, functools.partial(searcher.embedder, settings.tenant))
         self.listeners: list[Callable[[str, Answer], None]] = []
         """Called with (collection, answer) for every answer but those of a named adapter: trials are no customers."""
+        server = settings.server
+        self.line = Line(server.concurrency, server.queue_size, patience_s=server.wait_s)
         self.router = Router(self.hosting.shelf, self.hosting.deployments, settings.tenant)
         has_documents = functools.partial(store.collection, settings.tenant)
         encode = encoder(searcher, settings, lambda name: bool(has_documents(name)))

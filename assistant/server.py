@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import FastAPI
 from fastapi.exception_handlers import http_exception_handler
-from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -62,6 +62,7 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     _log_file(app, door)
     _receipts(app, settings.data_dir, door)
     _downloads(app, settings.data_dir, door, panels)
+    _exports(app, assistant, door)
     add_widget(app, settings.collection)
     add_monitoring(app, assistant, door)
     app.mount("/v1", build_api(assistant, door=door, sessions=sessions))
@@ -101,10 +102,13 @@ def serve(settings: Settings, panels: Sequence[Panel] = ()) -> None:
     """
     import uvicorn
 
+    from assistant.attendant import Attendant
     from assistant.core import Assistant
 
     with data_lock(settings.data_dir), _listening(settings) as listener:
         assistant = Assistant.open(settings)
+        attendant = Attendant(assistant)
+        attendant.start()
         try:
             url = _url(settings, listener)
             app = create_app(assistant, settings, panels)
@@ -116,6 +120,7 @@ def serve(settings: Settings, panels: Sequence[Panel] = ()) -> None:
             )  # fmt: skip
             uvicorn.Server(config).run(sockets=[listener])
         finally:
+            attendant.stop()
             assistant.close()
 
 
@@ -209,6 +214,25 @@ def _downloads(app: FastAPI, data_dir: Path, door: Door, panels: Sequence[Panel]
                 headers = {"content-disposition": f'attachment; filename="{name}"'}
                 return Response(content, media_type="application/octet-stream", headers=headers)
         return JSONResponse({"detail": "Not Found"}, 404)
+
+
+def _exports(app: FastAPI, assistant: Assistant, door: Door) -> None:
+    """The stored conversations without personal data, as the Conversations tab's search has found them."""
+    from assistant.history import FORMATS, History, wanted_of
+    from assistant.outbound import redactor
+    from privacy.erasure import Marks
+
+    @app.get("/receipts/conversations.{kind}")
+    def conversations(kind: str, request: Request) -> Response:
+        session = request.scope.get(SESSION)
+        if kind not in FORMATS or session is None or not door.may(session.id, Role.STAFF):
+            return JSONResponse({"detail": "Not Found"}, 404)
+        settings, history = assistant.settings, History(assistant.store, assistant.settings.tenant)
+        marks, redact = Marks(settings.data_dir, settings.tenant), redactor(settings)
+        lines = history.export(wanted_of(request.query_params), redact, marks, kind="csv" if kind == "csv" else "jsonl")
+        door.log(session.id, "conversations.export", kind)
+        headers = {"content-disposition": f'attachment; filename="conversations.{kind}"'}
+        return StreamingResponse(lines, media_type=FORMATS[kind], headers=headers)
 
 
 def _speaks_chinese(request: Request) -> bool:

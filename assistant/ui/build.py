@@ -29,7 +29,7 @@ from assistant.guard import SESSION
 from assistant.sessions import Door, Sessions
 from assistant.settings import Settings
 from assistant.trainer import Trainer
-from assistant.ui import chat, documents, privacy, recommend, render, team, train
+from assistant.ui import chat, conversations, desk, documents, privacy, recommend, render, team, train
 from assistant.ui.front import Front
 from assistant.ui.parts import html
 from assistant.ui.texts import LANGUAGES, NAMES, TEXTS
@@ -73,7 +73,7 @@ def build_ui(
     assistant: Assistant, settings: Settings, panels: Sequence[Panel] = (), *, sessions: Sessions, door: Door
 ) -> Page:
     """The pages of an assistant."""
-    panels = (_GOODS, _training(Trainer(assistant)), _PRIVACY, *panels, _TEAM)
+    panels = (_DESK, _TALKS, _GOODS, _training(Trainer(assistant)), _PRIVACY, *panels, _TEAM)
     routes = paths(settings)
     first = next(iter(routes))
     company = Front(assistant, sessions, door, first, "").company_name()
@@ -161,6 +161,8 @@ def _training(trainer: Trainer) -> Panel:
     return Panel(dict(TEXTS["train_title"]), lambda front: train.build(front, trainer))
 
 
+_DESK = Panel(dict(TEXTS["desk_title"]), desk.build)
+_TALKS = Panel(dict(TEXTS["talks_title"]), conversations.build)
 _GOODS = Panel(dict(TEXTS["goods_title"]), recommend.build)
 _PRIVACY = Panel(dict(TEXTS["privacy_title"]), privacy.build)
 _TEAM = Panel(dict(TEXTS["team_title"]), team.build)

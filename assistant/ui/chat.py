@@ -8,6 +8,7 @@ travels in a hidden field and is checked against the session's cookie by every h
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,13 +16,16 @@ from typing import Any
 
 import gradio as gr
 
+from assistant.desk import OPEN
 from assistant.errors import ConfideError
-from assistant.gate import LIGHT, MODEL
+from assistant.gate import LIGHT, MODEL, Caller
 from assistant.ui import render
 from assistant.ui.front import Front
 from assistant.ui.parts import hidden, html, visitor
 
 EXAMPLES = 4
+NEWS_SECONDS = 3
+"""How often a page looks for what a person wrote, while one is needed."""
 MAX_QUESTION = 4000
 _log = logging.getLogger(__name__)
 Update = dict[Any, Any]
@@ -49,6 +53,13 @@ class Chat:
     edit: gr.Button
     why: gr.Button
     cancel: gr.Button
+    person: gr.Button
+    seen: gr.Textbox
+    timer: gr.Timer
+    address: gr.Column
+    email: gr.Textbox
+    leave: gr.Button
+    told: gr.Markdown
 
     def outputs(self) -> list[Any]:
         """Every component a handler may change: the one list of outputs of this page."""
@@ -82,6 +93,14 @@ def _main(front: Front, history: gr.Radio, nothing: gr.Markdown, delete: gr.Butt
     thread, live = html("", elem_id="thread"), html("", elem_id="live")
     with gr.Row(elem_id="examples"):
         examples = [gr.Button("", visible=False, elem_classes="example") for _ in range(EXAMPLES)]
+    with gr.Column(visible=False, elem_id="address") as address:
+        with gr.Row(elem_id="address-row"):
+            email = gr.Textbox(
+                label=say("email"), placeholder=say("email"), show_label=False, container=False, max_length=254,
+                type="email", elem_id="email", scale=1,
+            )  # fmt: skip
+            leave = gr.Button(say("leave_email"), size="sm", scale=0, elem_id="leave-email")
+        told = html("", elem_id="address-told")
     with gr.Column(elem_id="composer"):
         editing = html(f'<p class="quiet">{render.safe(say("editing"))}</p>', visible=False)
         with gr.Row(elem_id="ask"):
@@ -92,13 +111,14 @@ def _main(front: Front, history: gr.Radio, nothing: gr.Markdown, delete: gr.Butt
             send = gr.Button(say("send"), variant="primary", elem_id="send", scale=0, min_width=88)
             stop = gr.Button(say("stop"), variant="stop", elem_id="stop", scale=0, min_width=88, visible=False)
         with gr.Row(elem_id="actions"):
-            retry, edit, why, cancel = (
-                gr.Button(say(key), size="sm", visible=False, elem_id=key, scale=0, min_width=0)
-                for key in ("retry", "edit", "why", "cancel")
+            retry, edit, why, cancel, person = (
+                gr.Button(say(key), size="sm", visible=key == "person", elem_id=key, scale=0, min_width=0)
+                for key in ("retry", "edit", "why", "cancel", "person")
             )
     return Chat(
         hidden(), hidden(), history, nothing, delete, banner, collection, thread, live, examples, editing, question,
-        send, stop, retry, edit, why, cancel,
+        send, stop, retry, edit, why, cancel, person, hidden(), gr.Timer(NEWS_SECONDS, active=False), address, email,
+        leave, told,
     )  # fmt: skip
 
 
@@ -106,11 +126,12 @@ def _wire(front: Front, chat: Chat, new: gr.Button, blocks: gr.Blocks) -> None:
     handlers = _Handlers(front, chat)
     outputs, known = chat.outputs(), [chat.conversation, chat.collection]
     light: dict[str, Any] = {"api_visibility": "private", "concurrency_id": LIGHT, "show_progress": "hidden"}
-    model: dict[str, Any] = {**light, "concurrency_id": MODEL, "concurrency_limit": front.settings.server.concurrency}
+    model: dict[str, Any] = {**light, "concurrency_id": MODEL, "concurrency_limit": None}  # `Front.ask` has the line
     asked = gr.on(
         [chat.question.submit, chat.send.click], handlers.ask, [*known, chat.mode, chat.question], outputs, **model
     )
     asking = [asked, chat.retry.click(handlers.retry, known, outputs, **model)]
+    asking.append(chat.person.click(handlers.person, known, outputs, **model))
     asking += [button.click(handlers.example, [*known, button], outputs, **model) for button in chat.examples]
     stopped = chat.stop.click(None, None, None, cancels=asking, **light)
     stopped.then(handlers.show, known, outputs, **light)  # after it: what the answer came to is stored by then
@@ -122,6 +143,8 @@ def _wire(front: Front, chat: Chat, new: gr.Button, blocks: gr.Blocks) -> None:
     )
     chat.delete.click(handlers.delete, known, outputs, cancels=asking, **light)
     chat.collection.input(handlers.show, known, outputs, **light)
+    chat.timer.tick(handlers.news, [*known, chat.seen], outputs, **light)
+    gr.on([chat.email.submit, chat.leave.click], handlers.leave_address, [*known, chat.email], outputs, **light)
     new.click(handlers.new, [chat.collection], outputs, cancels=asking, **light)
     blocks.load(handlers.load, None, outputs, **light)
 
@@ -182,7 +205,7 @@ class _Handlers:
         conversation = self._front.own(session, conversation)
         update = self._view(session, conversation, collection)
         try:
-            update[self._chat.thread] = self._front.explained(session, conversation, collection)
+            update[self._chat.thread] = self._front.explained(visitor(request), conversation, collection)
         except ConfideError as error:
             gr.Warning(render.safe(f"{error.message} {error.hint}"))
         return update
@@ -190,17 +213,44 @@ class _Handlers:
     def ask(
         self, conversation: str, collection: str | None, mode: str, question: str, request: gr.Request
     ) -> Iterator[Update]:
+        who = visitor(request)
+        conversation = self._front.own(who.session, conversation)
+        if question.strip():
+            yield from self._answer(who, conversation, collection, question.strip(), again=mode == "edit")
+
+    def person(self, conversation: str, collection: str | None, request: gr.Request) -> Iterator[Update]:
+        yield from self.ask(conversation, collection, "", self._front.say("want_person"), request)
+
+    def news(self, conversation: str, collection: str | None, seen: str, request: gr.Request) -> Update | Any:
+        """What a person wrote since, or who has the conversation now; what is being typed stays."""
         session = visitor(request).session
         conversation = self._front.own(session, conversation)
-        if question.strip():
-            yield from self._answer(session, conversation, collection, question.strip(), again=mode == "edit")
+        if self._front.seen(session, conversation) == seen:
+            return gr.skip()
+        view = self._view(session, conversation, collection)
+        return {part: view[part] for part in (*self._person_parts(), self._chat.thread)}
+
+    def leave_address(self, conversation: str, collection: str | None, email: str, request: gr.Request) -> Update:
+        session = visitor(request).session
+        conversation = self._front.own(session, conversation)
+        try:
+            self._front.assistant.desk.leave_address(conversation, session, email=email or "")
+        except ConfideError as error:
+            return {self._chat.told: render.notice(f"{error.message} {error.hint}".strip(), "bad")}
+        view = self._view(session, conversation, collection)
+        return {part: view[part] for part in (*self._person_parts(), self._chat.thread, self._chat.email)}
+
+    def _person_parts(self) -> tuple[Any, ...]:
+        """What changes with who has the conversation."""
+        chat = self._chat
+        return (chat.retry, chat.edit, chat.why, chat.person, chat.seen, chat.timer, chat.address, chat.told)
 
     def retry(self, conversation: str, collection: str | None, request: gr.Request) -> Iterator[Update]:
-        session = visitor(request).session
-        conversation = self._front.own(session, conversation)
-        question = self._front.last_question(session, conversation)
+        who = visitor(request)
+        conversation = self._front.own(who.session, conversation)
+        question = self._front.last_question(who.session, conversation)
         if question:
-            yield from self._answer(session, conversation, collection, question, again=True)
+            yield from self._answer(who, conversation, collection, question, again=True)
 
     def example(
         self, conversation: str, collection: str | None, question: str, request: gr.Request
@@ -208,15 +258,14 @@ class _Handlers:
         yield from self.ask(conversation, collection, "", question, request)
 
     def _answer(
-        self, session: str, conversation: str, collection: str | None, question: str, *, again: bool
+        self, who: Caller, conversation: str, collection: str | None, question: str, *, again: bool
     ) -> Iterator[Update]:
         """Streams the turn in the making, then shows the conversation as it was stored."""
-        chat = self._chat
+        chat, session = self._chat, who.session
         try:
-            if again:
-                self._front.forget_last_question(session, conversation)
-            with contextlib.closing(self._front.ask(session, conversation, question, collection)) as parts:
-                yield {**self._busy(session, conversation, collection), chat.live: next(parts)}
+            with contextlib.closing(self._front.ask(who, conversation, question, collection, again=again)) as parts:
+                first = next(parts)
+                yield {**self._busy(session, conversation, collection), chat.live: first}
                 for part in parts:
                     yield {chat.live: part}
         except ConfideError as error:
@@ -231,9 +280,8 @@ class _Handlers:
         chat, off = self._chat, gr.update(visible=False)
         turns = self._front.turns(session, conversation)
         thread = render.thread(turns, self._front.look(collection or ""), conversation) if turns else ""
-        quiet = dict.fromkeys(
-            [chat.retry, chat.edit, chat.why, chat.cancel, chat.editing, chat.send, *chat.examples], off
-        )
+        hide = [chat.retry, chat.edit, chat.why, chat.cancel, chat.editing, chat.send, chat.person, *chat.examples]
+        quiet = dict.fromkeys(hide, off) | {chat.timer: gr.Timer(active=False)}
         fields = {chat.conversation: conversation, chat.thread: thread, chat.question: "", chat.mode: ""}
         return {**quiet, **fields, chat.stop: gr.update(visible=True)}
 
@@ -248,12 +296,19 @@ class _Handlers:
             button: gr.update(value=text, visible=bool(text)) for button, text in zip(chat.examples, texts, strict=True)
         }
         banner = front.banner(collection)
+        again = started and front.may_ask_again(session, conversation)
+        standing = front.standing(conversation)
+        waits = standing is not None and standing.state in OPEN
+        away = waits and not front.assistant.desk.hours.is_open(dt.datetime.now(dt.UTC))
         shown = {
-            chat.retry: started, chat.edit: started, chat.why: started, chat.delete: started,
-            chat.cancel: False, chat.editing: False, chat.send: True, chat.stop: False, chat.nothing: not titles,
+            chat.retry: again, chat.edit: again, chat.why: again, chat.delete: started, chat.person: not waits,
+            chat.address: away and not (standing and standing.reachable), chat.cancel: False, chat.editing: False,
+            chat.send: True, chat.stop: False, chat.nothing: not titles,
         }  # fmt: skip
         update |= {component: gr.update(visible=visible) for component, visible in shown.items()}
         update |= {chat.conversation: conversation, chat.mode: "", chat.thread: thread, chat.live: ""}
+        update |= {chat.seen: front.seen(session, conversation), chat.timer: gr.Timer(active=waits), chat.told: ""}
+        update |= {chat.email: ""}
         update[chat.banner] = gr.update(value=banner, visible=bool(banner))
         update[chat.history] = gr.update(choices=titles, value=conversation if started else None)
         return update

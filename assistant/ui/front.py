@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from assistant.core import Assistant
+from assistant.desk import OPEN, Standing, State
 from assistant.errors import BadInput
+from assistant.line import Asker
 from assistant.sessions import Door, Sessions
 from assistant.settings import Settings
 from assistant.store import Turn
@@ -24,13 +26,22 @@ from assistant.why import why
 
 HISTORY = 40
 """The last turns that a question is understood in."""
+_LOOK_S = 1.0
+"""How often a waiting question looks whether its position has changed."""
 
 
 class Visitor(Protocol):
     """Who a request comes from, as the server established it: never what the client says it is."""
 
-    session: str
-    address: str
+    @property
+    def session(self) -> str:
+        """The session of the signed cookie."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Where it comes from."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +126,23 @@ class Front:
         name = self.company_name(collection)
         return render.welcome(name or self.say("assistant"), self.look(), empty=not (info and info.passages))
 
-    def explained(self, session: str, conversation: str, collection: str | None) -> str:
+    def explained(self, visitor: Visitor, conversation: str, collection: str | None) -> str:
         """The conversation as HTML, with what each source contributed to the last answer.
 
         Raises:
             BadInput: the last answer was not made from passages.
             EngineError: the engine cannot tell.
+            Busy: too many questions wait.
         """
+        session = visitor.session
         turns, info = self.turns(session, conversation), self.collection(collection)
         last = turns[-1].answer if turns else None
         if info is None or last is None or not last["hits"] or not last["citations"]:
             raise BadInput(self.say("why_impossible"))
         messages = [turn.message for turn in turns[-HISTORY - 1 : -1]]
-        found = why(self.assistant, messages, last, collection=info.name)
+        with self.assistant.line.join(Asker(session, visitor.address)) as ticket:
+            ticket.wait()
+            found = why(self.assistant, messages, last, collection=info.name)
         parts = {each.passage_id: each.nats for each in found}
         return render.thread(turns, self._rated(session, conversation, info.name), conversation, why=parts)
 
@@ -136,9 +151,21 @@ class Front:
         turns = self.turns(session, conversation)
         return next((turn.message.text for turn in reversed(turns) if turn.message.role == "user"), "")
 
+    def may_ask_again(self, session: str, conversation: str) -> bool:
+        """Whether the last question can be dropped: no person has it or will, none wrote since."""
+        turns, standing = self.turns(session, conversation), self.standing(conversation)
+        asked = [place for place, turn in enumerate(turns) if turn.message.role == "user"]
+        return bool(asked) and not (standing and standing.state in OPEN) and not any(t.by for t in turns[asked[-1] :])
+
     def forget_last_question(self, session: str, conversation: str) -> None:
-        """Drops the last question and what came after it: it is asked again, or anew."""
+        """Drops the last question and what came after it: it is asked again, or anew. What is a person's stays.
+
+        Raises:
+            BadInput: a person has the conversation, or wrote since.
+        """
         turns = self.turns(session, conversation)
+        if turns and not self.may_ask_again(session, conversation):
+            raise BadInput(self.say("with_a_person"))
         asked = [place for place, turn in enumerate(turns) if turn.message.role == "user"]
         if asked:
             self.assistant.store.drop_turns_after(conversation, session, keep=asked[-1])
@@ -155,7 +182,27 @@ class Front:
             )
             return ticket, known.opinion.rating if known else ""
 
-        return dataclasses.replace(self.look(collection or ""), rate=rate)
+        return dataclasses.replace(self.look(collection or ""), rate=rate, person=self.person(session, conversation))
+
+    # A person instead of the assistant
+
+    def standing(self, conversation: str) -> Standing | None:
+        """Where the conversation stands with people."""
+        return self.assistant.desk.standing(conversation)
+
+    def person(self, session: str, conversation: str) -> str:
+        """What the customer is told about it; "" where the assistant has the conversation, and has said so."""
+        standing = self.standing(conversation)
+        if standing is None or standing.state is State.RESOLVED:
+            return ""
+        if standing.state is State.RETURNED and not self.turns(session, conversation)[-1].by:
+            return ""
+        return self.say(f"person_{standing.state}", name=standing.staff)
+
+    def seen(self, session: str, conversation: str) -> str:
+        """Changes with everything that can be new in a conversation: who has it, what was said."""
+        turns, standing = self.turns(session, conversation), self.standing(conversation)
+        return f"{turns[-1].number if turns else 0} {standing}"
 
     def delete(self, session: str, conversation: str) -> None:
         """Deletes the visitor's own conversation."""
@@ -163,20 +210,34 @@ class Front:
 
     # The walk ask
 
-    def ask(self, session: str, conversation: str, question: str, collection: str | None) -> Generator[str]:
-        """The turn in the making as HTML, again and again; ends when the answer is stored.
+    def ask(
+        self, visitor: Visitor, conversation: str, question: str, collection: str | None, *, again: bool = False
+    ) -> Generator[str]:
+        """The turn in the making as HTML, again and again: first its place in the line; ends when it is stored.
 
-        Closing it stops the model.
+        Closing it stops the model. `again`: the last question is dropped before.
 
         Raises:
             BadInput: the question is empty or too long, or there is no such collection.
+            Busy: too many questions wait; nothing was dropped.
         """
         info = self.collection(collection)
         if info is None:
             raise BadInput(self.say("empty_collection"))
+        look = self.look(info.name)
+        with self.assistant.line.join(Asker(visitor.session, visitor.address)) as ticket:
+            while not ticket.wait(_LOOK_S):
+                yield render.live(question, "", look, self.say("waiting", n=ticket.ahead + 1))
+            if again:
+                self.forget_last_question(visitor.session, conversation)
+            yield from self._answer(visitor.session, conversation, question, info, look)
+
+    def _answer(
+        self, session: str, conversation: str, question: str, info: CollectionInfo, look: Look
+    ) -> Generator[str]:
         messages = tuple(turn.message for turn in self.turns(session, conversation)[-HISTORY:])
         thread = Conversation(conversation, session, messages)
-        look, said, status = self.look(info.name), "", self.say("searching")
+        said, status = "", self.say("searching")
         yield render.live(question, said, look, status)
         for event in self.assistant.ask(thread, question, collection=info.name):
             if isinstance(event, Found):

@@ -39,6 +39,16 @@
     if (button && narrow()) button.click();
     return Boolean(button);
   };
+  // The open conversation of the desk shows its end, until something new is said in it again.
+  let said = "";
+  const latest = () => {
+    const turns = document.querySelectorAll("#desk-thread .turn");
+    const now = turns.length + document.querySelector("#desk-head h3, #desk-head p")?.textContent;
+    if (!turns.length || now === said) return;
+    said = now;
+    const box = document.getElementById("desk-thread");
+    box.scrollTop = box.scrollHeight;
+  };
   let settling = false;
   const settle = () => {
     if (narrow() && closeSide()) setTimeout(settle, 250);  // a click before Gradio listens does nothing
@@ -51,6 +61,7 @@
       setTimeout(settle, 50);
     }
     remember();
+    latest();
     keep();
   };
   const watch = () => new MutationObserver(changed).observe(document.body, { childList: true, subtree: true, characterData: true });

@@ -54,12 +54,14 @@ class Look:
     """How a thread is shown: its words, the page's own path (links stay on it), the company's contact.
 
     `rate`: answer id -> its signed id and what was thought of it so far; None where answers cannot be rated.
+    `person`: what there is to say about a person who has the thread, or will; "" where the assistant has it.
     """
 
     say: Say
     path: str = ""
     contact: str = ""
     rate: Callable[[str], tuple[str, str]] | None = None
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +73,26 @@ class _Source:
     spans: tuple[tuple[int, int], ...]
 
 
-def thread(turns: Sequence[Turn], look: Look, conversation: str, *, why: Mapping[str, float] | None = None) -> str:
+def thread(
+    turns: Sequence[Turn],
+    look: Look,
+    conversation: str,
+    *,
+    why: Mapping[str, float] | None = None,
+    answered: bool = True,
+) -> str:
     """A whole conversation. `conversation` becomes the element's id, so that a reload finds it.
 
-    `why`: passage id -> what it contributed to the last answer, in nats; shown with its source.
+    `why`: passage id -> what it contributed to the last answer, in nats; shown with its source. `answered`: every
+    question has an answer, unless it was stopped; nobody says so where a person has yet to write one.
     """
     if not turns:
         return ""
     last = len(turns) - 1
     parts = [_turn(turn, look, number, why if number == last else None) for number, turn in enumerate(turns)]
-    if turns[-1].message.role == "user":
+    if look.person:
+        parts.append(f'<p class="desk-line">{safe(look.person)}</p>')
+    elif answered and turns[-1].message.role == "user":
         parts.append(_assistant(f'<p class="quiet">{safe(look.say("stopped"))}</p>', look))
     return f'<div class="thread" id="{safe(conversation)}">{"".join(parts)}</div>'
 
@@ -160,7 +172,7 @@ def _turn(turn: Turn, look: Look, number: int, why: Mapping[str, float] | None) 
     if turn.message.role == "user":
         return _user(turn.message.text, look)
     if turn.answer is None:
-        return _assistant(f'<div class="said">{safe(turn.message.text)}</div>', look)
+        return _assistant(f'<div class="said">{safe(turn.message.text)}</div>', look, by=turn.by)
     return answer(turn.answer, look, number, why)
 
 
@@ -168,9 +180,11 @@ def _user(text: str, look: Look) -> str:
     return f'<div class="turn user"><h2>{safe(look.say("you"))}</h2><div class="bubble">{safe(text)}</div></div>'
 
 
-def _assistant(inner: str, look: Look, aside: str = "") -> str:
-    heading = f"<h2>{safe(look.say('assistant'))}</h2>"
-    return f'<div class="turn assistant">{heading}<div class="answer">{inner}</div>{aside}</div>'
+def _assistant(inner: str, look: Look, aside: str = "", *, by: str = "") -> str:
+    heading = f"<h2>{safe(by or look.say('assistant'))}</h2>"
+    who = f'<p class="by" aria-hidden="true">{safe(by)}</p>' if by else ""
+    kind = "turn assistant person" if by else "turn assistant"
+    return f'<div class="{kind}">{heading}<div class="answer">{who}{inner}</div>{aside}</div>'
 
 
 def _goods(data: Mapping[str, Any], look: Look) -> str:

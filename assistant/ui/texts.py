@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from assistant.ui import texts_team
+from assistant.ui import texts_desk, texts_team
 
 LANGUAGES = ("en", "zh")
 NAMES = {"en": "English", "zh": "中文"}
@@ -46,6 +46,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "zh": "还没有任何文档，请先在“文档管理”页面添加。",
     },
     "searching": {"en": "Looking in the documents …", "zh": "正在查找资料……"},
+    "waiting": {"en": "Your question is number {n} in the line …", "zh": "您的问题排在第 {n} 位……"},
     "reading": {"en": "Reading {n} passages …", "zh": "正在阅读 {n} 段资料……"},
     "stopped": {"en": "Stopped before an answer.", "zh": "已停止，尚无回答。"},
     "ANSWERED": {"en": "Answered from the documents", "zh": "已根据资料回答"},
@@ -205,6 +206,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "train_live": {"en": "{adapter} is trained and live.", "zh": "{adapter} 已训练完成并启用。"},
     "train_aside": {"en": "{adapter} is trained and kept aside: {why}", "zh": "{adapter} 已训练完成，暂不启用：{why}"},
     "train_curve": {"en": "Loss by step, from {first} to {last}", "zh": "各步损失：从 {first} 到 {last}"},
+    "train_picture": {"en": "The training of {adapter}: loss by step", "zh": "{adapter} 的训练：各步损失"},
     "adapters_title": {"en": "Adapters", "zh": "适配器"},
     "adapters_head": {"en": "Adapter|Task|Records|Made|In use", "zh": "适配器|任务|数据量|日期|使用情况"},
     "adapters_none": {"en": "No adapter has been trained yet.", "zh": "还没有训练过适配器。"},
@@ -338,7 +340,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "zh": "为该顾客推荐的商品|购买概率",
     },
     "goods_reliability_head": {"en": "Predicted|Observed|Pairs|", "zh": "预测|实际|组数|"},
-    "train_picture": {"en": "The training of {adapter}: loss by step", "zh": "{adapter} 的训练：各步损失"},
+    **texts_desk.TEXTS,
     **texts_team.TEXTS,
 }
 

@@ -1,0 +1,118 @@
+"""The words of the Desk and Conversations tabs, and of the chat while a person has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+TEXTS: Mapping[str, Mapping[str, str]] = {
+    # The customer's side
+    "person": {"en": "Talk to a person", "zh": "转人工"},
+    "want_person": {"en": "I would like to talk to a person", "zh": "我想转人工客服"},
+    "person_waiting": {
+        "en": "You are waiting for a person. The assistant still answers meanwhile.",
+        "zh": "正在等待人工客服，其间智能助手仍会回答您。",
+    },
+    "person_taken": {"en": "{name} is with you and answers here.", "zh": "{name}正在为您服务，会在这里回复您。"},
+    "person_returned": {"en": "The assistant answers again.", "zh": "现在由智能助手继续回答。"},
+    "with_a_person": {
+        "en": "A person has this conversation; what was said stays as it is.",
+        "zh": "此对话由人工客服处理，已有内容不能更改。",
+    },
+    "email": {"en": "E-mail address for an answer (optional)", "zh": "接收回复的邮箱（选填）"},
+    "leave_email": {"en": "Leave it", "zh": "留下邮箱"},
+    # The Desk
+    "desk_title": {"en": "Desk", "zh": "客服台"},
+    "desk_hint": {
+        "en": "Conversations whose customers need a person. Take one over: its customer writes to you then, not to the assistant.",
+        "zh": "这里是需要人工的对话。接管后，客户的消息会发给您，而不是智能助手。",
+    },
+    "desk_empty": {"en": "Nobody waits for a person.", "zh": "没有客户在等待人工。"},
+    "desk_queue": {"en": "Queue", "zh": "队列"},
+    "desk_count": {"en": "{waiting} waiting · {taken} taken", "zh": "{waiting} 个等待 · {taken} 个处理中"},
+    "desk_pick": {"en": "Choose a conversation on the queue.", "zh": "请从队列中选择一个对话。"},
+    "desk_waiting": {"en": "waiting {time}", "zh": "已等待 {time}"},
+    "desk_mine": {"en": "you", "zh": "您"},
+    "desk_is_waiting": {"en": "Waiting for {time}; nobody has it.", "zh": "已等待 {time}，尚无人接管。"},
+    "desk_is_mine": {"en": "You have this conversation.", "zh": "此对话由您处理。"},
+    "desk_is_theirs": {"en": "{name} has this conversation.", "zh": "此对话由{name}处理。"},
+    "desk_is_returned": {"en": "The assistant has this conversation again.", "zh": "此对话已交还智能助手。"},
+    "desk_is_resolved": {"en": "Resolved.", "zh": "已解决。"},
+    "desk_reachable": {"en": "Reachable: {email} {name}", "zh": "联系方式：{email} {name}"},
+    "desk_take": {"en": "Take over", "zh": "接管"},
+    "desk_take_from": {"en": "Take over from {name}", "zh": "从{name}处接管"},
+    "desk_return": {"en": "Return to the assistant", "zh": "交还智能助手"},
+    "desk_resolve": {"en": "Resolve", "zh": "标记已解决"},
+    "desk_reply": {"en": "Your message to the customer", "zh": "给客户的消息"},
+    "desk_reply_hint": {
+        "en": "Enter sends, Shift+Enter breaks the line. Ctrl+Enter sends, too.",
+        "zh": "回车发送，Shift+回车换行。",
+    },
+    "desk_send": {"en": "Send", "zh": "发送"},
+    "desk_canned": {"en": "Ready answers", "zh": "常用回复"},
+    "desk_canned_pick": {"en": "Put a ready answer into the message", "zh": "插入常用回复"},
+    "desk_note": {"en": "Note for the staff (customers never see it)", "zh": "内部备注（客户看不到）"},
+    "desk_note_add": {"en": "Add the note", "zh": "添加备注"},
+    "desk_notes": {"en": "Notes", "zh": "备注"},
+    "desk_suggest": {"en": "Suggest as an approved answer", "zh": "推荐为审核答案"},
+    "desk_suggested": {
+        "en": "It waits for review under approved answers.",
+        "zh": "已提交，等待审核。",
+    },
+    "desk_nothing_to_suggest": {
+        "en": "There is no answer of yours with a question before it.",
+        "zh": "没有可推荐的问答。",
+    },
+    "desk_customer": {"en": "Customer", "zh": "客户"},
+    "desk_canned_manage": {"en": "Edit ready answers", "zh": "编辑常用回复"},
+    "desk_canned_title": {"en": "Title", "zh": "标题"},
+    "desk_canned_text_en": {"en": "Text, English", "zh": "英文内容"},
+    "desk_canned_text_zh": {"en": "Text, Chinese", "zh": "中文内容"},
+    "desk_canned_hint": {
+        "en": "{{company}}, {{customer}} and {{staff}} stand for the names.",
+        "zh": "{{company}}、{{customer}}、{{staff}} 会替换为相应名称。",
+    },
+    "desk_canned_save": {"en": "Save", "zh": "保存"},
+    "desk_canned_remove": {"en": "Remove", "zh": "删除"},
+    "desk_saved": {"en": "Saved.", "zh": "已保存。"},
+    "minutes": {"en": "{n} min", "zh": "{n} 分钟"},
+    "hours": {"en": "{n} h", "zh": "{n} 小时"},
+    "days": {"en": "{n} d", "zh": "{n} 天"},
+    # Conversations
+    "talks_title": {"en": "Conversations", "zh": "对话记录"},
+    "talks_hint": {
+        "en": "What customers asked and what they were answered, word for word. Exports have personal data replaced; names may remain.",
+        "zh": "客户的提问与回答原文。导出时会替换个人信息，但姓名可能仍在其中。",
+    },
+    "talks_keep": {
+        "en": "Conversations that nobody wrote in for {n} days are deleted.",
+        "zh": "{n} 天无人发言的对话会被自动删除。",
+    },
+    "talks_keep_all": {
+        "en": "Conversations are kept until somebody deletes them (privacy.keep_days).",
+        "zh": "对话会一直保留，直到被删除（privacy.keep_days）。",
+    },
+    "talks_text": {"en": "Text", "zh": "文字"},
+    "talks_collection": {"en": "Collection", "zh": "知识库"},
+    "talks_outcome": {"en": "Outcome", "zh": "结果"},
+    "talks_rating": {"en": "Rating", "zh": "评价"},
+    "talks_since": {"en": "From (YYYY-MM-DD)", "zh": "起始日期（YYYY-MM-DD）"},
+    "talks_until": {"en": "To (YYYY-MM-DD)", "zh": "截止日期（YYYY-MM-DD）"},
+    "talks_customer": {"en": "Customer's id", "zh": "客户编号"},
+    "talks_any": {"en": "any", "zh": "不限"},
+    "talks_up": {"en": "helpful", "zh": "有帮助"},
+    "talks_down": {"en": "not helpful", "zh": "没有帮助"},
+    "talks_search": {"en": "Search", "zh": "搜索"},
+    "talks_found": {"en": "{n} found", "zh": "找到 {n} 个"},
+    "talks_most": {
+        "en": "The newest {n}; narrow the search to see others.",
+        "zh": "仅显示最新的 {n} 个，请缩小搜索范围。",
+    },
+    "talks_none": {"en": "No conversation fits.", "zh": "没有符合条件的对话。"},
+    "talks_messages": {"en": "{n} messages", "zh": "{n} 条消息"},
+    "talks_export": {"en": "Export what was found, personal data replaced:", "zh": "导出搜索结果（已替换个人信息）："},
+    "talks_delete": {"en": "Delete this conversation", "zh": "删除此对话"},
+    "talks_sure": {"en": "Yes, delete it for good", "zh": "确认永久删除"},
+    "talks_unsure": {"en": "Tick the box first: it cannot be undone.", "zh": "请先勾选确认，此操作无法撤销。"},
+    "talks_deleted": {"en": "Deleted.", "zh": "已删除。"},
+    "talks_open": {"en": "Conversation", "zh": "对话"},
+}
