@@ -13,6 +13,8 @@ from typing import Any
 
 from assistant.ui.render import notice, safe, table
 from federated.coordinator import Home
+from federated.local import COUNT
+from federated.rounds import POOLED
 from federated.site import Site
 from federated.types import RoundResult
 from privacy.accounting import epsilon
@@ -38,6 +40,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "log-likelihood of the right answers, higher is better.",
         "zh": "每个合作方用自己保留的数据评估共享适配器：正确答案的平均对数似然，越高越好。",
     },
+    "together": {"en": "all of their {n} records together", "zh": "全部 {n} 条记录合计"},
     "own_suite": {"en": "coordinator's suite", "zh": "协调方测试集"},
     "curve": {
         "en": "Round 0 to {n}: from {low} to {high}; bold is the mean",
@@ -204,11 +207,15 @@ def _partners(
         ]
         for name, state in states.items()
     ]
+    records = f"{last.get(POOLED + COUNT, 0):.0f}"
     rows += [
-        [safe(f"{say('own_suite')}: {name}"), _number(baseline.get(name)), _number(value), "", ""]
+        [
+            safe(say("together", n=records) if name.startswith(POOLED) else f"{say('own_suite')}: {name}"),
+            _number(baseline.get(name)), _number(value), "", "",
+        ]
         for name, value in last.items()
-        if "/" not in name
-    ]
+        if "/" not in name and name != POOLED + COUNT
+    ]  # fmt: skip
     return table([say(key) for key in ("partner", "before", "after", "counted", "state")], rows)
 
 

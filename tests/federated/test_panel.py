@@ -29,7 +29,7 @@ def made(folder: Path) -> Home:
     home.invite("north")
     result = RoundResult(
         1, "ab", True, ("north",), (Refusal("south", "<script>alert(1)</script>"),), "", 2_000_000, 1_000_000,
-        {"north/score": -1.25}, 12.0,
+        {"north/score": -1.25, "pooled_score": -1.125, "pooled_n": 37.0, "score": -2.75}, 12.0,
     )  # fmt: skip
     (home.folder / "run").mkdir()
     (home.folder / "run" / "rounds.jsonl").write_text(json.dumps(result.to_dict()) + "\n")
@@ -42,7 +42,8 @@ def made(folder: Path) -> Home:
 def test_a_run_is_shown_with_what_was_refused_and_why(tmp_path: Path, language: str) -> None:
     made(tmp_path)
     _, body = panel._view(front(tmp_path, language), None, inside=True)
-    for said in ("shared-spring@1", "-1.500", "-1.250", "2.00 / 1.00", "north"):
+    together = {"en": "all of their 37 records together", "zh": "全部 37 条记录合计"}[language]
+    for said in ("shared-spring@1", "-1.500", "-1.250", "2.00 / 1.00", "north", "-2.750", "-1.125", together):
         assert said in html.unescape(body)
     assert "<script>" not in body
 
