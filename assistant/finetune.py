@@ -59,12 +59,14 @@ def train(
     resume: bool = False,
     use: bool = True,
     force: bool = False,
+    share: float = 0.0,
     ledger: Ledger | None = None,
     private: Privately | None = None,
 ) -> Trained:
     """The adapter that the plan makes, judged, and put to use in the collection where it passes the gate.
 
-    `use` False keeps it aside in any case; `force` puts it to use whatever the suite says. `ledger` is
+    `use` False keeps it aside in any case; `force` puts it to use whatever the suite says; with a `share` it answers
+    only that share of the conversations. `ledger` is
     charged before the first step; without `private` the run counts as an ordinary one.
 
     Raises:
@@ -83,7 +85,7 @@ def train(
     if not use:
         return Trained(made, result, "it was to be kept aside")
     try:
-        promote(assistant, made, collection=collection, force=force)
+        promote(assistant, made, collection=collection, force=force, share=share)
     except AdapterRefused as error:
         return Trained(made, result, error.message)
     return Trained(assistant.hosting.shelf.find(made.id), result)

@@ -290,6 +290,47 @@ class AnswerFactRow(Base):
     __table_args__ = (sa.Index("answer_facts_of", "tenant", "collection", "at"),)
 
 
+class LessonRow(Base):
+    """What is to be learned from one answer, redacted. `passages` is JSON; `turn` is the loop's turn that used it."""
+
+    __tablename__ = "lessons"
+    id: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    tenant: orm.Mapped[str]
+    collection: orm.Mapped[str]
+    conversation: orm.Mapped[str] = orm.mapped_column(sa.ForeignKey("conversations.id", ondelete="CASCADE"), index=True)
+    customer: orm.Mapped[str] = orm.mapped_column(index=True)
+    kind: orm.Mapped[str]
+    question: orm.Mapped[str]
+    text: orm.Mapped[str]
+    rejected: orm.Mapped[str]
+    passages: orm.Mapped[str]
+    changes: orm.Mapped[int]
+    state: orm.Mapped[str]
+    by: orm.Mapped[str]
+    turn: orm.Mapped[int | None]
+    at: orm.Mapped[dt.datetime]
+    __table_args__ = (sa.Index("lessons_of", "tenant", "collection", "state"),)
+
+
+class LoopTurnRow(Base):
+    """One turn of the loop, from its data to what became of its adapter. `marked`: withdrawn lessons on its card."""
+
+    __tablename__ = "loop_turns"
+    number: orm.Mapped[int] = orm.mapped_column(primary_key=True, autoincrement=True)
+    tenant: orm.Mapped[str]
+    collection: orm.Mapped[str]
+    state: orm.Mapped[str]
+    lessons: orm.Mapped[int]
+    pairs: orm.Mapped[int]
+    marked: orm.Mapped[int]
+    adapter: orm.Mapped[str]
+    note: orm.Mapped[str]
+    by: orm.Mapped[str]
+    began: orm.Mapped[dt.datetime]
+    ended: orm.Mapped[dt.datetime | None]
+    __table_args__ = (sa.Index("loop_turns_of", "tenant", "collection"),)
+
+
 def to_company(data: dict[str, Any]) -> Company:
     """The company that a collection's JSON describes."""
     examples = {language: tuple(questions) for language, questions in data["examples"].items()}

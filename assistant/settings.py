@@ -171,6 +171,34 @@ class DeskSettings(BaseModel):
         return self
 
 
+class OidcSettings(BaseModel):
+    """[oidc]: sign-in of the staff through an identity provider (OpenID Connect)."""
+
+    model_config = _FROZEN
+
+    issuer: str = ""
+    """The provider's address, as its discovery document names it. Empty: user names and passwords only."""
+    client_id: str = ""
+    """What this server is called there; its redirect address there is https://YOUR-HOST/sso/back."""
+    client_secret: SecretStr = SecretStr("")
+    """Its secret, where the provider gave one."""
+    roles: tuple[str, ...] = ()
+    """Who gets which role: an e-mail address, @domain or group, "=", viewer, staff or owner. The highest counts."""
+
+
+class LoopSettings(BaseModel):
+    """[loop]: from customers' ratings to the next adapter."""
+
+    model_config = _FROZEN
+
+    every_days: int = Field(default=0, ge=0)
+    """Start a turn of the loop after so many days, where enough was learned; 0 = only by hand."""
+    least: int = Field(default=30, ge=1)
+    """Lessons that must be new for a turn."""
+    share: float = Field(default=0.2, ge=0.0, lt=1.0)
+    """The share of conversations that a new adapter answers until its trial is concluded; 0 = all at once."""
+
+
 class Settings(BaseSettings):
     """The whole. Frozen: a change is a new object."""
 
@@ -198,6 +226,8 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     server: ServerSettings = ServerSettings()
     privacy: PrivacySettings = PrivacySettings()
+    oidc: OidcSettings = OidcSettings()
+    loop: LoopSettings = LoopSettings()
     desk: DeskSettings = DeskSettings()
 
     @classmethod

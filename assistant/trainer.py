@@ -79,9 +79,11 @@ class Trainer:
         return Run(plan, self._assistant.settings, private=Privately(goal, self._book())).quote()
 
     def start(
-        self, plan: Plan, *, collection: str, resume: bool = False, force: bool = False, goal: Goal | None = None
-    ) -> None:
+        self, plan: Plan, *, collection: str, resume: bool = False, force: bool = False, goal: Goal | None = None,
+        share: float = 0.0,
+    ) -> None:  # fmt: skip
         """Begins in the background; `state` tells the rest. With a `goal` it is private; one that goes on has its own.
+        `share` of the conversations get what passes the gate (0 = all).
 
         Raises:
             BadInput: a training is under way.
@@ -91,7 +93,7 @@ class Trainer:
                 raise BadInput("A training is under way.", hint="Wait for its end, or stop it.")
             self._stop.clear()
             self.state = State("preparing", plan)
-            options = {"collection": collection, "resume": resume, "force": force}
+            options = {"collection": collection, "resume": resume, "force": force, "share": share}
             goal = self._goal(plan) if resume else goal
             self._thread = threading.Thread(target=self._run, args=(plan, goal, options), name="training", daemon=True)
             self._thread.start()

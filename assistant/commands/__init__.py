@@ -23,6 +23,7 @@ from assistant.commands import (
     book,
     classifying,
     conversations,
+    curated,
     documents,
     judging,
     keys,
@@ -64,6 +65,7 @@ for _command in book.COMMANDS:
 cli.add_typer(privacy.cli, name="privacy")
 cli.add_typer(adapters.cli, name="adapters")
 cli.add_typer(classifying.cli, name="classifiers")
+cli.add_typer(curated.cli, name="curated")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -29,7 +29,19 @@ from assistant.guard import SESSION
 from assistant.sessions import Door, Sessions
 from assistant.settings import Settings
 from assistant.trainer import Trainer
-from assistant.ui import chat, conversations, desk, documents, privacy, recommend, render, team, train
+from assistant.ui import (
+    answers,
+    chat,
+    conversations,
+    dashboard,
+    desk,
+    documents,
+    privacy,
+    recommend,
+    render,
+    team,
+    train,
+)
 from assistant.ui.front import Front
 from assistant.ui.parts import html
 from assistant.ui.texts import LANGUAGES, NAMES, TEXTS
@@ -164,6 +176,8 @@ def _training(trainer: Trainer) -> Panel:
 _DESK = Panel(dict(TEXTS["desk_title"]), desk.build)
 _TALKS = Panel(dict(TEXTS["talks_title"]), conversations.build)
 _GOODS = Panel(dict(TEXTS["goods_title"]), recommend.build)
+_ANSWERS = Panel(dict(TEXTS["answers_title"]), answers.build)
+_DASHBOARD = Panel(dict(TEXTS["dashboard_title"]), dashboard.build)
 _PRIVACY = Panel(dict(TEXTS["privacy_title"]), privacy.build)
 _TEAM = Panel(dict(TEXTS["team_title"]), team.build)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from assistant.ui import texts_desk, texts_team
+from assistant.ui import texts_answers, texts_dashboard, texts_desk, texts_team
 
 LANGUAGES = ("en", "zh")
 NAMES = {"en": "English", "zh": "中文"}
@@ -340,6 +340,8 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "zh": "为该顾客推荐的商品|购买概率",
     },
     "goods_reliability_head": {"en": "Predicted|Observed|Pairs|", "zh": "预测|实际|组数|"},
+    **texts_answers.TEXTS,
+    **texts_dashboard.TEXTS,
     **texts_desk.TEXTS,
     **texts_team.TEXTS,
 }

@@ -1,0 +1,229 @@
+"""What customers' ratings teach: each bound to an answer they were given and to their consent, redacted, reviewed.
+
+    rating, correction -> (signed answer id: `feedback.py`) -> consent? -> redacted -> lesson -> review -> accepted
+
+A lesson stands only as long as its rating has the consent it was made from: `collect` takes back the others, and
+deleting the conversation takes its lessons along. A praised answer of ours is accepted as it is; a correction, which
+anybody may write, waits for a person. Of one customer only the newest few count. Training is `loop.py`'s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from assistant.curated import suggest
+from assistant.errors import UnknownName
+from assistant.rows import Base, LessonRow, PassageRow, RatingRow, TurnRow, now
+from assistant.settings import Settings
+from assistant.store import Store
+from assistant.types import Outcome
+from privacy.erasure import Marks
+from privacy.redaction import Redacted, Redactor, write_lines
+
+PRAISED, CORRECTED = "praised", "corrected"
+WAITING, ACCEPTED, DECLINED, EXAMINED = "waiting", "accepted", "declined", "exam"
+"""The states of a lesson; what is kept for the exam is never trained on."""
+PER_CUSTOMER = 5
+"""The most lessons of one customer in a turn of the loop: nobody steers it alone."""
+_PASSAGES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A redacted question, the answer to learn and, where it was corrected, the one not to give."""
+
+    id: str
+    kind: str
+    question: str
+    text: str
+    rejected: str
+    state: str
+    turn: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What `collect` did: lessons that are new, and those whose consent or conversation is gone."""
+
+    new: int = 0
+    withdrawn: int = 0
+
+
+class Lessons:
+    """The lessons of a tenant."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store, self._tenant = store, settings.tenant
+        self._sessions = store.tables(Base.metadata)
+        self._redactor = Redactor.open(settings.data_dir, order_formats=settings.privacy.order_formats)
+        self._marks = Marks(settings.data_dir, settings.tenant)
+
+    def collect(self, collection: str) -> Collected:
+        """Makes lessons of ratings that have none yet, and takes back those that lost their consent."""
+        with self._sessions.begin() as session:
+            withdrawn = self._withdraw(session, collection)
+        new = 0
+        with self._sessions() as session:
+            known = {row.id: row.changes for row in session.scalars(self._of(collection))}
+            ratings = list(session.scalars(self._consented(collection)))
+        for rating in ratings:
+            if known.get(rating.answer) != rating.changes:
+                new += self._learn(rating)
+        return Collected(new, withdrawn)
+
+    def waiting(self, collection: str, *, limit: int = 100) -> list[Lesson]:
+        """The lessons that a person has to look at, oldest first."""
+        wanted = self._of(collection).where(LessonRow.state == WAITING).order_by(LessonRow.at)
+        with self._sessions() as session:
+            return [_value(row) for row in session.scalars(wanted.limit(limit))]
+
+    def find(self, lesson: str) -> Lesson:
+        """One lesson. Raises UnknownName."""
+        with self._sessions() as session:
+            row = session.get(LessonRow, lesson)
+            if row is None or row.tenant != self._tenant:
+                raise UnknownName(f"There is no lesson {lesson!r}.", hint="Its customer may have withdrawn it.")
+            return _value(row)
+
+    def decide(self, lesson: str, state: str, *, by: str, text: str = "") -> None:
+        """Accepts a lesson, perhaps with an edited answer, declines it or keeps it for the exam. Raises UnknownName.
+
+        What was accepted as a correction is also suggested as an approved answer.
+        """
+        self.find(lesson)
+        with self._sessions.begin() as session:
+            row = session.get_one(LessonRow, lesson)
+            row.state, row.by = state, by
+            row.text = self._redactor.redact(text.strip()).text if text.strip() else row.text
+            told = (row.collection, row.question, row.text, row.conversation)
+        if state == ACCEPTED:
+            suggest(self._store, self._tenant, *told[:3], "correction", conversation=told[3])
+
+    def counts(self, collection: str) -> dict[str, int]:
+        """Lessons by state; those accepted that a turn has used are `used`."""
+        used = sa.case(
+            (sa.and_(LessonRow.state == ACCEPTED, LessonRow.turn.is_not(None)), "used"), else_=LessonRow.state
+        )
+        counted = sa.select(used, sa.func.count()).where(*self._where(collection)).group_by(used)
+        with self._sessions() as session:
+            return {str(state): int(n) for state, n in session.execute(counted)}
+
+    def take(self, session: orm.Session, collection: str, turn: int) -> int:
+        """Gives a turn the accepted lessons that none has used, the newest few of each customer; how many."""
+        free = self._of(collection).where(LessonRow.state == ACCEPTED, LessonRow.turn.is_(None))
+        theirs: Counter[str] = Counter()
+        for row in session.scalars(free.order_by(LessonRow.at.desc())):
+            theirs[row.customer] += 1
+            if theirs[row.customer] <= PER_CUSTOMER:
+                row.turn = turn
+        session.flush()
+        return session.scalar(sa.select(sa.func.count()).where(LessonRow.turn == turn)) or 0
+
+    def used(self, collection: str, until: int) -> int:
+        """The lessons that turns up to `until` used and that still stand."""
+        counted = sa.select(sa.func.count()).where(*self._where(collection), LessonRow.turn <= until)
+        with self._sessions() as session:
+            return session.scalar(counted) or 0
+
+    def standing(self, collection: str) -> frozenset[str]:
+        """The ids of all lessons that there are."""
+        with self._sessions() as session:
+            return frozenset(session.scalars(sa.select(LessonRow.id).where(*self._where(collection))))
+
+    def write(self, collection: str, until: int, folder: Path) -> tuple[Path, Path]:
+        """Writes what turns up to `until` used: (records to train on, preference pairs), one JSON object a line.
+
+        Pairs are `prompt`, `chosen`, `rejected`, as TRL's trainers read them.
+        """
+        wanted = self._of(collection).where(LessonRow.turn <= until).order_by(LessonRow.id)
+        with self._sessions() as session:
+            rows = list(session.scalars(wanted))
+        chat, pairs = folder / f"turn-{until}.jsonl", folder / f"turn-{until}-pairs.jsonl"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_lines(chat, [self._record(row) for row in rows])
+        write_lines(pairs, [self._pair(row) for row in rows if row.rejected])
+        return chat, pairs
+
+    # Inside
+
+    def _learn(self, rating: RatingRow) -> int:
+        """Makes, or makes anew, the lesson of a rating; 1 where there is one."""
+        corrected = rating.correction.strip()
+        with self._sessions.begin() as session:
+            asked, answer = _said(session, rating)
+            old = session.get(LessonRow, rating.answer)
+            if old is not None:
+                session.delete(old)
+                session.flush()
+            praised = rating.rating > 0 and answer.get("outcome") == Outcome.ANSWERED.value and answer.get("citations")
+            if not asked or not (corrected or praised):
+                return 0
+            session.add(
+                LessonRow(
+                    id=rating.answer, tenant=self._tenant, collection=rating.collection,
+                    conversation=rating.conversation, customer=rating.customer,
+                    kind=CORRECTED if corrected else PRAISED, question=self._redactor.redact(asked).text,
+                    text=self._redactor.redact(corrected or answer["text"]).text,
+                    rejected=self._redactor.redact(answer["text"]).text if corrected else "",
+                    passages=json.dumps([hit["passage_id"] for hit in answer.get("hits", ())][:_PASSAGES]),
+                    changes=rating.changes, state=WAITING if corrected else ACCEPTED, by="", turn=None, at=now(),
+                )
+            )  # fmt: skip
+            return 1
+
+    def _withdraw(self, session: orm.Session, collection: str) -> int:
+        """Deletes the lessons whose rating is gone or has no consent any more."""
+        stands = sa.exists().where(RatingRow.answer == LessonRow.id, RatingRow.consent)
+        gone = sa.delete(LessonRow).where(*self._where(collection), ~stands)
+        return session.connection().execute(gone).rowcount
+
+    def _record(self, row: LessonRow) -> Redacted:
+        with self._sessions() as session:
+            wanted = sa.select(PassageRow.body).where(PassageRow.id.in_(json.loads(row.passages)))
+            passages = [{"text": body} for body in session.scalars(wanted)]
+        messages = [{"role": "user", "content": row.question}, {"role": "assistant", "content": row.text}]
+        data: dict[str, Any] = {"messages": messages, "customer": self._marks.of(row.customer)}
+        return self._redactor.redact_data({**data, "passages": passages} if passages else data)
+
+    def _pair(self, row: LessonRow) -> Redacted:
+        prompt = [{"role": "user", "content": row.question}]
+        chosen, rejected = ([{"role": "assistant", "content": text}] for text in (row.text, row.rejected))
+        mark = self._marks.of(row.customer)
+        return self._redactor.redact_data({"prompt": prompt, "chosen": chosen, "rejected": rejected, "customer": mark})
+
+    def _consented(self, collection: str) -> sa.Select[RatingRow]:
+        return sa.select(RatingRow).where(
+            RatingRow.tenant == self._tenant, RatingRow.collection == collection, RatingRow.consent
+        )
+
+    def _of(self, collection: str) -> sa.Select[LessonRow]:
+        return sa.select(LessonRow).where(*self._where(collection))
+
+    def _where(self, collection: str) -> Sequence[sa.ColumnElement[bool]]:
+        return LessonRow.tenant == self._tenant, LessonRow.collection == collection
+
+
+def _said(session: orm.Session, rating: RatingRow) -> tuple[str, dict[str, Any]]:
+    """The question and the answer (its JSON object) that a rating is about; ("", {}) where they are gone."""
+    turns = session.scalars(
+        sa.select(TurnRow).where(TurnRow.conversation_id == rating.conversation).order_by(TurnRow.number)
+    )
+    asked = ""
+    for turn in turns:
+        if turn.role == "user":
+            asked = turn.text
+        elif turn.answer and (answer := json.loads(turn.answer)).get("id") == rating.answer:
+            return asked, answer
+    return "", {}
+
+
+def _value(row: LessonRow) -> Lesson:
+    return Lesson(row.id, row.kind, row.question, row.text, row.rejected, row.state, row.turn)

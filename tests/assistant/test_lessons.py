@@ -1,0 +1,89 @@
+"""A lesson has a consent and an owner, is redacted and reviewed, and goes when its consent does."""
+
+import json
+
+import pytest
+from rated import RIGHT, House
+
+from assistant.curated import Curated
+from assistant.feedback import Opinion
+from assistant.lessons import ACCEPTED, DECLINED, PER_CUSTOMER, Collected
+from assistant.owners import CustomerRows
+
+
+@pytest.fixture
+def house(tmp_path):
+    made = House(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_only_what_was_consented_to_is_learned_and_only_once(house):
+    house.rate(1)
+    house.rate(2, consent=False)
+    house.rate(3, rating="up", correction="")
+    house.rate(4, rating="down", correction="")
+    house.rate(5, rating="up", correction="", cited=False)
+    assert house.lessons.collect("shop") == Collected(new=2)
+    assert house.lessons.collect("shop") == Collected()
+    assert house.lessons.counts("shop") == {"waiting": 1, "accepted": 1}
+
+
+def test_a_lesson_is_redacted_in_the_store_and_in_the_files(house, tmp_path):
+    house.rate(1)
+    house.lessons.collect("shop")
+    (lesson,) = house.lessons.waiting("shop")
+    house.lessons.decide(lesson.id, ACCEPTED, by="ada", text="Within 30 days, write to eva@web.de.")
+    house.take(1)
+    chat, pairs = house.lessons.write("shop", 1, tmp_path / "loop")
+    for text in (lesson.question, lesson.text, lesson.rejected, chat.read_text(), pairs.read_text()):
+        assert not [secret for secret in ("max@web.de", "0151", "eva@web.de", '"u1"') if secret in text]
+    (row,) = map(json.loads, chat.read_text().splitlines())
+    assert row["messages"][1]["content"].startswith("Within 30 days")
+    (pair,) = map(json.loads, pairs.read_text().splitlines())
+    assert (pair["chosen"][0]["content"], pair["rejected"][0]["content"]) == (
+        row["messages"][1]["content"],
+        "Within 14 days (1).",
+    )
+    assert row["customer"] == pair["customer"] != "u1"
+
+
+def test_a_withdrawn_consent_and_a_deleted_conversation_take_their_lessons_along(house):
+    ticket = house.rate(1)
+    house.rate(2)
+    house.rate(3, customer="u3")
+    house.lessons.collect("shop")
+    house.feedback.rate(ticket, Opinion("down", RIGHT, consent=False), visitor="u1")
+    assert house.lessons.collect("shop") == Collected(withdrawn=1)
+    house.store.remove_conversation("c2", "u1")
+    assert len(house.lessons.waiting("shop")) == 1
+    CustomerRows(house.store, "default", frozenset({"u3"})).delete(["c3"])
+    assert house.lessons.standing("shop") == frozenset()
+
+
+def test_a_changed_opinion_is_learned_anew_and_reviewed_again(house):
+    ticket = house.rate(1)
+    house.lessons.collect("shop")
+    house.lessons.decide("a1", ACCEPTED, by="ada")
+    house.feedback.rate(ticket, Opinion("down", "Within 60 days.", consent=True), visitor="u1")
+    assert house.lessons.collect("shop").new == 1
+    assert [lesson.text for lesson in house.lessons.waiting("shop")] == ["Within 60 days."]
+
+
+def test_nobody_steers_the_loop_alone(house):
+    for n in range(PER_CUSTOMER + 3):
+        house.rate(n, rating="up", correction="")
+    house.rate(99, customer="u2", rating="up", correction="")
+    house.lessons.collect("shop")
+    assert house.take(1) == PER_CUSTOMER + 1
+    assert house.lessons.used("shop", 1) == PER_CUSTOMER + 1
+
+
+def test_what_is_declined_is_never_used_and_what_is_accepted_is_suggested_too(house):
+    house.rate(1)
+    house.rate(2, customer="u2", correction="Never.")
+    house.lessons.collect("shop")
+    house.lessons.decide("a1", ACCEPTED, by="ada")
+    house.lessons.decide("a2", DECLINED, by="ada")
+    assert house.take(1) == 1
+    assert [one.source for one in Curated(house.store, "default").suggestions("shop")] == ["correction"]

@@ -1,0 +1,170 @@
+"""The loop ends each turn somewhere, goes on after a crash at any step, and tells adapters what was withdrawn."""
+
+import pytest
+from rated import House
+
+from assistant import loop as loops
+from assistant.adapters import CONFIG, WEIGHTS, sha256_of
+from assistant.core import Assistant
+from assistant.engines.echo import EchoEngine
+from assistant.errors import AdapterRefused, BadInput
+from assistant.finetune import Trained
+from assistant.loop import Loop
+from assistant.retrieval.search import Searcher
+from assistant.trainer import State
+from assistant.types import Adapter
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+class Trainer:
+    """Stands for the background trainer: makes its adapter at once, or dies, or says no."""
+
+    def __init__(self, assistant):
+        self.assistant, self.state = assistant, State()
+        self.starts, self.resumed, self.after, self.refuse = [], [], "", ""
+
+    def start(self, plan, *, collection, resume, share):
+        self.starts.append(plan)
+        self.resumed.append(resume)
+        if self.after == "start":
+            raise Killed
+        made = self.make(plan)
+        if self.after == "adapter":
+            raise Killed
+        if self.refuse:
+            self.state = State("done", plan, trained=Trained(made, None, self.refuse))
+            return
+        self.assistant.hosting.deployments.split("default", collection, made.id, share=share)
+        self.state = State("done", plan, trained=Trained(made, None))
+
+    def wait(self, seconds=None):
+        return self.state
+
+    def make(self, plan):
+        card = Adapter(
+            plan.name, 0, "", "chat", "tiny", "", "", 2, 2.0, ("q",), data_sha256=sha256_of(plan.data), created="2026"
+        )
+
+        def write(folder):
+            (folder / WEIGHTS).write_bytes(b"weights")
+            (folder / CONFIG).write_text("{}")
+
+        return self.assistant.hosting.shelf.save(card, write)
+
+
+@pytest.fixture
+def world(tmp_path):
+    house = House(tmp_path)
+    house.assistant = Assistant(
+        settings=house.settings, store=house.store, searcher=Searcher(house.store, house.settings), engine=EchoEngine()
+    )
+    house.trainer = Trainer(house.assistant)
+    house.loop = Loop(house.assistant, house.trainer)
+    yield house
+    house.store.close()
+
+
+def praised(world, *numbers):
+    for n in numbers:
+        world.rate(n, customer=f"u{n}", rating="up", correction="")
+
+
+def test_a_turn_goes_to_a_trial_and_from_there_live_or_back(world, monkeypatch):
+    praised(world, 1, 2)
+    world.loop.begin("shop", by="ada")
+    turn = world.loop.settle("shop")
+    assert (turn.state, turn.lessons, turn.adapter) == ("trial", 2, "loop-shop-1@1")
+    with pytest.raises(BadInput, match="under way"):
+        world.loop.begin("shop", by="ada")
+    monkeypatch.setattr(loops.finetune, "promote", lambda *_, **__: None)
+    assert world.loop.conclude(turn, keep=True).state == "live"
+    assert world.loop.rollback("shop").state == "returned"
+    praised(world, 3)
+    world.loop.begin("shop", by="ada")
+    second = world.loop.settle("shop")
+    assert second.lessons == 3
+    assert world.loop.conclude(second, keep=False).state == "returned"
+    live = world.assistant.hosting.deployments.current("default", "shop")
+    assert live.challenger == ""
+
+
+def test_nothing_new_starts_nothing(world):
+    with pytest.raises(BadInput, match="0 lessons are new"):
+        world.loop.begin("shop", by="ada")
+    praised(world, 1)
+    with pytest.raises(BadInput, match="1 lessons are new, 5 are needed"):
+        world.loop.begin("shop", by="ada", least=5)
+    assert world.loop.turns("shop") == []
+    assert world.loop.begin("shop", by="ada").lessons == 1
+
+
+def test_what_the_gate_refuses_says_why_and_answers_nobody(world):
+    praised(world, 1)
+    world.trainer.refuse = "answer_facts changed by -0.100"
+    world.loop.begin("shop", by="ada")
+    turn = world.loop.settle("shop")
+    assert (turn.state, turn.note) == ("refused", "answer_facts changed by -0.100")
+    assert world.assistant.hosting.deployments.current("default", "shop") is None
+
+
+@pytest.mark.parametrize("dies", ["prepared", "start", "adapter"])
+def test_a_killed_turn_is_taken_up_where_it_was(world, monkeypatch, dies):
+    praised(world, 1)
+    if dies == "prepared":
+        monkeypatch.setattr(world.loop, "_train", lambda *_: (_ for _ in ()).throw(Killed()))
+    world.trainer.after = dies
+    with pytest.raises(Killed):
+        world.loop.begin("shop", by="ada")
+    monkeypatch.setattr(loops.finetune, "promote", refusing)
+    again = Loop(world.assistant, trainer := Trainer(world.assistant))
+    again.settle("shop")
+    turn = again.settle("shop")
+    assert len(again.turns("shop")) == 1
+    assert (turn is None) == (dies == "adapter")
+    (ended,) = again.turns("shop")
+    assert ended.adapter == "loop-shop-1@1"
+    assert ended.state == ("refused" if dies == "adapter" else "trial")
+    assert len(trainer.starts) == (0 if dies == "adapter" else 1)
+
+
+def refusing(*_, **__):
+    raise AdapterRefused("no suite has judged it")
+
+
+def test_a_failed_training_gives_its_lessons_back(world):
+    praised(world, 1)
+    world.trainer.start = lambda plan, **_: setattr(world.trainer, "state", State("failed", plan, error="loss is nan"))
+    world.loop.begin("shop", by="ada")
+    turn = world.loop.settle("shop")
+    assert (turn.state, turn.note) == ("failed", "loss is nan")
+    assert world.loop.lessons.counts("shop") == {"accepted": 1}
+
+
+def test_withdrawn_lessons_mark_every_adapter_that_learned_from_them(world):
+    praised(world, 1, 2)
+    world.trainer.refuse = "no"
+    for _ in range(2):
+        world.loop.begin("shop", by="ada")
+        world.loop.settle("shop")
+        praised(world, 3 if _ == 0 else 4)
+    world.store.remove_conversation("c1", "u1")
+    world.loop.collect("shop")
+    world.loop.collect("shop")
+    for adapter in world.assistant.hosting.shelf.all():
+        (note,) = adapter.notes
+        assert "1 lessons" in note
+    assert [turn.marked for turn in world.loop.turns("shop")] == [1, 1]
+
+
+def test_a_turn_whose_lessons_are_all_gone_trains_nothing(world, monkeypatch):
+    praised(world, 1)
+    monkeypatch.setattr(world.loop, "_train", lambda *_: (_ for _ in ()).throw(Killed()))
+    with pytest.raises(Killed):
+        world.loop.begin("shop", by="ada")
+    monkeypatch.undo()
+    world.store.remove_conversation("c1", "u1")
+    assert world.loop.settle("shop").state == "empty"
+    assert world.trainer.starts == []
