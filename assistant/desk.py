@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -47,6 +48,15 @@ class Staff:
 
     id: str
     name: str
+
+    @classmethod
+    def of_account(cls, account: str) -> Staff:
+        """The holder of an account.
+
+        >>> Staff.of_account("anna.meyer@shop.example")
+        Staff(id='anna.meyer@shop.example', name='Anna Meyer')
+        """
+        return cls(account, re.sub(r"[._+-]+", " ", account.partition("@")[0]).strip().title() or account)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ SITE = "https://shop.example"
 SCRIPT = {
     "Do you sell kayaks?": (Outcome.NOT_IN_KNOWLEDGE_BASE, "I could not find this."),
     "I want a person": (Outcome.NEEDS_HUMAN, "A colleague takes over."),
+    "I would like to talk to a person": (Outcome.NEEDS_HUMAN, "A colleague takes over."),
     "Talk long": (Outcome.ANSWERED, "word " * 60),
     "Talk for ever": (Outcome.ANSWERED, "word " * 3000),
 }

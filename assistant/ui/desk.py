@@ -252,7 +252,7 @@ class _Handlers:
         account = self._front.door.account(session)
         if account is None or not account.role.covers(Role.STAFF):
             return {told: not_allowed(self._front, request), self._parts.timer: gr.Timer(active=False)}
-        me = Staff(account.name, account.name)
+        me = Staff.of_account(account.name)
         try:
             return {told: "", **act(me)} if not quietly else act(me)
         except ConfideError as error:

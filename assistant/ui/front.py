@@ -224,9 +224,14 @@ class Front:
         info = self.collection(collection)
         if info is None:
             raise BadInput(self.say("empty_collection"))
-        look = self.look(info.name)
+        look, standing = self.look(info.name), self.standing(conversation)
+        if standing is not None and standing.state is State.TAKEN:  # a person's: no place before the model is needed
+            yield from self._answer(visitor.session, conversation, question, info, look)
+            return
         with self.assistant.line.join(Asker(visitor.session, visitor.address)) as ticket:
-            while not ticket.wait(_LOOK_S):
+            pause = 0.0
+            while not ticket.wait(pause):
+                pause = _LOOK_S
                 yield render.live(question, "", look, self.say("waiting", n=ticket.ahead + 1))
             if again:
                 self.forget_last_question(visitor.session, conversation)
