@@ -24,16 +24,15 @@ from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assistant.accounts import Role
+from assistant.errors import Busy
 from assistant.guard import SESSION, refuse
+from assistant.line import PER_ADDRESS, PER_VISITOR, Asker, Line
 from assistant.sessions import Door, Session
 
 MODEL, LIGHT = "model", "light"
 """What an event of the page is, and its concurrency id: a question; anything else."""
 ADMIN, STAFF, OWNER = "admin", "staff", "owner"
 """Events behind the sign-in: for everybody of the staff, for those who may change things, for the owner."""
-PENDING_PER_SESSION = 2
-PENDING_PER_ADDRESS = 8
-"""How many questions a visitor, or an address, may have waiting or running at once."""
 _HASH_SECONDS = 2 * 3600
 _HASHES = 100_000
 _FILES = re.compile(r"/(assets|static|svelte)/[^?]*|/(theme\.css|favicon\.ico|robots\.txt|manifest\.json)")
@@ -62,6 +61,7 @@ class House:
     pages: frozenset[str]
     events: Mapping[int, str]
     pending: Callable[[], Iterable[Caller]]
+    line: Line
     own: tuple[str, ...] = ("/healthz", "/metrics", "/language/", "/receipts/", "/v1/", "/widget.js", "/widget/")
 
 
@@ -146,11 +146,22 @@ class Gate:
         if wait:
             return 429, f"Too many questions. Please wait {wait} seconds.", wait
         if kind == MODEL:
-            pending = list(self._house.pending())
-            mine = sum(other.session == caller.session for other in pending)
-            here = sum(other.address == caller.address for other in pending)
-            if mine >= PENDING_PER_SESSION or here >= PENDING_PER_ADDRESS:
-                return 429, "Your earlier questions are still being answered. Please wait a moment.", 5
+            return self._line_refusal(caller)
+        return None
+
+    def _line_refusal(self, caller: Caller) -> tuple[int, str, int] | None:
+        """What the line would say, and what it would to the page's events that have not reached it yet."""
+        line, pending = self._house.line, list(self._house.pending())
+        mine = sum(other.session == caller.session for other in pending)
+        here = sum(other.address == caller.address for other in pending)
+        if mine >= PER_VISITOR or here >= PER_ADDRESS:
+            return 429, "Your earlier questions are still being answered. Please wait a moment.", 5
+        try:
+            if len(pending) >= line.room:
+                raise line.refusal()
+            line.check(Asker(caller.session, caller.address))
+        except Busy as error:
+            return 429 if error.theirs else 503, f"{error.message} {error.hint}", error.wait_s
         return None
 
 

@@ -38,14 +38,14 @@ class Line:
     """`places` questions at once, `most` waiting, none longer than `patience_s`. Thread-safe."""
 
     def __init__(self, places: int, most: int, *, patience_s: float) -> None:
-        self.patience_s = patience_s
-        self._places, self._most = places, most
+        self.patience_s, self.room = patience_s, places + most
+        self._places = places
         self._lock = threading.Lock()
         self._waiting: dict[str, deque[Ticket]] = {}  # visitor -> tickets; the first visitor is next
         self._running: list[Ticket] = []
         self._seconds = 0.0  # how long an answer takes, learned; 0 = not known yet
 
-    def join(self, asker: Asker, tell: Callable[[], None] | None = None) -> Ticket:
+    def join(self, asker: Asker, tell: Callable[[], object] | None = None) -> Ticket:
         """A place in the line; `tell` is called, from whichever thread, once it is its turn. Leave it in any case.
 
         Raises:
@@ -59,6 +59,15 @@ class Line:
         _tell(called)
         return ticket
 
+    def check(self, asker: Asker) -> None:
+        """Raises Busy where `join` would."""
+        with self._lock:
+            self._check(asker)
+
+    def refusal(self) -> Busy:
+        """What is said to a question that is one too many."""
+        return Busy("The assistant is busy.", wait_s=max(1, math.ceil(self._seconds)) if self._seconds else 5)
+
     def pending(self) -> list[Asker]:
         """Who waits or is being answered."""
         with self._lock:
@@ -66,14 +75,16 @@ class Line:
 
     def _check(self, asker: Asker) -> None:
         pending = self._all()
-        if len(pending) >= self._places + self._most or self._wait(len(pending)) > self.patience_s:
-            wait = min(_MOST_WAIT_S, max(1, math.ceil(self._wait(len(pending)) - self.patience_s)))
-            raise Busy("The assistant is busy.", wait_s=max(wait, math.ceil(self._seconds)) or 5)
+        if len(pending) >= self.room:
+            raise self.refusal()
+        over = self._wait(len(pending)) - self.patience_s
+        if over > 0:
+            raise Busy("The assistant is busy.", wait_s=min(_MOST_WAIT_S, math.ceil(over)))
         mine = sum(ticket.asker.visitor == asker.visitor for ticket in pending)
         here = sum(ticket.asker.held and ticket.asker.address == asker.address for ticket in pending)
         if asker.held and (mine >= PER_VISITOR or here >= PER_ADDRESS):
-            wait = max(1, math.ceil(self._seconds)) if self._seconds else 5
-            raise Busy("Your earlier questions are still being answered.", wait_s=wait, theirs=True)
+            wait_s = self.refusal().wait_s
+            raise Busy("Your earlier questions are still being answered.", wait_s=wait_s, theirs=True)
 
     def _all(self) -> list[Ticket]:
         return [*self._running, *(ticket for tickets in self._waiting.values() for ticket in tickets)]
@@ -133,7 +144,7 @@ class Ticket:
 
     line: Line
     asker: Asker
-    tell: Callable[[], None] | None = None
+    tell: Callable[[], object] | None = None
     began: float = 0.0
     _called: threading.Event = field(default_factory=threading.Event)
     _came: float = field(default_factory=time.monotonic)

@@ -26,7 +26,7 @@ class ModelSettings(BaseModel):
     model_config = _FROZEN
 
     engine: str = "auto"
-    """hf, openvino (faster on a plain processor), remote, echo, or auto: remote where [remote] url is set, else hf."""
+    """hf, openvino, remote, echo, or auto: remote where [remote] url is set, else what `doctor --measure` found."""
     name: str = "smollm2-135m"
     """A name of `models list`, a Hugging Face id that was pulled, a local folder, or a GGUF file."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -121,8 +121,10 @@ class ServerSettings(BaseModel):
     """Questions per visitor and day over the API and the widget; four times that per address."""
     queue_size: int = Field(default=32, ge=1)
     """Questions that may wait; more are turned away with a clear message."""
-    concurrency: int = Field(default=2, ge=1)
-    """Questions answered at once."""
+    concurrency: int = Field(default=4, ge=1)
+    """Questions answered at once, over all doors; one visitor never has all of these places."""
+    wait_s: float = Field(default=60.0, gt=0)
+    """The longest that a question waits for its turn; what would wait longer is turned away when it comes."""
     session_days: int = Field(default=30, ge=1)
     """How long a visitor's conversations stay reachable from the same browser."""
 

@@ -19,6 +19,7 @@ from assistant.engines.echo import EchoEngine
 from assistant.feedback import Feedback
 from assistant.hosting import Hosting
 from assistant.hours import Hours
+from assistant.line import Line
 from assistant.retrieval.embedders import Embedder, load_embedder
 from assistant.settings import Settings
 from assistant.store import Store, Turn
@@ -70,6 +71,7 @@ class StandIn:
         self.feedback = Feedback.open(self.store, settings)
         self.desk = Desk(self.store, settings.tenant, Hours.read(settings.desk.hours))
         self.engine = EchoEngine()
+        self.line = Line(settings.server.concurrency, settings.server.queue_size, patience_s=settings.server.wait_s)
         self.is_loaded = True
         self.listeners: list[Callable[[str, Answer], None]] = []
         self.approvals = Approvals(

@@ -24,7 +24,7 @@ from assistant.api import (
     recommending,
     reference,
 )
-from assistant.api.house import House, Rates, Room
+from assistant.api.house import House, Rates
 from assistant.core import Assistant
 from assistant.errors import ConfideError
 from assistant.keys import Keys
@@ -49,7 +49,7 @@ def build_api(assistant: Assistant, *, door: Door, sessions: Sessions) -> FastAP
         responses={"default": {"model": problems.Problem, "description": "What is wrong, and what to do next."}},
     )
     server, keys = assistant.settings.server, Keys(assistant.store, assistant.settings.tenant)
-    api.state.house = House(assistant, door, sessions, keys, Rates(server), Room(server.concurrency, server.queue_size))
+    api.state.house = House(assistant, door, sessions, keys, Rates(server))
     for part in (chat, models, embedding, recommending, rating, documents, conversations, desk, reference):
         api.include_router(part.router)
     api.add_exception_handler(problems.ApiError, problems.told)

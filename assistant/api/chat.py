@@ -24,11 +24,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from assistant.api.house import Caller, House, TheHouse, Who
+from assistant.api.house import Caller, House, Place, TheHouse, Who
 from assistant.api.models import chosen
 from assistant.api.problems import ApiError
 from assistant.api.replies import Confide, Message, finished, message_of
 from assistant.core import MAX_QUESTION_CHARS
+from assistant.desk import State
+from assistant.errors import Busy, ConfideError
 from assistant.types import Answer, AskEvent, Conversation, Delta, Done
 from assistant.types import Message as Said
 
@@ -149,7 +151,12 @@ async def chat_completions(house: TheHouse, caller: Who, body: ChatBody) -> Resp
     house.rates.count_question(caller)
     opened = contextlib.AsyncExitStack()
     try:
-        await opened.enter_async_context(house.room.enter(caller))
+        if not await run_in_threadpool(asked.has_person):  # what a person reads needs no place before the model
+            place = house.place(caller, asked.customer)
+            opened.callback(place.leave)
+            if body.stream and not place.called:
+                return EventStream(asked.waited(place, opened), opened)
+            await place.turn()
         events = asked.events()
         opened.push_async_callback(run_in_threadpool, events.close)
         first = await run_in_threadpool(
@@ -188,6 +195,11 @@ class _Asked:
             more["client_id"] = f"m:{self.body.message_id}"
         return self.house.assistant.ask(self.conversation, self.question, collection=self.info.name, **more)
 
+    def has_person(self) -> bool:
+        """Whether a person has the conversation."""
+        standing = self.house.assistant.desk.standing(self.conversation.id)
+        return standing is not None and standing.state is State.TAKEN
+
     def completion(self, answer: Answer) -> dict[str, Any]:
         """The whole answer as JSON."""
         done = Completion(
@@ -199,6 +211,22 @@ class _Asked:
             confide=self._confide(answer),
         )
         return done.model_dump(mode="json")
+
+    async def waited(self, place: Place, opened: contextlib.AsyncExitStack) -> AsyncIterator[str]:
+        """How many are before it, as comments, which clients pass over; then as `chunks`."""
+        try:
+            async for ahead in place.positions():
+                yield f": position {ahead + 1}\n\n"
+            events = self.events()
+            opened.push_async_callback(run_in_threadpool, events.close)
+            first = await run_in_threadpool(next, events)
+        except ConfideError as error:
+            code = "overloaded" if isinstance(error, Busy) else "invalid_request"
+            told = f"{error.message} {error.hint}".strip()
+            yield _event({"error": {"message": told, "type": "server_error", "param": None, "code": code}})
+            return
+        async for chunk in self.chunks(events, first):
+            yield chunk
 
     async def chunks(self, events: Iterator[AskEvent], event: AskEvent | None) -> AsyncIterator[str]:
         """The answer as server-sent events, from its first event on."""

@@ -1,4 +1,4 @@
-"""What every door of the API needs: the assistant, who calls, how often they may, and room at the model.
+"""What every door of the API needs: the assistant, who calls, how often they may, and a place in the line.
 
 A caller is a key, a visitor's pass (the widget's), or the session of the page's cookie. Rates are counted in this
 process, so a restart begins a new day.
@@ -24,9 +24,10 @@ from assistant.accounts import Account
 from assistant.api.problems import ApiError
 from assistant.core import Assistant
 from assistant.desk import Staff
-from assistant.gate import PENDING_PER_ADDRESS, PENDING_PER_SESSION, address
+from assistant.gate import address
 from assistant.guard import SESSION
 from assistant.keys import ApiKey, Keys, Role
+from assistant.line import Asker, Line
 from assistant.registry import did_you_mean
 from assistant.sessions import Door, Session, Sessions
 from assistant.settings import ServerSettings
@@ -35,6 +36,8 @@ from assistant.types import CollectionInfo
 _ADDRESS_SHARE = 4
 """An address may do so many times what a visitor may: there are several behind some."""
 _LOOKS_PER_MINUTE = 60
+_LOOK_S = 1.0
+"""How often a waiting question looks whether its position has changed."""
 _KNOCKS_PER_MINUTE = RateLimitItemPerMinute(30)
 
 
@@ -92,29 +95,35 @@ class Rates:
             raise ApiError(429, f"Too many requests. Wait {wait} seconds.", code="rate_limit", retry_after=wait)
 
 
-class Room:
-    """Places at the model: so many questions at once, so many waiting, none that fills it alone."""
+class Place:
+    """A question's place in the line before the model, for the event loop."""
 
-    def __init__(self, concurrency: int, queue: int) -> None:
-        self._places = asyncio.Semaphore(concurrency)
-        self._most = concurrency + queue
-        self._pending: list[Caller] = []
+    def __init__(self, line: Line, asker: Asker) -> None:
+        loop, self._turn = asyncio.get_running_loop(), asyncio.Event()
+        self._ticket = line.join(asker, lambda: loop.call_soon_threadsafe(self._turn.set))
+        self.leave = self._ticket.leave
 
-    @contextlib.asynccontextmanager
-    async def enter(self, caller: Caller) -> AsyncIterator[None]:
-        """A place, as soon as there is one. Raises ApiError (429, 503) where too many wait."""
-        if len(self._pending) >= self._most:
-            raise ApiError(503, "The assistant is busy. Try again in a moment.", code="overloaded", retry_after=5)
-        mine = sum(other.id == caller.id for other in self._pending)
-        here = sum(other.key is None and other.address == caller.address for other in self._pending)
-        if caller.key is None and (mine >= PENDING_PER_SESSION or here >= PENDING_PER_ADDRESS):
-            raise ApiError(429, "Your earlier questions are still being answered.", code="rate_limit", retry_after=5)
-        self._pending.append(caller)
-        try:
-            async with self._places:
-                yield
-        finally:
-            self._pending.remove(caller)
+    @property
+    def called(self) -> bool:
+        """Whether it is its turn."""
+        return self._ticket.called
+
+    async def positions(self) -> AsyncIterator[int]:
+        """How many are before it, and again when that changes; ends with its turn. Raises Busy."""
+        told = -1
+        while not self._ticket.called:
+            if not self._ticket.left_s:
+                raise self._ticket.given_up()
+            if (ahead := self._ticket.ahead) != told:
+                told = ahead
+                yield ahead
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._turn.wait(), min(_LOOK_S, self._ticket.left_s))
+
+    async def turn(self) -> None:
+        """Returns with its turn. Raises Busy."""
+        async for _ in self.positions():
+            pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +135,10 @@ class House:
     sessions: Sessions
     keys: Keys
     rates: Rates
-    room: Room
+
+    def place(self, caller: Caller, customer: str) -> Place:
+        """A place in the line for a question of this customer. Raises Busy where there is none."""
+        return Place(self.assistant.line, Asker(customer, caller.address, held=caller.key is None))
 
     def caller(self, request: Request, *, looking: bool = False) -> Caller:
         """Who calls, counted; `looking` = only whether there is news. Raises ApiError (401, 429)."""
@@ -142,7 +154,7 @@ class House:
         account = self.door.account(caller.id)
         if account is None or not account.role.covers(accounts.Role.STAFF):
             raise ApiError(403, "This needs an account with the role staff.", code="insufficient_permissions")
-        return Staff(account.name, account.name)
+        return Staff.of_account(account.name)
 
     def collections(self, caller: Caller) -> list[CollectionInfo]:
         """The collections that a caller may ask, the settings' own first."""

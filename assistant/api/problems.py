@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from assistant.errors import BadInput, CaseRefused, ConfideError, RatingRefused, StoreBusy, UnknownName
+from assistant.errors import BadInput, Busy, CaseRefused, ConfideError, RatingRefused, StoreBusy, UnknownName
 from assistant.guard import problem
 
 _log = logging.getLogger(__name__)
@@ -47,6 +47,9 @@ class ApiError(Exception):
 
 async def told(_request: Request, error: Exception) -> JSONResponse:
     """The answer to a request that went wrong."""
+    if isinstance(error, Busy):
+        status, code = (429, "rate_limit") if error.theirs else (503, "overloaded")
+        error = ApiError(status, f"{error.message} {error.hint}", code=code, retry_after=error.wait_s)
     if isinstance(error, ApiError):
         headers = {"retry-after": str(error.retry_after)} if error.retry_after else {}
         return JSONResponse(problem(error.status, error.message, error.code, error.param), error.status, headers)

@@ -96,9 +96,11 @@ def build_ui(
             _chat_page(blocks, here, panels, routes)
         with _page(blocks, manage, here.say("documents_title")):
             _manage_page(blocks, Front(assistant, sessions, door, language, manage), panels)
-    blocks.queue(max_size=settings.server.queue_size, default_concurrency_limit=16, api_open=False)
+    server = settings.server  # a question that waits in the line keeps a thread
+    blocks.max_threads = 40 + server.concurrency + server.queue_size
+    blocks.queue(max_size=server.queue_size, default_concurrency_limit=16, api_open=False)
     pages = frozenset(f"/{path}" for pair in routes.values() for path in pair)
-    return Page(blocks, House(pages, _events(blocks), lambda: _pending(blocks)))
+    return Page(blocks, House(pages, _events(blocks), lambda: _pending(blocks), assistant.line))
 
 
 def mount(app: FastAPI, page: Page, settings: Settings) -> None:

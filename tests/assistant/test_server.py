@@ -21,6 +21,8 @@ from stand_in import StandIn, furnish
 
 from assistant import guard, server
 from assistant.errors import StoreBusy
+from assistant.keys import Keys, Role
+from assistant.line import Asker
 from assistant.sessions import COOKIE, Sessions
 from assistant.settings import ServerSettings, Settings
 
@@ -244,11 +246,12 @@ def test_gradio_is_told_to_be_quiet(house):
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
 
 
-def test_every_question_shares_one_limit(house):
+def test_every_question_waits_in_the_line_and_nowhere_else(house):
     blocks = blocks_of(house[1])
     questions = [fn for fn in blocks.fns.values() if fn.name in {"ask", "retry", "example"}]
     assert {fn.concurrency_id for fn in questions} == {"model"}
-    assert {fn.concurrency_limit for fn in questions} == {house[2].settings.server.concurrency}
+    assert {fn.concurrency_limit for fn in questions} == {None}
+    assert blocks.max_threads > house[2].settings.server.queue_size + house[2].settings.server.concurrency
 
 
 def test_an_error_inside_says_nothing_of_the_inside(visitor: Visitor):
@@ -349,6 +352,28 @@ def test_a_full_queue_is_said_with_503_and_retry_after(tmp_path: Path):
         assert full
         assert all(int(answer.headers["retry-after"]) > 0 for answer in full)
     assistant.close()
+
+
+def test_a_question_that_waits_is_told_its_number_and_the_api_stands_in_the_same_line(tmp_path: Path):
+    assistant, app = make(tmp_path, concurrency=1, queue_size=1, requests_per_minute=1000)
+    with served(app) as url:
+        visitor = Visitor(url, app)
+        before = assistant.line.join(Asker("somebody", "elsewhere"))
+        said: list[str] = []
+        asking = threading.Thread(target=lambda: said.append(visitor.ask("How long can I return items?")))
+        asking.start()
+        while len(assistant.line.pending()) < 2:
+            time.sleep(0.01)
+        key = Keys(assistant.store, "default").create("shop", role=Role.VISITOR)[1]
+        body = {"messages": [{"role": "user", "content": "hello"}]}
+        refused = httpx.post(f"{url}/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key}"})
+        before.leave()
+        asking.join(30)
+    assistant.close()
+    assert refused.status_code == 503
+    assert int(refused.headers["retry-after"]) > 0
+    assert "number 1 in the line" in said[0]
+    assert "30 days" in said[0]
 
 
 def test_no_more_questions_are_answered_at_once_than_allowed(tmp_path: Path):

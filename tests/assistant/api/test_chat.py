@@ -13,6 +13,7 @@ from open_house import SITE, OpenHouse, open_house
 
 from assistant.api import chat
 from assistant.keys import Keys, Role
+from assistant.line import Asker
 
 RETURNS = "How long can I return items?"
 QUOTE = "You can return unused items within 30 days of delivery."
@@ -203,6 +204,21 @@ def test_no_more_questions_run_at_once_than_the_settings_allow(tmp_path):
             done = list(pool.map(lambda n: ask(house, "Talk long", user=str(n)), range(8)))
         assert all(one.choices[0].message.content for one in done)
         assert house.assistant.most_running == 2
+
+
+def test_a_stream_that_waits_says_its_position_as_comments(tmp_path):
+    with open_house(tmp_path, concurrency=1) as house:
+        before = house.assistant.line.join(Asker("somebody"))
+        body = {"stream": True, "messages": [{"role": "user", "content": RETURNS}]}
+        with house.http().stream("POST", "/chat/completions", json=body) as answer:
+            lines = answer.iter_lines()
+            assert next(lines) == ": position 1"
+            before.leave()
+            assert "[DONE]" in [*lines][-2]
+        until = time.monotonic() + 20
+        while house.assistant.line.pending() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert house.assistant.line.pending() == []
 
 
 def test_more_than_the_queue_holds_are_turned_away(tmp_path):
