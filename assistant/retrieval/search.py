@@ -40,6 +40,9 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 DEPTH = 300
 """Vectors looked at per question, before exact scores."""
 
+AGREEMENT, AGREEMENT_ON = 0.99, 16
+"""Least cosine between two runtimes' vectors of a passage, and on how many: below it the index is made anew."""
+
 DENSE_WEIGHT = {"minilm": 0.4, "use-multilingual": 0.4, "bilingual": 0.5, "hashing": 0.2}
 """Share of the dense score in the fused one; the rest is BM25's. nDCG@10 dense / BM25 / fused at these shares:
 SciFact with minilm 0.705 / 0.678 / 0.739; XQuAD with use-multilingual en 0.924 / 0.966 / 0.977, zh 0.912 / 0.963 /
@@ -177,6 +180,9 @@ class Searcher:
         with self._writer(*key):
             held = self._loaded(*key)
             good = held is not None and self._fits(held, info)
+            if held is not None and good and not self._agrees(held, info):
+                good = False
+                self.drop(*key)
             if not good or held.manifest.content != indexes.content_digest(self._store.passages(*key)):  # type: ignore[union-attr]
                 _LOG.warning("The index of %s/%s is missing, damaged or out of date: rebuilding it.", *key)
                 self.refresh(*key)
@@ -202,6 +208,19 @@ class Searcher:
         recipe, manifest = self._recipe(info), index.manifest
         made = indexes.Recipe(manifest.tenant, manifest.collection, manifest.passage_chars, manifest.fusion)
         return made == recipe and manifest.embedder == self._embedder(info).id
+
+    def _agrees(self, index: Index, info: CollectionInfo) -> bool:
+        """Whether vectors that another runtime made are those of this one, as some passages show; it is logged."""
+        made, asked = index.manifest.runtime or "torch", self._embedder(info).runtime
+        if made == asked:
+            return True
+        some = list(self._store.passages_by_id(info.tenant, index.passage_ids[:AGREEMENT_ON]).values())
+        least = index.agreement(some, self._embedder(info))
+        _LOG.warning(
+            "The index of %s/%s was made by %s and is asked by %s: the least cosine of their vectors is %.5f (of %d).",
+            info.tenant, info.name, made, asked, least, len(some),
+        )  # fmt: skip
+        return least >= AGREEMENT
 
     def _recipe(self, info: CollectionInfo) -> indexes.Recipe:
         retrieval, name = self._settings.retrieval, _embedder_name(info)
