@@ -25,6 +25,7 @@ from assistant.composer import Dropped, Piece
 from assistant.counter import Counter
 from assistant.desk import Desk
 from assistant.draft import Draft
+from assistant.engines import choice
 from assistant.engines.base import Engine
 from assistant.engines.watch import watched
 from assistant.errors import BadInput, ConfideError, EngineError, EngineUnavailable, UnknownName
@@ -450,7 +451,7 @@ def _now() -> dt.datetime:
 
 
 def engine_name(settings: Settings) -> str:
-    """The engine that `auto` means: a remote server where one is configured, else the model here."""
+    """The engine that `auto` means: a remote server where one is configured, else what was measured quickest here."""
     if settings.model.engine != "auto":
         return settings.model.engine
-    return "remote" if settings.remote.url else "hf"
+    return "remote" if settings.remote.url else choice.chosen(settings)

@@ -57,6 +57,7 @@ def examine(load: Callable[[], Settings]) -> Iterator[Check]:
         _memory,
         _accelerator,
         _model,
+        _engine,
         _embedders,
         _collections,
         _erasures,
@@ -187,13 +188,30 @@ def _model(settings: Settings) -> Check:
     from assistant.engines import models
 
     engine = engine_name(settings)
-    if engine != "hf":
-        return Check("model", "ok", f"engine {engine}{f' at {settings.remote.url}' if engine == 'remote' else ''}")
+    if engine not in {"hf", "openvino"}:
+        return Check("model", "ok", f"of {settings.remote.url}" if engine == "remote" else engine)
     try:
         folder, info = models.resolve(settings)
     except ConfideError as error:
         return Check("model", "broken", error.message, error.hint)
     return Check("model", "ok", f"{info.name} in {folder}")
+
+
+def _engine(settings: Settings) -> Check:
+    from assistant.core import engine_name
+    from assistant.engines import choice
+
+    name = engine_name(settings)
+    if settings.model.engine != "auto" or name == "remote":
+        return Check("engine", "ok", f"{name}, by the settings")
+    found = choice.kept(settings)
+    if found is None:
+        hint = "`python app.py doctor --measure` chooses the quickest here."
+        return Check("engine", "note", f"{name}; not measured on this machine", hint)
+    trials = "; ".join(
+        f"{one.engine} {one.failed or f'{one.answer_s:g} s an answer, {one.memory_mb:g} MB'}" for one in found.trials
+    )
+    return Check("engine", "ok", f"{name}, measured {found.at[:10]}: {trials}")
 
 
 def _embedders(settings: Settings) -> Check:

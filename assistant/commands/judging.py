@@ -48,6 +48,7 @@ def evaluate(
 def doctor(
     context: typer.Context,
     settings: Annotated[bool, typer.Option("--settings", help="List all settings and their values instead.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="First measure which engine is quickest here.")] = False,
 ) -> None:
     """Checks the installation, says what is wrong and how to mend it."""
     from assistant import doctor as walk
@@ -55,6 +56,11 @@ def doctor(
     if settings:
         console.print_table(("setting", "value", "what it is"), walk.settings_table(settings_of(context)))
         return
+    if measure:
+        from assistant.engines import choice
+
+        console.tell("Measuring the engines, some seconds each ...")
+        choice.measure(settings_of(context))
     broken = False
     for check in walk.examine(lambda: settings_of(context)):
         broken = broken or check.state == "broken"

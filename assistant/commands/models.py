@@ -66,9 +66,12 @@ def _use(context: typer.Context, name: Annotated[str, typer.Argument(help="A mod
 @cli.command("prepare")
 def _prepare(context: typer.Context) -> None:
     """Converts the model in force for quick starts, once."""
-    from assistant.engines import models
+    from assistant.engines import choice, models
 
     settings = settings_of(context)
     with console.progress("Preparing") as progress:
         folder = models.prepare(settings, progress=lambda done, total, part: progress(part, done, total))
     typer.echo(f"{settings.model.name} is ready in {folder}")
+    if settings.model.engine == "auto" and not settings.remote.url and choice.kept(settings) is None:
+        console.tell("Measuring which engine is quickest here, once ...")
+        typer.echo(f"engine: {choice.measure(settings).engine}")

@@ -184,6 +184,10 @@ class AdapterHost:
         """Takes an adapter off the network."""
         self._drop(self._slots.pop(name))
 
+    def merged(self, name: str) -> Any:
+        """The network with this adapter's change in its weights; the host is of no use after. Raises ValueError."""
+        return self._peft.base_model.merge_and_unload(safe_merge=True, adapter_names=[self._slots[name]])
+
     def activate(self, name: str | None) -> None:
         """From here on the network computes with this adapter, or as the bare base (None)."""
         slot = None if name is None else self._slots[name]

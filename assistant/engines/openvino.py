@@ -3,42 +3,36 @@
 Questions that are asked at once are computed together, token by token; what a conversation has read already is not
 read again (its prefix cache). That cache is not kept apart by adapter in one pipeline, so each adapter gets a
 pipeline of its own, over a copy of the model with the adapter merged in: nothing can leak, and an adapter costs no
-speed, but seconds when it is first used and the model's size on disk. Models that came as GGUF only.
+speed, but seconds when it is first used and the model's size on disk (`ov_files.py`). Models that came as GGUF only.
 
-It reads no token's probability: "why this answer" needs the engine `hf`.
+It reads no token's probability: for "why this answer" the same weights are loaded into `hf`, and let go after.
 
 Source: OpenVINO GenAI 2026.4 (`ContinuousBatchingPipeline`, its `add_request` and `step`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
+import contextlib
 import queue
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock
-
 from assistant import template
 from assistant.engines import adapters as lora
-from assistant.engines import hardware, models, quantised
+from assistant.engines import hardware, hf, models, ov_files
 from assistant.engines.streaming import Detokenizer, StopFilter
 from assistant.errors import AdapterUnsupported, EngineError, EngineTimeout, EngineUnavailable
 from assistant.registry import did_you_mean
 from assistant.settings import Settings
 from assistant.types import GenerateOptions, Message, ModelInfo
 
-CACHE_GB = 1
-"""Memory for the keys and values of all running and remembered conversations."""
-_WEIGHTS = "adapter_model.safetensors"
+CACHE_TOKENS = 24_576
+"""Tokens of all running and remembered conversations whose keys and values are kept (the window, if that is longer)."""
+_BLOCK = 32
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
 
@@ -67,7 +61,8 @@ class OpenVinoEngine:
             EngineUnavailable: it cannot be loaded.
         """
         self.model = info
-        self._path, self._like, self._cache, self._dtype = path, like, cache, dtype
+        self._source, self._dtype = ov_files.Source(path, like, cache, info), dtype
+        self._folders: dict[str, Path] = {}
         self._base_names = (*aliases, info.name, path.name)
         self._lock = threading.Lock()
         self._closed = False
@@ -75,7 +70,7 @@ class OpenVinoEngine:
             self._tokenizer = _tokenizer(path)
             self._controls = template.control_strings(self._tokenizer)
             self._ends = _end_ids(path, self._tokenizer)
-            self._pipelines: dict[str | None, _Pipeline] = {None: _Pipeline(self._written(None), dtype)}
+            self._pipelines: dict[str | None, _Pipeline] = {None: self._loaded(None)}
         except EngineError:
             raise
         except Exception as error:  # whichever library failed, the model cannot be loaded
@@ -116,6 +111,16 @@ class OpenVinoEngine:
         if shown := stops.feed(text.flush()) + stops.flush():
             yield shown
 
+    def logprobs(self, prompts: Sequence[Sequence[Message]], text: str, *, adapter: str | None = None) -> list[float]:
+        """Of each prompt the log-probability of `text` as its answer, in nats: by `hf`, on the weights it came from."""
+        self._pipeline(adapter)
+        dtype = hardware.choose_dtype(self._dtype, "cpu")
+        exact = hf.HfEngine(self._source.path, self.model, device="cpu", dtype=dtype, aliases=self._base_names)
+        with contextlib.closing(exact):
+            if adapter is not None:
+                exact.add_adapter(adapter, self._folders[adapter])
+            return exact.logprobs(prompts, text, adapter=adapter)
+
     def close(self) -> None:
         """Frees the model. Answers that are still being made end with an error."""
         with self._lock:
@@ -135,19 +140,14 @@ class OpenVinoEngine:
         """Merges a LoRA adapter into a copy of the model and loads it; requests under way are not disturbed.
 
         Raises:
-            AdapterUnsupported: unsafe, broken, made for another model, or of a kind that cannot be merged.
+            AdapterUnsupported: unsafe, broken, or made for another model.
         """
-        spec = lora.read_spec(path)
-        lora.check_base(spec, self._base_names, model=self.model.name)
-        if spec.dora or spec.rank_pattern or spec.alpha_pattern:
-            raise AdapterUnsupported(
-                f"The engine {self.name} merges plain LoRA only.", hint='[model] engine = "hf" hosts this adapter.'
-            )
-        made = _Pipeline(self._written((path, spec)), self._dtype)
+        lora.check_base(lora.read_spec(path), self._base_names, model=self.model.name)
+        made = self._loaded(path)
         with self._lock:
             self._check_open()
             old = self._pipelines.pop(name, None)
-            self._pipelines[name] = made
+            self._pipelines[name], self._folders[name] = made, path
         if old is not None:
             old.close()
 
@@ -185,17 +185,9 @@ class OpenVinoEngine:
             config.temperature = options.temperature
         return config
 
-    def _written(self, adapter: tuple[Path, lora.LoraSpec] | None) -> Path:
-        """The folder of the model (with the adapter merged in) as OpenVINO reads it, made where it is missing."""
-        about = [version("openvino-genai"), self.model.sha256]
-        if adapter is not None:
-            about.append(hashlib.sha256((adapter[0] / _WEIGHTS).read_bytes()).hexdigest())
-        target = self._cache / hashlib.sha256(" ".join(about).encode()).hexdigest()[:16]
-        self._cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._cache / ".lock"):
-            if not target.is_dir():
-                _write(self._path, target, like=self._like, adapter=adapter)
-        return target
+    def _loaded(self, adapter: Path | None) -> _Pipeline:
+        tokens = max(CACHE_TOKENS, self.model.context_tokens)
+        return _Pipeline(ov_files.written(self._source, adapter), self._dtype, tokens=tokens)
 
 
 def build(settings: Settings) -> OpenVinoEngine:
@@ -244,11 +236,11 @@ class _Request:
 class _Pipeline:
     """A loaded model and the thread that computes all its requests a token at a time."""
 
-    def __init__(self, folder: Path, dtype: str) -> None:
+    def __init__(self, folder: Path, dtype: str, *, tokens: int) -> None:
         import openvino_genai
 
         plan = openvino_genai.SchedulerConfig()
-        plan.cache_size = CACHE_GB
+        plan.cache_size, plan.num_kv_blocks = 0, tokens // _BLOCK + 1
         plan.enable_prefix_caching = True
         properties: dict[str, Any] = {"INFERENCE_NUM_THREADS": hardware.choose_threads()}
         if dtype in _PRECISIONS:
@@ -320,53 +312,6 @@ def _advance(request: _Request) -> bool:
     if not running:
         request.came.put(None)
     return not running
-
-
-def _write(path: Path, target: Path, *, like: Path, adapter: tuple[Path, lora.LoraSpec] | None) -> None:
-    """Makes `target`, whole or not at all."""
-    import openvino_genai
-
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        source = path
-        if adapter is not None:
-            source = work / "merged"
-            source.mkdir()
-            _merge(path, source, *adapter)
-        made = work / "made"
-        made.mkdir()
-        file = made / "model.gguf"
-        quantised.write(source, file, like=like)
-        openvino_genai.LLMPipeline(str(file), "CPU", enable_save_ov_model=True)
-        file.unlink()
-        os.replace(made, target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _merge(path: Path, target: Path, adapter: Path, spec: lora.LoraSpec) -> None:
-    """Writes the weights of `path` with what the adapter adds to them, in float32.
-
-    Raises:
-        AdapterUnsupported: a matrix of the adapter fits none of the model.
-    """
-    from safetensors.torch import load_file, save_file
-
-    weights: dict[str, Any] = {}
-    for file in sorted(path.glob("*.safetensors")):
-        weights |= {name: tensor.float() for name, tensor in load_file(file).items()}
-    parts = lora.read_weights(adapter)
-    for name in sorted(parts):
-        if not name.endswith("lora_A.weight"):
-            continue
-        stem = name.removesuffix(".lora_A.weight")
-        down, up = parts[name].float(), parts[f"{stem}.lora_B.weight"].float()
-        key = f"{stem.removeprefix('base_model.model.')}.weight"
-        rank = down.shape[0]
-        if key not in weights or weights[key].shape != (up.shape[0], down.shape[1]) or up.shape[1] != rank:
-            raise AdapterUnsupported(f"The adapter does not fit the model at {key}.", hint="It was made for another.")
-        weights[key] += spec.alpha / (rank**0.5 if spec.rslora else rank) * (up @ down)
-    save_file(weights, target / "model.safetensors")
 
 
 def _tokenizer(path: Path) -> Any:

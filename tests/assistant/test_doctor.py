@@ -1,9 +1,13 @@
+import dataclasses
+import json
 import socket
 
 import pytest
 
 from assistant import doctor
 from assistant.commands import run
+from assistant.engines import choice
+from assistant.engines.choice import Choice, Trial
 from assistant.errors import SettingsError
 from assistant.settings import Settings
 
@@ -28,6 +32,7 @@ def test_a_sound_installation_has_nothing_broken(tmp_path):
         "memory",
         "gpu",
         "model",
+        "engine",
         "embedders",
         "collections",
         "erasures",
@@ -53,6 +58,19 @@ def test_a_model_that_is_not_prepared_is_broken_and_says_the_command(tmp_path):
     model = checks(settings(tmp_path, model={"engine": "hf"}))["model"]
     assert model.state == "broken"
     assert "models prepare" in model.hint
+
+
+def test_the_engine_is_shown_with_what_was_measured_and_how_to_measure(tmp_path):
+    auto = settings(tmp_path, model={"engine": "auto"})
+    assert "--measure" in checks(auto)["engine"].hint
+    trials = (Trial("hf", 1.0, 3.0, 900.0), Trial("openvino", failed="exit code -4: it said nothing"))
+    made = Choice("hf", trials, "2026-01-01T00:00:00+00:00", choice._about(auto))
+    auto.data_dir.mkdir()
+    (auto.data_dir / "engine.json").write_text(json.dumps(dataclasses.asdict(made)))
+    assert checks(auto)["engine"].found == (
+        "hf, measured 2026-01-01: hf 3 s an answer, 900 MB; openvino exit code -4: it said nothing"
+    )
+    assert checks(settings(tmp_path))["engine"].found == "echo, by the settings"
 
 
 def test_a_missing_package_is_broken_and_another_version_is_a_note(tmp_path, monkeypatch):

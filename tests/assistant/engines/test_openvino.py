@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 pytest.importorskip("openvino_genai")
 import torch
 from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from assistant.engines import models, openvino
-from assistant.engines.adapters import read_spec
+from assistant.engines import models, openvino, ov_files
+from assistant.engines.base import ScoresText
 from assistant.engines.openvino import OpenVinoEngine
 from assistant.errors import AdapterUnsupported, EngineUnavailable
 from assistant.settings import ModelSettings, Settings
@@ -36,8 +38,6 @@ def engine(settings: Settings):
 @pytest.fixture(scope="module")
 def adapters(settings: Settings, tmp_path_factory) -> dict[str, Path]:
     """Two LoRA adapters with random weights, saved by PEFT itself."""
-    from transformers import AutoModelForCausalLM
-
     path, _ = models.resolve(settings)
     made = {}
     for seed, name in enumerate(("one", "two")):
@@ -77,28 +77,54 @@ def test_an_adapter_never_answers_for_another_whatever_is_remembered(engine: Ope
     assert ask(engine) == alone[None]
 
 
-def test_merged_weights_are_those_that_peft_merges(settings: Settings, adapters, tmp_path):
-    from peft import PeftModel
-    from safetensors.torch import load_file
-    from transformers import AutoModelForCausalLM
+@pytest.mark.parametrize("kind", ["lora", "dora"])
+def test_merged_weights_compute_what_the_adapter_does(kind: str, tmp_path: Path):
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, tie_word_embeddings=True,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "base")
+    base = AutoModelForCausalLM.from_pretrained(tmp_path / "base", dtype=torch.float32)
+    wanted = LoraConfig(
+        r=4, lora_alpha=16, target_modules=["q_proj", "down_proj"], init_lora_weights=False, use_dora=kind == "dora",
+        rank_pattern={"down_proj": 2}, task_type="CAUSAL_LM",
+    )  # fmt: skip
+    tuned = get_peft_model(base, wanted).eval()
+    tuned.save_pretrained(tmp_path / "adapter")
+    ov_files.merge(tmp_path / "base", tmp_path / "merged", tmp_path / "adapter")
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", dtype=torch.float32).eval()
+    ids = torch.arange(12)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(merged(ids).logits, tuned(ids).logits, atol=1e-4, rtol=1e-4)
 
-    path, _ = models.resolve(settings)
-    openvino._merge(path, tmp_path, adapters["one"], read_spec(adapters["one"]))
-    ours = load_file(tmp_path / "model.safetensors")
-    net = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    theirs = PeftModel.from_pretrained(net, adapters["one"]).merge_and_unload().state_dict()
-    assert ours.keys() <= theirs.keys()
-    for name, tensor in ours.items():
-        torch.testing.assert_close(tensor, theirs[name], atol=1e-5, rtol=1e-5)
 
-
-def test_an_adapter_of_another_kind_is_refused_and_nothing_changed(engine: OpenVinoEngine, adapters, tmp_path):
+def test_an_adapter_that_does_not_fit_is_refused_and_nothing_changed(engine: OpenVinoEngine, adapters, tmp_path):
     config = (adapters["one"] / "adapter_config.json").read_text()
     (tmp_path / "adapter_model.safetensors").write_bytes((adapters["one"] / "adapter_model.safetensors").read_bytes())
-    (tmp_path / "adapter_config.json").write_text(config.replace('"use_dora": false', '"use_dora": true'))
-    with pytest.raises(AdapterUnsupported, match="plain LoRA"):
-        engine.add_adapter("dora", tmp_path)
+    (tmp_path / "adapter_config.json").write_text(config.replace('"r": 4', '"r": 5'))
+    with pytest.raises(AdapterUnsupported, match="does not fit"):
+        engine.add_adapter("odd", tmp_path)
     assert engine.adapters() == ()
+
+
+def test_how_likely_a_text_is_is_what_hf_says(engine: OpenVinoEngine, hf_engine, adapters):
+    engine.add_adapter("one", adapters["one"])
+    try:
+        assert isinstance(engine, ScoresText)
+        bare, tuned = (engine.logprobs([ASK], "Monday.", adapter=name)[0] for name in (None, "one"))
+    finally:
+        engine.remove_adapter("one")
+    assert bare == pytest.approx(hf_engine.logprobs([ASK], "Monday.")[0], abs=0.5)
+    assert abs(bare - tuned) > 0.5
+
+
+def test_the_folders_used_longest_ago_go(tmp_path: Path):
+    for number in range(ov_files.KEPT + 2):
+        (tmp_path / f"{number}").mkdir()
+        os.utime(tmp_path / f"{number}", (number, number))
+    ov_files._make_room(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {f"{number}" for number in range(2, ov_files.KEPT + 2)}
 
 
 def test_eight_at_once_are_the_same_as_one_after_another(engine: OpenVinoEngine):

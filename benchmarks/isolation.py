@@ -1,0 +1,95 @@
+"""isolation: can an answer be computed with another customer's adapter? 500 requests in turns, three adapters, caches on.
+
+Every adapter says first, alone in an engine of its own, what it answers to each prompt. Then one engine that has all three is
+asked the same in random order, several at once, one conversation a prompt, so that what was read before is there to be taken:
+all prompts begin alike. A `leak` is any answer that is not, letter for letter, the one its adapter gave alone. The
+control: `distinct`, the share of prompts to which the three adapters say three different things.
+
+Computed in float32: in eight or sixteen bits a batch of another size may round a near-tie otherwise.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from assistant import registry
+from assistant.engines import models
+from assistant.provenance import provenance
+from assistant.settings import Settings, load_settings
+from assistant.tuning import lora, networks
+from assistant.types import GenerateOptions, Measure, Message, Report
+
+REQUESTS = {"openvino": 20, "hf": 4}
+"""Requests by engine: `hf` answers one at a time and has a cache of its own for each adapter."""
+ADAPTERS = ("one", "two", "three")
+AT_ONCE, NEW, SEED = 4, 8, 0
+_SUBJECTS = ("a tent", "boots", "a stove", "a rope", "a lamp", "a map", "a tarp", "gloves", "a saw", "a mug")
+
+
+def run() -> Report:
+    """The leaks of each engine."""
+    measures: list[Measure] = []
+    base = load_settings()
+    settings = base.model_copy(update={"model": base.model.model_copy(update={"dtype": "float32"})})
+    with tempfile.TemporaryDirectory() as folder:
+        adapters = {name: _adapter(settings, Path(folder) / name, seed) for seed, name in enumerate(ADAPTERS, start=1)}
+        for engine, count in REQUESTS.items():
+            measures += _measured(settings, engine, adapters, count)
+    return Report("isolation", tuple(measures), provenance(settings, seed=SEED, at_once=AT_ONCE))
+
+
+def _measured(settings: Settings, name: str, adapters: dict[str, Path], count: int) -> list[Measure]:
+    build = registry.resolve("engines", name)
+    alone: dict[tuple[str, int], str] = {}
+    for adapter, path in adapters.items():
+        engine = build(settings)
+        engine.add_adapter(adapter, path)
+        alone |= {(adapter, number): _said(engine, adapter, number) for number in range(len(_SUBJECTS))}
+        engine.close()
+    engine = build(settings)
+    for adapter, path in adapters.items():
+        engine.add_adapter(adapter, path)
+    chance = random.Random(SEED)
+    asked = [(chance.choice(ADAPTERS), chance.randrange(len(_SUBJECTS))) for _ in range(count)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        said = list(pool.map(lambda each: _said(engine, *each), asked))
+    engine.close()
+    leaks = sum(answer != alone[each] for each, answer in zip(asked, said, strict=True))
+    distinct = sum(len({alone[name, number] for name in ADAPTERS}) == len(ADAPTERS) for number in range(len(_SUBJECTS)))
+    tail = "" if name == "openvino" else f"[{name}]"
+    return [
+        Measure(f"leaks{tail}", float(leaks), n=count),
+        Measure(f"distinct{tail}", distinct / len(_SUBJECTS), n=len(_SUBJECTS)),
+    ]
+
+
+def _said(engine: Any, adapter: str, number: int) -> str:
+    messages = (
+        Message(
+            "system", "You are a helper in a shop for people who walk and camp. Answer in one friendly sentence. " * 3
+        ),
+        Message("user", f"A customer writes: I have a question about {_SUBJECTS[number]}. What do you say?"),
+    )
+    options = GenerateOptions(
+        max_new_tokens=NEW, time_limit_s=300, adapter=adapter, conversation=f"conversation {number}"
+    )
+    return "".join(engine.stream(messages, options))
+
+
+def _adapter(settings: Settings, folder: Path, seed: int) -> Path:
+    """A LoRA adapter that says something of its own."""
+    import torch
+
+    _, net = networks.load_chat(models.prepare(settings))
+    model = lora.attach(net, lora.LoraPlan(rank=8))
+    chance = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in sorted(lora.trainable(model).items()):
+            if "lora_B" in name:
+                value.copy_(torch.randn(value.shape, generator=chance) * 0.03)
+    lora.save(model, folder)
+    return folder
