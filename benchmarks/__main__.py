@@ -23,7 +23,7 @@ from assistant.types import Report
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """`target`: "module:function"; `minutes` on two cores; `goals`: measure -> (">=", "<=" or "=", number).
+    """`target`: "module:function"; `minutes` on two cores; `goals`: measure -> (">=", ">", "<=" or "=", number).
 
     `seeded`: the function takes a seed, and a new one is drawn for each run.
     """
@@ -47,13 +47,18 @@ class Benchmark:
     def goal(self, measure: str) -> str:
         """The goal as it is shown, "" where there is none."""
         sign, number = self.goals.get(measure, ("", 0.0))
-        words = {">=": "at least ", "<=": "at most ", "=": ""}
+        words = {">=": "at least ", ">": "above ", "<=": "at most ", "=": ""}
         return f"{words[sign]}{number:g}" if sign else ""
 
     def missed(self, report: Report) -> list[str]:
         """The measures that do not reach their goal, or were not measured."""
         values = {measure.name: measure.value for measure in report.measures}
-        reached = {">=": lambda v, g: v >= g, "<=": lambda v, g: v <= g, "=": lambda v, g: v == g}
+        reached = {
+            ">=": lambda v, g: v >= g,
+            ">": lambda v, g: v > g,
+            "<=": lambda v, g: v <= g,
+            "=": lambda v, g: v == g,
+        }
         return [
             name
             for name, (sign, goal) in self.goals.items()
@@ -272,6 +277,12 @@ REGISTRY: dict[str, Benchmark] = {
         "edits, roll-backs, copies and forgeries of the privacy book",
         {"undetected": ("=", 0), "false_alarms": ("=", 0)},
     ),
+    "loop": Benchmark(
+        "benchmarks.loop:run",
+        15,
+        "three turns of the loop on the demo shop: simulated customers rate and correct, staff approve, an adapter is trained",
+        {"answer_facts_gain_low": (">", 0), "approved_wrongly": ("=", 0)},
+    ),
     "feedback-forgery": Benchmark(
         "benchmarks.feedback_forgery:run",
         0.5,
@@ -284,6 +295,13 @@ REGISTRY: dict[str, Benchmark] = {
         1,
         "the widget's size packed; whom page, widget and server ask with every feature used once, in Chromium",
         {"kilobytes_gzipped": ("<=", 20), "foreign_requests": ("=", 0)},
+    ),
+    "desk-kills": Benchmark(
+        "benchmarks.desk_kills:run",
+        10,
+        "200 SIGKILLs of the server while simulated customers and staff hand conversations over and back over HTTP",
+        {"lost": ("=", 0), "doubled": ("=", 0), "misdirected": ("=", 0)},
+        seeded=True,
     ),
     "openai-client": Benchmark(
         "benchmarks.openai_client:run",
