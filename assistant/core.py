@@ -103,7 +103,7 @@ class Assistant:
     @classmethod
     def open(cls, settings: Settings) -> Assistant:
         """The assistant of a data folder. The language model is loaded at the first answer, or by `warm`."""
-        store = Store.open(settings.data_dir)
+        store = Store.of(settings)
         return cls(settings=settings, store=store, searcher=Searcher(store, settings))
 
     @property

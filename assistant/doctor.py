@@ -231,9 +231,9 @@ def _embedders(settings: Settings) -> Check:
 def _collections(settings: Settings) -> Check:
     from assistant.store import Store
 
-    if not (settings.data_dir / "confide.db").is_file():
+    if not settings.store_url.get_secret_value() and not (settings.data_dir / "confide.db").is_file():
         return Check("collections", "note", "none yet", "`python app.py ingest PATH` reads documents.")
-    store = Store.open(settings.data_dir)
+    store = Store.of(settings)
     try:
         infos = store.collections(settings.tenant)
     finally:

@@ -18,6 +18,7 @@ import webbrowser
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from fastapi.exception_handlers import http_exception_handler
@@ -27,8 +28,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 
-from assistant.accounts import Role, to_csv
-from assistant.errors import StoreBusy
+from assistant.accounts import SHORTEST, Role, to_csv
+from assistant.errors import SettingsError, StoreBusy
 from assistant.gate import Gate
 from assistant.guard import SESSION, BodyCap, SafeHeaders, SameOrigin, SessionCookie
 from assistant.sessions import Door, Sessions, password_file
@@ -42,6 +43,13 @@ LANGUAGE_COOKIE = "confide_language"
 _BODY = 1_000_000
 _RECEIPT = re.compile(r"[0-9TZ-]{8,30}-cust[0-9a-f]{32}\.json")
 _CONNECTIONS = 1000
+_SHARING = (
+    "Sharing: Gradio's tunnel gives this page a public address.",
+    "- A program of Gradio's (frpc) is downloaded, checked against its SHA-256, and run.",
+    "- Whatever visitors and staff type, and every answer, passes through Gradio's servers, which can read it.",
+    "- Whoever knows the address can ask; your documents, models and store stay here.",
+    "- All visitors come from one address then, and share its limits.",
+)
 _log = logging.getLogger(__name__)
 
 
@@ -93,11 +101,12 @@ async def _not_found(request: Request, error: Exception) -> Response:
     return await http_exception_handler(request, cast(HTTPException, error))
 
 
-def serve(settings: Settings, panels: Sequence[Panel] = ()) -> None:
-    """Serves until it is stopped.
+def serve(settings: Settings, panels: Sequence[Panel] = (), *, share: bool = False) -> None:
+    """Serves until it is stopped; with `share` under a public address too, where one can be had.
 
     Raises:
         StoreBusy: another server runs on this data folder.
+        SettingsError: it is to be shared, and nobody chose a password.
         ConfideError: the address is taken, or the assistant cannot be opened.
     """
     import uvicorn
@@ -105,7 +114,11 @@ def serve(settings: Settings, panels: Sequence[Panel] = ()) -> None:
     from assistant.attendant import Attendant
     from assistant.core import Assistant
 
+    if share:
+        check_shareable(settings)
     with data_lock(settings.data_dir), _listening(settings) as listener:
+        if share:
+            settings = shared(settings, listener.getsockname()[1])
         assistant = Assistant.open(settings)
         attendant = Attendant(assistant)
         attendant.start()
@@ -122,6 +135,30 @@ def serve(settings: Settings, panels: Sequence[Panel] = ()) -> None:
         finally:
             attendant.stop()
             assistant.close()
+
+
+def check_shareable(settings: Settings) -> None:
+    """Raises SettingsError where the owner's password is not one that somebody chose, or is short."""
+    if len(settings.server.admin_password.get_secret_value()) < SHORTEST:
+        raise SettingsError(
+            f"A shared page needs a password of at least {SHORTEST} characters.",
+            hint="Set server.admin_password in confide.toml, or CONFIDE_SERVER__ADMIN_PASSWORD.",
+        )
+
+
+def shared(settings: Settings, port: int) -> Settings:
+    """The settings with the public address among the hosts; as they are where no tunnel can be had."""
+    from assistant.ui.sharing import open_tunnel
+
+    for line in _SHARING:
+        print(line, flush=True)
+    url = open_tunnel(port)
+    if url is None:
+        print("No public address can be had: the tunnel's server cannot be reached. Served on this machine only.")
+        return settings
+    print(f"Shared: {url} - until this program ends, a week at most", flush=True)
+    hosts = (*settings.server.allowed_hosts, urlsplit(url).hostname or "")
+    return settings.model_copy(update={"server": settings.server.model_copy(update={"allowed_hosts": hosts})})
 
 
 @contextlib.contextmanager

@@ -222,6 +222,8 @@ class Settings(BaseSettings):
     """The collection that is asked when none is named."""
     language: Literal["auto", "en", "zh"] = "auto"
     """The language of the page and of the command line."""
+    store_url: SecretStr = SecretStr("")
+    """A PostgreSQL database for the store, postgresql://user:password@host/name. Empty: SQLite in the data folder."""
     model: ModelSettings = ModelSettings()
     remote: RemoteSettings = RemoteSettings()
     retrieval: RetrievalSettings = RetrievalSettings()

@@ -12,7 +12,7 @@ import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -34,6 +34,13 @@ from assistant.rows import (
     to_passage,
 )
 from assistant.types import CollectionInfo, Conversation, Document, Message, Passage
+
+if TYPE_CHECKING:
+    from assistant.settings import Settings
+
+
+_CREATING = 0x636F6E66
+"""The lock under which tables are created."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,22 +72,20 @@ class Store:
     """The database of one data folder."""
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _prepare_sqlite)
-        try:
-            Base.metadata.create_all(self._engine)
-        except sa.exc.SQLAlchemyError as error:
-            raise StoreError(
-                f"The store cannot be opened: {error.__cause__ or error}.", hint="Is the disk full?"
-            ) from error
+        self._engine = connect(url)
+        self._create(Base.metadata)
         self._sessions = orm.sessionmaker(self._engine)
 
     @classmethod
-    def open(cls, data_dir: Path) -> Store:
-        """The SQLite store of a data folder, created where there is none."""
+    def open(cls, data_dir: Path, url: str = "") -> Store:
+        """The store of a data folder: at this URL, or its own SQLite file. Created where there is none."""
         data_dir.mkdir(parents=True, exist_ok=True)
-        return cls(f"sqlite:///{data_dir / 'confide.db'}")
+        return cls(url or f"sqlite:///{data_dir / 'confide.db'}")
+
+    @classmethod
+    def of(cls, settings: Settings) -> Store:
+        """The store that the settings name."""
+        return cls.open(settings.data_dir, settings.store_url.get_secret_value())
 
     def close(self) -> None:
         """Gives the connections back."""
@@ -88,8 +93,24 @@ class Store:
 
     def tables(self, metadata: sa.MetaData) -> orm.sessionmaker[orm.Session]:
         """Creates a sibling module's tables where they are missing; the way into them."""
-        metadata.create_all(self._engine)
+        self._create(metadata)
         return self._sessions
+
+    def _create(self, metadata: sa.MetaData) -> None:
+        """Creates what is missing; of several processes at once one after the other."""
+        is_file = self._engine.dialect.name == "sqlite"
+        try:
+            with self._engine.begin() as connection:
+                if not is_file:
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATING)))
+                metadata.create_all(connection)
+        except sa.exc.SQLAlchemyError as error:
+            raise StoreError(
+                f"The store cannot be opened: {str(error.__cause__ or error).strip()}.",
+                hint="Is the disk full?"
+                if is_file
+                else "Does the database of store_url run, and may this user create tables?",
+            ) from error
 
     def answers(self, tenant: str, collection: str, since: dt.datetime) -> list[tuple[str, dict[str, Any]]]:
         """(conversation, JSON object of the answer) of every answer from `since` (UTC) on, oldest first."""
@@ -239,9 +260,7 @@ class Store:
         """
         try:
             self._append(conversation, tenant, collection, turns, also)
-        except (
-            sa.exc.IntegrityError
-        ):  # the same turn or conversation at the same moment: it is known now
+        except sa.exc.IntegrityError:  # the same turn or conversation at the same moment: it is known now
             self._append(conversation, tenant, collection, turns, also)
 
     def _append(
@@ -366,6 +385,31 @@ class Store:
             documents=documents,
             passages=passages,
         )
+
+
+def connect(url: str) -> sa.Engine:
+    """The way to a database, with what this product needs of it set.
+
+    Raises:
+        StoreError: there is no driver for it, or the URL is none.
+    """
+    try:
+        parsed = sa.make_url(url)
+        if parsed.drivername in {"postgres", "postgresql"}:
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        engine = sa.create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"There is no driver for this database: {error.name} is not installed.",
+            hint="For PostgreSQL: pip install -r requirements-postgresql.txt -c constraints.txt",
+        ) from error
+    except sa.exc.ArgumentError as error:
+        raise StoreError(
+            "store_url is not the URL of a database.", hint="For example postgresql://user:password@host/confide."
+        ) from error
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+    return engine
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

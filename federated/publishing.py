@@ -148,7 +148,7 @@ def put_to_use(adapter: Adapter, settings: Settings, collection: str, *, note: s
     from assistant.vetting import verify
 
     verify(Path(adapter.path))
-    store = Store.open(settings.data_dir)
+    store = Store.of(settings)
     try:
         Deployments(store).put(settings.tenant, collection, adapter.id, slot=slot_of(adapter), note=note)
     finally:

@@ -18,6 +18,7 @@ import typer.core
 
 from assistant import console
 from assistant.commands import (
+    accounts,
     adapters,
     asking,
     book,
@@ -60,6 +61,7 @@ cli.add_typer(recommending.interactions_cli, name="interactions")
 cli.add_typer(conversations.cli, name="conversations")
 cli.add_typer(models.cli, name="models")
 cli.add_typer(keys.cli, name="keys")
+cli.add_typer(accounts.cli, name="accounts")
 for _command in book.COMMANDS:
     privacy.cli.command()(_command)
 cli.add_typer(privacy.cli, name="privacy")

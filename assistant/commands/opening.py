@@ -53,7 +53,7 @@ def store_of(context: typer.Context) -> Iterator[tuple[Store, Settings]]:
     settings = settings_of(context)
     from assistant.store import Store
 
-    with contextlib.closing(Store.open(settings.data_dir)) as store:
+    with contextlib.closing(Store.of(settings)) as store:
         yield store, settings
 
 

@@ -18,13 +18,16 @@ def serve(
     host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen on.")] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the page.")] = False,
+    share: Annotated[
+        bool, typer.Option("--share", help="Also under a public address, by Gradio's tunnel; needs a password.")
+    ] = False,
 ) -> None:
     """Serves the page and the API, by default on http://127.0.0.1:7860."""
     flags: dict[str, Any] = {"host": host, "port": port, "open_browser": False if no_browser else None}
     settings = settings_of(context, server={name: value for name, value in flags.items() if value is not None})
     from assistant.server import serve as walk
 
-    walk(settings, [_load(panel) for panel in panels])
+    walk(settings, [_load(panel) for panel in panels], share=share)
 
 
 def mcp(context: typer.Context) -> None:
