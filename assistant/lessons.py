@@ -19,12 +19,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from assistant import prompts
 from assistant.curated import suggest
 from assistant.errors import UnknownName
 from assistant.rows import Base, LessonRow, PassageRow, RatingRow, TurnRow, now
 from assistant.settings import Settings
 from assistant.store import Store
-from assistant.types import Outcome
+from assistant.types import Message, Outcome
 from privacy.erasure import Marks
 from privacy.redaction import Redacted, Redactor, write_lines
 
@@ -106,6 +107,12 @@ class Lessons:
             told = (row.collection, row.question, row.text, row.conversation)
         if state == ACCEPTED:
             suggest(self._store, self._tenant, *told[:3], "correction", conversation=told[3])
+
+    def consented(self, collection: str) -> int:
+        """The ratings that may be learned from."""
+        counted = sa.select(sa.func.count()).select_from(self._consented(collection).subquery())
+        with self._sessions() as session:
+            return session.scalar(counted) or 0
 
     def counts(self, collection: str) -> dict[str, int]:
         """Lessons by state; those accepted that a turn has used are `used`."""
@@ -212,16 +219,15 @@ class Lessons:
 
 
 def _said(session: orm.Session, rating: RatingRow) -> tuple[str, dict[str, Any]]:
-    """The question and the answer (its JSON object) that a rating is about; ("", {}) where they are gone."""
+    """The question, as it stands without its conversation, and the answer that a rating is about; else ("", {})."""
     turns = session.scalars(
         sa.select(TurnRow).where(TurnRow.conversation_id == rating.conversation).order_by(TurnRow.number)
     )
-    asked = ""
+    said: list[Message] = []
     for turn in turns:
-        if turn.role == "user":
-            asked = turn.text
-        elif turn.answer and (answer := json.loads(turn.answer)).get("id") == rating.answer:
-            return asked, answer
+        if turn.answer and (answer := json.loads(turn.answer)).get("id") == rating.answer:
+            return (prompts.standalone(said), answer) if said and said[-1].role == "user" else ("", {})
+        said.append(Message(turn.role, turn.text))  # type: ignore[arg-type]
     return "", {}
 
 

@@ -13,8 +13,10 @@ A lesson whose consent is withdrawn is deleted at once; adapters of turns that u
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
+import logging
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +28,7 @@ from assistant import exam, finetune, trial
 from assistant.adapters import sha256_of
 from assistant.core import Assistant
 from assistant.errors import AdapterRefused, BadInput, UnknownName
-from assistant.lessons import EXAMINED, Collected, Lessons
+from assistant.lessons import ACCEPTED, EXAMINED, WAITING, Collected, Lessons
 from assistant.rows import Base, LessonRow, LoopTurnRow, now
 from assistant.runs import Plan, unfinished
 from assistant.trainer import Trainer
@@ -40,6 +42,9 @@ LIVE, REFUSED, RETURNED, FAILED, EMPTY = "live", "refused", "returned", "failed"
 OPEN = (PREPARED, TRAINING, TRIAL)
 EXAM = "exam.jsonl"
 """The golden file that judges a collection's turns, in its folder; without one an adapter is only kept aside."""
+EVERY_S = 600.0
+"""How often the schedule looks."""
+_log = logging.getLogger(__name__)
 _WITHDRAWN = "that their customers withdrew or changed since"
 
 
@@ -58,6 +63,19 @@ class LoopTurn:
     by: str
     began: dt.datetime
     ended: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """How much stands at each stage of a collection's loop. `turn` is the open one, `live` the adapter for all."""
+
+    rated: int
+    waiting: int
+    accepted: int
+    used: int
+    exam: int
+    turn: LoopTurn | None
+    live: str
 
 
 class Loop:
@@ -84,6 +102,36 @@ class Loop:
         wanted = sa.select(LoopTurnRow).where(*self._where(collection)).order_by(LoopTurnRow.number.desc())
         with self._sessions() as session:
             return [_value(row) for row in session.scalars(wanted.limit(limit))]
+
+    def stages(self, collection: str) -> Stages:
+        """How much stands at each stage."""
+        counts, suite = self.lessons.counts(collection), self.suite(collection)
+        questions = len(suite.read_text(encoding="utf-8").splitlines()) if suite else 0
+        live = self._assistant.hosting.deployments.current(self._tenant, collection)
+        return Stages(
+            self.lessons.consented(collection), counts.get(WAITING, 0), counts.get(ACCEPTED, 0), counts.get("used", 0),
+            questions, self._open(collection), live.adapter if live else "",
+        )  # fmt: skip
+
+    def tick(self, collection: str) -> None:
+        """What a schedule does: takes the open turn further, and starts one where the settings say it is time."""
+        settings = self._assistant.settings.loop
+        self.collect(collection)
+        if self.settle(collection) is not None or not settings.every_days:
+            return
+        last = next(iter(self.turns(collection, limit=1)), None)
+        if last is None or now() - last.began >= dt.timedelta(days=settings.every_days):
+            with contextlib.suppress(BadInput):  # not enough was learned yet
+                self.begin(collection, by="schedule", least=settings.least)
+
+    def keep_turning(self, stop: threading.Event) -> None:
+        """Ticks every collection until it is told to stop."""
+        while not stop.wait(EVERY_S):
+            for info in self._assistant.store.collections(self._tenant):
+                try:
+                    self.tick(info.name)
+                except Exception:  # the next collection, and the next time, are not to blame
+                    _log.exception("the loop of %s failed", info.name)
 
     def collect(self, collection: str) -> Collected:
         """Brings the lessons in line with the ratings; adapters that learned from withdrawn ones are marked."""

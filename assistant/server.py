@@ -89,6 +89,7 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(server.allowed_hosts), www_redirect=False)
     app.add_middleware(SafeHeaders, frame_ancestors=server.frame_ancestors)
     mount(app, page, settings)
+    app.state.loop = page.loop
     return app
 
 
@@ -120,19 +121,21 @@ def serve(settings: Settings, panels: Sequence[Panel] = (), *, share: bool = Fal
         if share:
             settings = shared(settings, listener.getsockname()[1])
         assistant = Assistant.open(settings)
-        attendant = Attendant(assistant)
+        attendant, stop = Attendant(assistant), threading.Event()
         attendant.start()
         try:
             url = _url(settings, listener)
             app = create_app(assistant, settings, panels)
             app.router.lifespan_context = _announced(app, lambda: _announce(settings, url))
             threading.Thread(target=_warm, args=(assistant,), name="warm", daemon=True).start()
+            threading.Thread(target=app.state.loop.keep_turning, args=(stop,), name="loop", daemon=True).start()
             config = uvicorn.Config(
                 app, log_level="warning", access_log=False, server_header=False, limit_concurrency=_CONNECTIONS,
                 timeout_graceful_shutdown=5, ws="none", log_config=None,  # through our log, which redacts
             )  # fmt: skip
             uvicorn.Server(config).run(sockets=[listener])
         finally:
+            stop.set()
             attendant.stop()
             assistant.close()
 

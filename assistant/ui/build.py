@@ -26,6 +26,7 @@ from assistant.accounts import Role
 from assistant.core import Assistant
 from assistant.gate import LIGHT, MODEL, Caller, House, address
 from assistant.guard import SESSION
+from assistant.loop import Loop
 from assistant.sessions import Door, Sessions
 from assistant.settings import Settings
 from assistant.trainer import Trainer
@@ -42,6 +43,7 @@ from assistant.ui import (
     team,
     train,
 )
+from assistant.ui import loop as loop_tab
 from assistant.ui.front import Front
 from assistant.ui.parts import html
 from assistant.ui.texts import LANGUAGES, NAMES, TEXTS
@@ -72,6 +74,7 @@ class Page:
 
     blocks: gr.Blocks
     house: House
+    loop: Loop
 
 
 def paths(settings: Settings) -> dict[str, tuple[str, str]]:
@@ -85,7 +88,10 @@ def build_ui(
     assistant: Assistant, settings: Settings, panels: Sequence[Panel] = (), *, sessions: Sessions, door: Door
 ) -> Page:
     """The pages of an assistant."""
-    panels = (_DESK, _TALKS, _GOODS, _training(Trainer(assistant)), _PRIVACY, *panels, _TEAM)
+    trainer = Trainer(assistant)
+    loop = Loop(assistant, trainer)
+    learning = (_training(trainer), _turning(loop))
+    panels = (_DESK, _TALKS, _GOODS, _ANSWERS, _DASHBOARD, *learning, _PRIVACY, *panels, _TEAM)
     routes = paths(settings)
     first = next(iter(routes))
     company = Front(assistant, sessions, door, first, "").company_name()
@@ -100,7 +106,7 @@ def build_ui(
     blocks.max_threads = 40 + server.concurrency + server.queue_size
     blocks.queue(max_size=server.queue_size, default_concurrency_limit=16, api_open=False)
     pages = frozenset(f"/{path}" for pair in routes.values() for path in pair)
-    return Page(blocks, House(pages, _events(blocks), lambda: _pending(blocks), assistant.line))
+    return Page(blocks, House(pages, _events(blocks), lambda: _pending(blocks), assistant.line), loop)
 
 
 def mount(app: FastAPI, page: Page, settings: Settings) -> None:
@@ -178,6 +184,12 @@ def _training(trainer: Trainer) -> Panel:
 _DESK = Panel(dict(TEXTS["desk_title"]), desk.build)
 _TALKS = Panel(dict(TEXTS["talks_title"]), conversations.build)
 _GOODS = Panel(dict(TEXTS["goods_title"]), recommend.build)
+
+
+def _turning(loop: Loop) -> Panel:
+    return Panel(dict(TEXTS["loop_title"]), lambda front: loop_tab.build(front, loop))
+
+
 _ANSWERS = Panel(dict(TEXTS["answers_title"]), answers.build)
 _DASHBOARD = Panel(dict(TEXTS["dashboard_title"]), dashboard.build)
 _PRIVACY = Panel(dict(TEXTS["privacy_title"]), privacy.build)

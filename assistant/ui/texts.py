@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from assistant.ui import texts_answers, texts_dashboard, texts_desk, texts_team
+from assistant.ui import texts_answers, texts_dashboard, texts_desk, texts_loop, texts_team
 
 LANGUAGES = ("en", "zh")
 NAMES = {"en": "English", "zh": "中文"}
@@ -343,6 +343,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     **texts_answers.TEXTS,
     **texts_dashboard.TEXTS,
     **texts_desk.TEXTS,
+    **texts_loop.TEXTS,
     **texts_team.TEXTS,
 }
 

@@ -1,0 +1,62 @@
+"""The words of the Loop tab, by language. Merged into the page's by `texts.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+TEXTS: Mapping[str, Mapping[str, str]] = {
+    "loop_title": {"en": "Loop", "zh": "学习循环"},
+    "loop_hint": {
+        "en": "From customers' ratings to the next adapter. Only what a customer agreed to is learned, without personal data, and a correction only after you accepted it.",
+        "zh": "从客户评价到下一个适配器。只学习客户同意使用的内容，并去除个人数据；客户的更正须经您审核。",
+    },
+    "loop_rated": {"en": "May be learned from", "zh": "可用于学习"},
+    "loop_rated_of": {"en": "ratings with consent", "zh": "条已获同意的评价"},
+    "loop_waiting": {"en": "Wait for review", "zh": "等待审核"},
+    "loop_waiting_of": {"en": "corrections", "zh": "条更正"},
+    "loop_accepted": {"en": "New lessons", "zh": "新学习内容"},
+    "loop_accepted_of": {"en": "for the next turn · {n} used before", "zh": "供下一轮使用 · 已用 {n} 条"},
+    "loop_exam": {"en": "Exam questions", "zh": "考题"},
+    "loop_exam_of": {"en": "judge every new adapter", "zh": "用于评判新适配器"},
+    "loop_exam_none": {"en": "without any, nothing goes live", "zh": "没有考题则不会上线"},
+    "loop_turn": {"en": "This turn", "zh": "本轮"},
+    "loop_turn_none": {"en": "none under way", "zh": "没有进行中的轮次"},
+    "loop_live": {"en": "Answers now", "zh": "当前使用"},
+    "loop_bare": {"en": "the bare model", "zh": "基础模型"},
+    "loop_review": {"en": "Corrections to review", "zh": "待审核的更正"},
+    "loop_review_none": {"en": "No correction waits.", "zh": "没有待审核的更正。"},
+    "loop_review_head": {"en": "Question|Was answered|Correction", "zh": "问题|原回答|更正"},
+    "loop_choose": {"en": "Correction", "zh": "更正"},
+    "loop_text": {"en": "The right answer", "zh": "正确答案"},
+    "loop_accept": {"en": "Learn it", "zh": "用于学习"},
+    "loop_examine": {"en": "Keep it for the exam", "zh": "留作考题"},
+    "loop_decline": {"en": "Decline", "zh": "拒绝"},
+    "loop_train": {"en": "Start a turn", "zh": "开始新一轮"},
+    "loop_keep": {"en": "Trial: for everybody", "zh": "试用：全部启用"},
+    "loop_end": {"en": "Trial: take back", "zh": "试用：撤回"},
+    "loop_rollback": {"en": "Roll back", "zh": "回滚"},
+    "loop_trial": {"en": "The trial so far (conversations)", "zh": "试用情况（按对话）"},
+    "loop_trial_head": {"en": "Measure|Before|New|Difference (95 %)|p", "zh": "指标|原有|新|差异（95%）|p"},
+    "loop_turns": {"en": "Turns", "zh": "轮次"},
+    "loop_turns_none": {"en": "No turn yet.", "zh": "还没有轮次。"},
+    "loop_turns_head": {
+        "en": "Turn|State|Lessons|Pairs|Adapter|Began|Note",
+        "zh": "轮次|状态|学习内容|偏好对|适配器|开始|说明",
+    },
+    "loop_marked": {"en": "{n} lessons withdrawn since", "zh": "其后有 {n} 条被撤回"},
+    "loop_started": {
+        "en": "The turn has begun; its training shows on the Training tab.",
+        "zh": "本轮已开始，进度见“训练”页。",
+    },
+    "loop_done": {"en": "Done.", "zh": "完成。"},
+    "loop_choose_first": {"en": "Choose a correction first.", "zh": "请先选择一条更正。"},
+    "loop_no_trial": {"en": "No trial runs.", "zh": "没有进行中的试用。"},
+    "loop_prepared": {"en": "prepared", "zh": "已准备"},
+    "loop_training": {"en": "training", "zh": "训练中"},
+    "loop_trial_state": {"en": "trial", "zh": "试用中"},
+    "loop_live_state": {"en": "live", "zh": "已上线"},
+    "loop_refused": {"en": "refused", "zh": "未通过"},
+    "loop_returned": {"en": "taken back", "zh": "已撤回"},
+    "loop_failed": {"en": "failed", "zh": "失败"},
+    "loop_empty": {"en": "empty", "zh": "无内容"},
+}
