@@ -28,6 +28,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenHouse]:
 
 def page_of(browser: Any, **options: Any) -> Any:
     page = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **options}).new_page()
+    page.set_default_timeout(120_000)  # a loaded machine draws slowly
     page.told = []
     page.on("console", lambda message: page.told.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: page.told.append(str(error)))
