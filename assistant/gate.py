@@ -62,7 +62,16 @@ class House:
     events: Mapping[int, str]
     pending: Callable[[], Iterable[Caller]]
     line: Line
-    own: tuple[str, ...] = ("/healthz", "/metrics", "/language/", "/receipts/", "/v1/", "/widget.js", "/widget/")
+    own: tuple[str, ...] = (
+        "/healthz",
+        "/metrics",
+        "/language/",
+        "/receipts/",
+        "/sso/",
+        "/v1/",
+        "/widget.js",
+        "/widget/",
+    )
 
 
 class Gate:

@@ -58,6 +58,7 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     _silence(settings.data_dir)
     from assistant.api.application import build_api
     from assistant.monitoring import add_monitoring
+    from assistant.oidc import add_oidc
     from assistant.ui.build import build_ui, mount
     from assistant.widget.serving import add_widget
 
@@ -73,6 +74,7 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     _exports(app, assistant, door)
     add_widget(app, settings.collection)
     add_monitoring(app, assistant, door)
+    add_oidc(app, settings.oidc, door=door, sessions=sessions)
     app.mount("/v1", build_api(assistant, door=door, sessions=sessions))
     app.add_exception_handler(404, _not_found)
     # Middleware runs from the last added to the first.

@@ -70,6 +70,10 @@ class Sessions:
             key, salt="confide.pass", signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"}
         )
 
+        self._seals = itsdangerous.URLSafeTimedSerializer(
+            key, salt="confide.seal", signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+        )
+
     @classmethod
     def open(cls, data_dir: Path, *, days: int = 30) -> Sessions:
         """The sessions of a data folder; its key is made at first use, readable by its owner only."""
@@ -114,6 +118,18 @@ class Sessions:
         except (itsdangerous.BadData, ValueError, TypeError):
             return None
         return Visitor(f"w_{session}", collection) if made_for == origin else None
+
+    def seal(self, parts: list[str]) -> str:
+        """A signed text that `unseal` reads again; not a secret."""
+        return self._seals.dumps(parts)
+
+    def unseal(self, text: str, *, seconds: int) -> list[str] | None:
+        """What was sealed; None where it is forged or older than so many seconds."""
+        try:
+            parts: list[str] = self._seals.loads(text, max_age=seconds)
+        except itsdangerous.BadData:
+            return None
+        return parts
 
     def new_conversation(self, session_id: str, *, first: str = "") -> str:
         """A conversation id that only this session may use; the same each time for the id of its first message."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 
@@ -66,6 +67,11 @@ def build(front: Front, blocks: gr.Blocks, *, panels: Callable[[], None] | None 
             html(f'<a class="nav" href="./{chat}">{render.safe(say("to_chat"))}</a>', elem_id="to-chat")
         with gr.Column(elem_id="login") as login:
             html(f'<p class="quiet">{render.safe(say("password_hint"))}</p>')
+            if front.settings.oidc.issuer:
+                provider = urlsplit(front.settings.oidc.issuer).hostname or ""
+                html(
+                    f'<a class="nav" href="./sso/login">{render.safe(say("sso", provider=provider))}</a>', elem_id="sso"
+                )
             who = gr.Textbox(label=say("user_name"), placeholder=say("user_name_hint"), elem_id="who", max_length=100)
             password = gr.Textbox(label=say("password"), type="password", elem_id="password", max_length=200)
             with gr.Accordion(say("own_password"), open=False, elem_id="own-password") as own:
