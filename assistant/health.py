@@ -80,15 +80,27 @@ def _model(assistant: Assistant) -> None:
 
     name, settings = engine_name(assistant.settings), assistant.settings
     if name == "remote":
-        _reach(settings.remote.url)
+        _reach_any(settings.remote.urls)
     elif name in {"hf", "openvino"} and not assistant.is_loaded:
         from assistant.engines import models
 
         models.resolve(settings)
 
 
+def _reach_any(urls: tuple[str, ...]) -> None:
+    """Raises OSError where nobody listens at any of the remote engine's addresses."""
+    for number, url in enumerate(urls, start=1):
+        try:
+            _reach(url)
+        except OSError:
+            if number == len(urls):
+                raise
+        else:
+            return
+
+
 def _reach(url: str) -> None:
-    """Raises OSError where nobody listens at the remote engine's address; nothing is asked of it."""
+    """Raises OSError where nobody listens at this address; nothing is asked of it."""
     import socket
     from urllib.parse import urlsplit
 

@@ -184,8 +184,8 @@ class Hosting:
                 engine.remove_adapter(name)
 
     def _base_of_model(self) -> Base | None:
-        """The model in force as adapters have to fit it; None where its weights are not here."""
-        if self._base is None:
+        """The model in force as adapters have to fit it; None where its weights are not here: the servers judge."""
+        if self._base is None and not self._settings.remote.adapters:
             with contextlib.suppress(ConfideError, OSError, ValueError):
                 folder, info = models.resolve(self._settings)
                 self._base = base_of(folder, name=info.name, sha256=info.sha256)

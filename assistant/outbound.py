@@ -52,11 +52,11 @@ class Outbound:
             ) from error
 
     def _destination(self, engine: Engine) -> str:
-        """The server's address without user, password and query; another remote engine's name."""
+        """The servers' addresses without user, password and query; another remote engine's name."""
         if engine.name != "remote":
             return engine.name
-        url = urlsplit(self._settings.remote.url)
-        return urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
+        urls = [urlsplit(url) for url in self._settings.remote.urls]
+        return ", ".join(urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", "")) for url in urls)
 
     @functools.cached_property
     def _redactor(self) -> Redactor:

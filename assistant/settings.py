@@ -49,7 +49,9 @@ class RemoteSettings(BaseModel):
     model_config = _FROZEN
 
     url: str = ""
-    """The base URL, with /v1. Empty: no remote server is used."""
+    """The base URL, with /v1; several of the same model with commas between. Empty: no remote server is used."""
+    adapters: str = ""
+    """Where the servers see this data folder's adapters; they are told to load them (vLLM). Empty: they are not."""
     model: str = ""
     """The model's name on that server."""
     api_key: SecretStr = SecretStr("")
@@ -58,6 +60,11 @@ class RemoteSettings(BaseModel):
     """The window of that model."""
     languages: tuple[str, ...] = ()
     """Languages the model writes well; empty = all."""
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The base URLs, one a server."""
+        return tuple(url.strip() for url in self.url.split(",") if url.strip())
 
 
 class RetrievalSettings(BaseModel):

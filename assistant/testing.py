@@ -119,8 +119,8 @@ class EngineContract:
 class FakeServer:
     """An OpenAI-compatible server in a thread, over real HTTP. `with FakeServer() as server: server.url`.
 
-    It offers `models` (the second and later stand for adapters), wants `key` where one is set, and
-    fails as a model's name in `FAULTS` tells. `stopped` counts answers that did not reach their
+    It offers `models` (the second and later stand for adapters; it loads more as vLLM does), wants `key` where one is
+    set, and fails as a model's name in `FAULTS` tells. `stopped` counts answers that did not reach their
     end; `seen` keeps each request's headers and body.
     """
 
@@ -138,11 +138,14 @@ class FakeServer:
         self.stopped = 0
         self.delay_s = 0.0
         self._engine = engine or EchoEngine()
-        self._models = models
+        self._models = list(models)
         self._key = key
+        self.loaded: dict[str, str] = {}
         app = FastAPI()
         app.get("/v1/models")(self._list)
         app.post("/v1/chat/completions")(self._chat)
+        app.post("/v1/load_lora_adapter")(self._load)
+        app.post("/v1/unload_lora_adapter")(self._unload)
         config = uvicorn.Config(
             app, host="127.0.0.1", port=0, log_level="critical", ws="none", timeout_graceful_shutdown=1
         )
@@ -182,6 +185,28 @@ class FakeServer:
         if model in ("broken", "busy"):
             return _error({"broken": 500, "busy": 429}[model], f"I am {model}.")
         return StreamingResponse(self._chunks(body), media_type="text/event-stream")
+
+    async def _load(self, request: Request) -> Response:
+        body = await request.json()
+        if refusal := self._unauthorised(request):
+            return refusal
+        if body["lora_name"] in self._models:
+            return _error(400, f"The lora adapter '{body['lora_name']}' has already been loaded.")
+        if "refused" in body["lora_path"]:
+            return _error(400, "No adapter there.")
+        self.loaded[body["lora_name"]] = body["lora_path"]
+        self._models.append(body["lora_name"])
+        return Response("Success.")
+
+    async def _unload(self, request: Request) -> Response:
+        name = (await request.json())["lora_name"]
+        self.forget(name)
+        return Response("Success.")
+
+    def forget(self, name: str) -> None:
+        """As a server that was started again: it has an adapter no more."""
+        self._models.remove(name)
+        del self.loaded[name]
 
     async def _chunks(self, body: dict[str, Any]) -> AsyncIterator[str]:
         finished = False

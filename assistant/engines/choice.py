@@ -1,8 +1,8 @@
 """Which engine answers on this machine, where the settings leave it open: measured once, in seconds, and kept.
 
-Each candidate runs in a process of its own, so that one that this processor cannot run is only out of the race, and its
-memory is its own. What is kept holds for one model, one machine and one set of versions; for anything else it is as if
-nothing had been measured, and `hf` answers. A candidate must not be worse, only quicker: docs/engines.md has the numbers.
+Each candidate runs in a process of its own, so that one that this processor cannot run is only out of the race, and
+its memory is its own. What is kept holds for one model, one machine and one set of versions; for anything else it is as
+if nothing had been measured, and `hf` answers. A candidate must not be worse, only quicker: see docs/engines.md.
 """
 
 from __future__ import annotations

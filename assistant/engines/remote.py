@@ -1,7 +1,8 @@
-"""The engine that asks any OpenAI-compatible server: vLLM, llama-server, Ollama, a hosted model.
+"""The engine that asks OpenAI-compatible servers: vLLM, llama-server, Ollama, a hosted model.
 
-What is asked leaves this machine for the server of `[remote] url`, and for nowhere else. Not a
-router, no retries: a failure is told at once, and the answer falls back to quotes.
+What is asked leaves this machine for the servers of `[remote] url`, and for nowhere else. One that fails before its
+first word is passed over for the next (`servers.py`). What has been said is never taken back: a failure after it is
+told, and the answer falls back to quotes.
 
 Sources: the API of /v1/chat/completions and /v1/models; vLLM's docs on LoRA (an adapter is
 asked for as a model's name).
@@ -13,8 +14,10 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
+from assistant.engines.servers import Server, Servers
 from assistant.engines.streaming import StopFilter
 from assistant.errors import AdapterUnsupported, EngineError, EngineTimeout, EngineUnavailable, SettingsError
 from assistant.registry import did_you_mean
@@ -26,17 +29,27 @@ if TYPE_CHECKING:
 
 _CONNECT_S = 10.0
 _LAST_LATIN = 0x24F
+_ROUNDS, _PAUSE_S = 2, 0.2
+_LOADS_S = 120.0
 _SENT_STOPS = 4  # the API's bound; the others are cut here
 
 
+class _Failure(Exception):
+    """A server did not answer. `again`: another may be asked; `sick`: it counts against this one."""
+
+    def __init__(self, error: EngineError, *, again: bool = False, sick: bool = False) -> None:
+        super().__init__(error.message)
+        self.error, self.again, self.sick = error, again, sick
+
+
 class RemoteEngine:
-    """A model behind `[remote] url`. Made by `build`; safe to use from several threads."""
+    """A model behind `[remote] url`, on one server or several. Made by `build`; safe to use from several threads."""
 
     name = "remote"
     location: Literal["local", "remote"] = "remote"
 
     def __init__(self, remote: RemoteSettings) -> None:
-        """Opens no connection yet; the server may start later.
+        """Opens no connection yet; the servers may start later.
 
         Raises:
             SettingsError: url or model is not set.
@@ -47,8 +60,7 @@ class RemoteEngine:
         self.model = ModelInfo(
             name=remote.model, sha256="", context_tokens=remote.context_tokens, languages=remote.languages
         )
-        self._url = remote.url
-        self._client = _client(remote)
+        self._servers = Servers(remote.urls, lambda url: _client(remote, url))
 
     def count_tokens(self, text: str) -> int:
         """An estimate, rather high: a token for every three Latin characters and for each other one.
@@ -59,63 +71,106 @@ class RemoteEngine:
         return wide + math.ceil((len(text) - wide) / 3)
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
-        """The server's answer as it comes. Closing it closes the connection, which stops the server.
+        """A server's answer as it comes. Closing it closes the connection, which stops the server.
 
-        A server that falls silent is given up after the time limit since its last sign of life.
+        One that fails before its first word is passed over for the next, twice round; one that falls silent is given
+        up after the time limit since its last sign of life.
         """
-        model = self.model.name if options.adapter is None else self._adapter(options.adapter)
         deadline = time.monotonic() + options.time_limit_s
+        last: EngineError | None = None
+        for server in self._turns(deadline):
+            began = False
+            try:
+                with self._servers.asking(server):
+                    for piece in self._answer(server, messages, options, deadline):
+                        began = True
+                        yield piece
+                self._servers.worked(server)
+                return
+            except _Failure as failure:
+                if failure.sick:
+                    self._servers.failed(server)
+                last = failure.error
+                if began or not failure.again:
+                    break
+        raise last or EngineUnavailable(
+            f"{self._shown()} failed several times running and is left alone for a while.",
+            hint="Is the server running there, and is [remote] url right?",
+        )
+
+    def close(self) -> None:
+        """Closes the connections."""
+        for server in self._servers.all:
+            server.client.close()
+
+    def _turns(self, deadline: float) -> Iterator[Server]:
+        """Whom to ask, one after another, while there is time."""
+        for number in range(_ROUNDS):
+            if number and time.monotonic() + _PAUSE_S < deadline:
+                time.sleep(_PAUSE_S)
+            for place, server in enumerate(self._servers.ready()):
+                if (number or place) and time.monotonic() >= deadline:
+                    return
+                yield server
+
+    def _shown(self) -> str:
+        return ", ".join(server.url for server in self._servers.all)
+
+    def _answer(
+        self, server: Server, messages: Sequence[Message], options: GenerateOptions, deadline: float
+    ) -> Iterator[str]:
+        """One server's answer. Raises _Failure, EngineTimeout."""
+        model = self.model.name if options.adapter is None else self._adapter(server, options.adapter)
         stops = StopFilter(options.stop)
-        with self._errors(model, options), self._open(model, messages, options) as chunks:
+        left = max(0.01, deadline - time.monotonic())
+        with self._errors(server, model, left), self._open(server, model, messages, options, left) as chunks:
             for chunk in chunks:
                 if shown := stops.feed((chunk.choices[0].delta.content or "") if chunk.choices else ""):
                     yield shown
                 if stops.stopped:
                     return
                 if time.monotonic() >= deadline:
-                    raise EngineTimeout(f"{self._url} took longer than {options.time_limit_s:g} s.")
+                    raise EngineTimeout(f"{server.url} took longer than {options.time_limit_s:g} s.")
         if shown := stops.flush():
             yield shown
 
-    def close(self) -> None:
-        """Closes the connections."""
-        self._client.close()
-
-    def _open(self, model: str, messages: Sequence[Message], options: GenerateOptions) -> Any:
+    def _open(
+        self, server: Server, model: str, messages: Sequence[Message], options: GenerateOptions, seconds: float
+    ) -> Any:
         """The stream of chunks, closed with its context."""
-        return self._client.with_options(
-            timeout=_timeout(options.time_limit_s)
-        ).chat.completions.create(
+        return server.client.with_options(timeout=_timeout(seconds)).chat.completions.create(
             model=model,
-            messages=[{"role": message.role, "content": message.text} for message in messages],  # type: ignore[misc]
+            messages=[{"role": message.role, "content": message.text} for message in messages],
             max_tokens=options.max_new_tokens,
             temperature=options.temperature,
             stop=list(options.stop[:_SENT_STOPS]) or None,
             stream=True,
         )
 
-    def _adapter(self, name: str) -> str:
-        """The server's model of this name. Raises AdapterUnsupported where it has none."""
-        known = self._models()
+    def _adapter(self, server: Server, name: str) -> str:
+        """The server's model of this name. Raises _Failure where it has none."""
+        known = self._models(server)
         if name not in known:
-            raise AdapterUnsupported(
-                f"The server at {self._url} has no adapter {name!r}.",
+            missing = AdapterUnsupported(
+                f"The server at {server.url} has no adapter {name!r}.",
                 hint=did_you_mean(name, known) or "Load it there under that name.",
             )
+            raise _Failure(missing, again=len(self._servers.all) > 1)
         return name
 
-    def _models(self) -> list[str]:
+    def _models(self, server: Server) -> list[str]:
         """Names of the models that the server offers; empty where it does not say."""
         import httpx2
         import openai
 
         try:
-            return sorted(model.id for model in self._client.with_options(timeout=_timeout(_CONNECT_S)).models.list())
+            listed = server.client.with_options(timeout=_timeout(_CONNECT_S)).models.list()
+            return sorted(model.id for model in listed)
         except (openai.OpenAIError, httpx2.HTTPError):
             return []
 
     @contextmanager
-    def _errors(self, model: str, options: GenerateOptions) -> Iterator[None]:
+    def _errors(self, server: Server, model: str, seconds: float) -> Iterator[None]:
         """The client's errors as ours, each with what to look at."""
         import httpx2
         import openai
@@ -123,39 +178,104 @@ class RemoteEngine:
         try:
             yield
         except (openai.APITimeoutError, httpx2.TimeoutException) as error:
-            raise EngineTimeout(f"{self._url} did not answer within {options.time_limit_s:g} s.") from error
+            late = EngineTimeout(f"{server.url} did not answer within {seconds:.3g} s.")
+            raise _Failure(late, again=True, sick=True) from error
         except (openai.APIConnectionError, httpx2.HTTPError) as error:
-            raise EngineUnavailable(
-                f"The connection to {self._url} failed ({type(error.__cause__ or error).__name__}).",
+            broken = EngineUnavailable(
+                f"The connection to {server.url} failed ({type(error.__cause__ or error).__name__}).",
                 hint="Is the server running there, and is [remote] url right?",
-            ) from error
+            )
+            raise _Failure(broken, again=True, sick=True) from error
         except openai.APIError as error:
-            raise self._refused(model, error) from error
+            status = getattr(error, "status_code", 0)
+            refused = self._refused(server, model, error)
+            raise _Failure(refused, again=status == 429 or status >= 500, sick=status >= 500) from error
 
-    def _refused(self, model: str, error: openai.APIError) -> EngineError:
+    def _refused(self, server: Server, model: str, error: openai.APIError) -> EngineError:
         """What the server's refusal means for the user."""
-        status = getattr(error, "status_code", 0)
+        status, url = getattr(error, "status_code", 0), server.url
         said = str(error.message).strip()[:200]
         if status in (401, 403):
             return EngineUnavailable(
-                f"{self._url} refused the key ({status}).", hint="Set [remote] api_key, or CONFIDE_REMOTE__API_KEY."
+                f"{url} refused the key ({status}).", hint="Set [remote] api_key, or CONFIDE_REMOTE__API_KEY."
             )
-        known = self._models() if status in (400, 404) else []
+        known = self._models(server) if status in (400, 404) else []
         if known and model not in known:
             return EngineUnavailable(
-                f"{self._url} has no model {model!r}; it has {', '.join(known[:10])}.", hint="Set [remote] model."
+                f"{url} has no model {model!r}; it has {', '.join(known[:10])}.", hint="Set [remote] model."
             )
         if status == 404 and not known:
-            return EngineUnavailable(f"{self._url} has no chat API (404).", hint="[remote] url usually ends in /v1.")
+            return EngineUnavailable(f"{url} has no chat API (404).", hint="[remote] url usually ends in /v1.")
         if status == 429:
-            return EngineUnavailable(f"{self._url} takes no more requests now (429).", hint="Try again later.")
-        return EngineUnavailable(
-            f"{self._url} failed ({status or 'in the stream'}): {said}", hint="See the server's log."
-        )
+            return EngineUnavailable(f"{url} takes no more requests now (429).", hint="Try again later.")
+        return EngineUnavailable(f"{url} failed ({status or 'in the stream'}): {said}", hint="See the server's log.")
+
+
+class LoadingEngine(RemoteEngine):
+    """Servers that are given our adapters while they run (vLLM with VLLM_ALLOW_RUNTIME_LORA_UPDATING).
+
+    They read the folders themselves: `[remote] adapters` is where they see the data folder's `adapters`. One that has
+    lost an adapter, because it was started again, is given it again when it is next asked.
+    """
+
+    def __init__(self, remote: RemoteSettings, folder: Path) -> None:
+        """`folder` is where the adapters are here."""
+        super().__init__(remote)
+        self._folder, self._there = folder.resolve(), PurePosixPath(remote.adapters)
+        self._key = remote.api_key.get_secret_value()
+        self._paths: dict[str, str] = {}
+
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the adapters that were loaded from here, sorted."""
+        return tuple(sorted(self._paths))
+
+    def add_adapter(self, name: str, path: Path) -> None:
+        """Has every server load an adapter. Raises AdapterUnsupported where none of them did."""
+        try:
+            there = str(self._there / path.resolve().relative_to(self._folder).as_posix())
+        except ValueError as error:
+            raise AdapterUnsupported(f"{path} is not in {self._folder}, which the servers see.") from error
+        said = [self._load(server, name, there) for server in self._servers.all]
+        if all(said):
+            raise AdapterUnsupported(f"No server loaded the adapter {name}: {said[0]}", hint="See the servers' logs.")
+        self._paths[name] = there
+
+    def remove_adapter(self, name: str) -> None:
+        """Has every server unload it. Raises AdapterUnsupported where none is loaded."""
+        if self._paths.pop(name, None) is None:
+            raise AdapterUnsupported(f"No adapter {name!r} is loaded.")
+        for server in self._servers.all:
+            self._post(server, "unload_lora_adapter", {"lora_name": name})
+
+    def _adapter(self, server: Server, name: str) -> str:
+        there = self._paths.get(name)
+        if there is not None and name not in self._models(server) and (said := self._load(server, name, there)):
+            error = EngineUnavailable(f"{server.url} does not load the adapter {name}: {said}")
+            raise _Failure(error, again=True, sick=True)
+        return name if there is not None else super()._adapter(server, name)
+
+    def _load(self, server: Server, name: str, there: str) -> str:
+        """ "" where it is loaded now; else what the server said."""
+        said = self._post(server, "load_lora_adapter", {"lora_name": name, "lora_path": there})
+        return "" if "already been loaded" in said else said
+
+    def _post(self, server: Server, path: str, body: dict[str, str]) -> str:
+        """ "" where it worked; else what the server said."""
+        import httpx2
+
+        headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
+        try:
+            with httpx2.Client(timeout=_LOADS_S, follow_redirects=False) as http:
+                done = http.post(f"{server.url.rstrip('/')}/{path}", json=body, headers=headers)
+        except httpx2.HTTPError as error:
+            return f"{server.url} cannot be reached ({type(error).__name__})"
+        return "" if done.status_code == 200 else f"{done.status_code} {done.text[:200]}"
 
 
 def build(settings: Settings) -> RemoteEngine:
     """The registry's factory."""
+    if settings.remote.adapters:
+        return LoadingEngine(settings.remote, settings.data_dir / "adapters")
     return RemoteEngine(settings.remote)
 
 
@@ -165,7 +285,7 @@ def _timeout(seconds: float) -> Any:
     return httpx2.Timeout(seconds, connect=min(_CONNECT_S, seconds))
 
 
-def _client(remote: RemoteSettings) -> openai.OpenAI:
+def _client(remote: RemoteSettings, url: str) -> openai.OpenAI:
     """The official client, without retries and without the headers that describe this machine."""
     import httpx2
     import openai
@@ -175,7 +295,7 @@ def _client(remote: RemoteSettings) -> openai.OpenAI:
             del request.headers[header]
 
     return openai.OpenAI(
-        base_url=remote.url,
+        base_url=url,
         api_key=remote.api_key.get_secret_value() or "none",  # the client wants one; local servers ignore it
         max_retries=0,
         http_client=httpx2.Client(event_hooks={"request": [strip]}, follow_redirects=False),

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import pytest
 
+from assistant.engines.base import HostsAdapters
 from assistant.engines.echo import EchoEngine
 from assistant.engines.remote import RemoteEngine, build
-from assistant.errors import EngineTimeout, EngineUnavailable, SettingsError
+from assistant.errors import AdapterUnsupported, EngineTimeout, EngineUnavailable, SettingsError
 from assistant.settings import RemoteSettings, Settings
 from assistant.testing import ASK, SHORT, EngineContract, FakeServer, ask
 
@@ -109,3 +112,85 @@ def test_key_is_sent_and_a_wrong_one_names_the_setting():
 def test_missing_settings_are_all_named():
     with pytest.raises(SettingsError, match=r"\[remote\] url and \[remote\] model"):
         build(Settings())
+
+
+# Several servers
+
+
+def test_a_server_that_fails_is_passed_over_for_the_next_and_rests(server: FakeServer):
+    with FakeServer(models=("echo",)) as second:
+        engine = RemoteEngine(RemoteSettings(url=f"http://127.0.0.1:9/v1, {second.url}", model="echo"))
+        dead = engine._servers.all[0]
+        for _ in range(4):
+            assert ask(engine) == ask(EchoEngine())
+        assert dead.failures == 3
+        assert engine._servers.ready()[0].url == second.url
+        assert len(second.seen) == 4
+
+
+def test_what_was_said_is_not_said_again_by_another_server(server: FakeServer):
+    with FakeServer(models=("breaks",)) as second:
+        engine = RemoteEngine(RemoteSettings(url=f"{server.url},{second.url}", model="breaks"))
+        before = len(server.seen) + len(second.seen)
+        with pytest.raises(EngineUnavailable):
+            ask(engine)
+        assert len(server.seen) + len(second.seen) == before + 1
+
+
+def test_a_server_process_that_is_killed_is_passed_over(server: FakeServer):
+    code = (
+        "import time\nfrom assistant.testing import FakeServer\n"
+        "with FakeServer() as one:\n    print(one.url, flush=True)\n    time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        url = process.stdout.readline().strip()
+        engine = RemoteEngine(RemoteSettings(url=f"{url},{server.url}", model="echo"))
+        assert ask(engine)
+        process.kill()
+        process.wait(30)
+        assert ask(engine)
+        assert engine._servers.all[0].failures == 1
+    finally:
+        process.kill()
+        process.stdout.close()
+
+
+def test_servers_that_all_rest_are_not_asked():
+    engine = RemoteEngine(RemoteSettings(url="http://127.0.0.1:9/v1", model="echo"))
+    for _ in range(2):
+        with pytest.raises(EngineUnavailable):
+            ask(engine)
+    with pytest.raises(EngineUnavailable, match="left alone"):
+        ask(engine)
+
+
+# Adapters that are loaded on the servers
+
+
+def test_an_adapter_is_loaded_on_every_server_asked_for_and_unloaded(tmp_path):
+    with FakeServer() as one, FakeServer() as two:
+        remote = RemoteSettings(url=f"{one.url},{two.url}", model="echo", adapters="/srv/adapters")
+        engine = build(Settings(data_dir=tmp_path, remote=remote))
+        assert isinstance(engine, HostsAdapters)
+        engine.add_adapter("tone-v2", tmp_path / "adapters" / "tone" / "v2")
+        assert one.loaded == two.loaded == {"tone-v2": "/srv/adapters/tone/v2"}
+        one.forget("tone-v2")
+        two.forget("tone-v2")
+        assert ask(engine, adapter="tone-v2")
+        assert one.seen[-1][1]["model"] == "tone-v2"
+        engine.add_adapter("tone-v2", tmp_path / "adapters" / "tone" / "v2")
+        engine.remove_adapter("tone-v2")
+        assert one.loaded == two.loaded == {}
+        assert engine.adapters() == ()
+
+
+def test_an_adapter_that_no_server_loads_or_sees_is_unsupported(tmp_path):
+    with FakeServer() as one:
+        remote = RemoteSettings(url=one.url, model="echo", adapters="/srv/adapters")
+        engine = build(Settings(data_dir=tmp_path, remote=remote))
+        with pytest.raises(AdapterUnsupported, match="No adapter there"):
+            engine.add_adapter("bad", tmp_path / "adapters" / "refused")
+        with pytest.raises(AdapterUnsupported, match="which the servers see"):
+            engine.add_adapter("far", tmp_path / "elsewhere")
+        assert engine.adapters() == ()
