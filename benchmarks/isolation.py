@@ -23,7 +23,7 @@ from assistant.settings import Settings, load_settings
 from assistant.tuning import lora, networks
 from assistant.types import GenerateOptions, Measure, Message, Report
 
-REQUESTS = {"openvino": 20, "hf": 4}
+REQUESTS = {"openvino": 500, "hf": 100}
 """Requests by engine: `hf` answers one at a time and has a cache of its own for each adapter."""
 ADAPTERS = ("one", "two", "three")
 AT_ONCE, NEW, SEED = 4, 8, 0
@@ -90,6 +90,6 @@ def _adapter(settings: Settings, folder: Path, seed: int) -> Path:
     with torch.no_grad():
         for name, value in sorted(lora.trainable(model).items()):
             if "lora_B" in name:
-                value.copy_(torch.randn(value.shape, generator=chance) * 0.03)
+                value.copy_(torch.randn(value.shape, generator=chance) * 0.05)
     lora.save(model, folder)
     return folder

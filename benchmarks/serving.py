@@ -4,7 +4,10 @@ Prompts of about a thousand tokens, 64 new ones, greedy, both sides with the sam
 prompt is new, so that nothing is remembered of the one before. `decode_ratio`: new tokens a second after the first,
 against the better of bfloat16 and float32. `throughput_ratio_8`: eight at once against eight one after another.
 `lora_decode_ratio`: with an adapter of rank 16 on all linear layers (merged here, PEFT there). `second_turn_ratio`:
-seconds to the first token of a conversation's second turn over those of its first.
+seconds to the first token of a conversation's second turn over those of its first. `grounded_decode_ratio`: whole
+answers of the demo shop, from the question to the last token: the same walk with the engine, and with `generate` (the better
+one) for just as many tokens on the same prompt. `bandwidth_share`: the bytes of weights that are read each second of decoding
+over what one thread can read from memory here.
 """
 
 from __future__ import annotations
@@ -13,18 +16,20 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from assistant import template
-from assistant.engines import hardware, models, openvino
+from assistant.engines import hardware, models, openvino, ov_files
 from assistant.engines.base import Engine
 from assistant.provenance import provenance
-from assistant.settings import load_settings
+from assistant.settings import Settings, load_settings
 from assistant.tuning import lora, networks
-from assistant.types import GenerateOptions, Measure, Message, Report
+from assistant.types import Conversation, GenerateOptions, Measure, Message, Report
+from benchmarks.running import QUESTIONS
+from benchmarks.shop import SHOP, ingested
 
 PROMPT, NEW, ROUNDS, AT_ONCE = 1000, 64, 3, 8
 _WORDS = (
@@ -54,6 +59,7 @@ def run() -> Report:
             took["openvino lora"].append(_stream(engine, _prompt(f"lora {number}"), adapter="one"))
             second.append(_second_turn(engine, number))
         best = max(("float32", "bfloat16"), key=lambda name: _rate(took[name]))
+        grounded = _grounded(engine, nets[best], tokenizer)
         ahead = [_ratio_at_once(engine, nets[best], tokenizer, number) for number in range(2)]
         engine.close()
     ours, theirs = _rate(took["openvino"]), _rate(took[best])
@@ -63,6 +69,8 @@ def run() -> Report:
         Measure("first_token_ratio", _first(took[best]) / _first(took["openvino"]), n=ROUNDS),
         Measure("throughput_ratio_8", statistics.median(ahead), n=len(ahead)),
         Measure("second_turn_ratio", statistics.median(second[1:]), n=ROUNDS),
+        Measure("grounded_decode_ratio", grounded, n=len(QUESTIONS)),
+        Measure("bandwidth_share", ours * _weights(settings) / _bandwidth(), n=ROUNDS),
         Measure("decode_tokens_per_second", ours, n=ROUNDS),
         *(Measure(f"decode_tokens_per_second[{name}]", _rate(took[name]), n=ROUNDS) for name in nets),
     )
@@ -140,6 +148,78 @@ def _ratio_at_once(engine: Engine, net: Any, tokenizer: Any, number: int) -> flo
     ours = time.perf_counter() - began
     one = _generate(net, tokenizer, _prompt(f"after {number}"))
     return AT_ONCE * (one[0] + (NEW - 1) / one[1]) / ours
+
+
+class _Watched:
+    """An engine that notes what it was asked, how many tokens it gave and in how many seconds."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name, self.location, self.model = engine.name, engine.location, engine.model
+        self.count_tokens = engine.count_tokens
+        self.asked: list[tuple[Sequence[Message], int, float]] = []
+        self._engine = engine
+
+    def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
+        """The engine's stream."""
+        began, text = time.perf_counter(), []
+        try:
+            for piece in self._engine.stream(messages, options):
+                text.append(piece)
+                yield piece
+        finally:
+            took = time.perf_counter() - began
+            self.asked.append((messages, max(1, self.count_tokens("".join(text))), took))
+
+    def close(self) -> None:
+        """Leaves the engine as it is."""
+
+
+def _grounded(engine: Engine, net: Any, tokenizer: Any) -> float:
+    """Seconds of whole answers with `generate` in the engine's place over those with the engine."""
+    import torch
+
+    watched, settings = _Watched(engine), load_settings()
+    with tempfile.TemporaryDirectory() as folder:
+        assistant = ingested(settings, Path(folder), SHOP / "documents", "shop", engine=watched)
+        ours = theirs = 0.0
+        for question in QUESTIONS:
+            watched.asked.clear()
+            began = time.perf_counter()
+            for _ in assistant.ask(Conversation(""), question, collection="shop"):
+                pass
+            whole = time.perf_counter() - began
+            ours, theirs = ours + whole, theirs + whole
+            for messages, count, took in watched.asked:
+                ids = torch.tensor([template.prompt_ids(tokenizer, messages)])
+                began = time.perf_counter()
+                with torch.inference_mode():
+                    net.generate(
+                        input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=count,
+                        min_new_tokens=count, do_sample=False, pad_token_id=tokenizer.eos_token_id,
+                    )  # fmt: skip
+                theirs += time.perf_counter() - began - took
+        assistant.close()
+    return theirs / ours
+
+
+def _weights(settings: Settings) -> float:
+    """Bytes of the model as OpenVINO reads it."""
+    source = ov_files.Source(
+        models.prepare(settings), Path(), settings.data_dir / "models" / "openvino", models.resolve(settings)[1]
+    )
+    return float(sum(file.stat().st_size for file in ov_files.written(source).glob("openvino_model.bin")))
+
+
+def _bandwidth() -> float:
+    """Bytes that one thread reads from memory in a second: the best of five sums over 512 MB."""
+    import numpy as np
+
+    block, best = np.ones(64_000_000, dtype=np.int64), float("inf")
+    for _ in range(5):
+        began = time.perf_counter()
+        block.max()
+        best = min(best, time.perf_counter() - began)
+    return block.nbytes / best
 
 
 def _rate(rows: Sequence[tuple[float, float]]) -> float:

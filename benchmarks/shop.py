@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from assistant.core import Assistant
+from assistant.engines.base import Engine
 from assistant.evaluate import evaluate
 from assistant.ingest import ingest
 from assistant.retrieval.search import Searcher
@@ -31,9 +32,11 @@ def run() -> Report:
     return dataclasses.replace(report, suite="shop")
 
 
-def ingested(settings: Settings, folder: Path, documents: Path, collection: str) -> Assistant:
-    """An assistant over a fresh store of these documents; the model is the one of `settings`."""
+def ingested(
+    settings: Settings, folder: Path, documents: Path, collection: str, *, engine: Engine | None = None
+) -> Assistant:
+    """An assistant over a fresh store of these documents; the model is the one of `settings`, or `engine`'s."""
     store = Store.open(folder)
     searcher = Searcher(store, settings.model_copy(update={"data_dir": folder}))
     ingest([documents], store=store, settings=settings, index=searcher, collection=collection)
-    return Assistant(settings=settings, store=store, searcher=searcher)
+    return Assistant(settings=settings, store=store, searcher=searcher, engine=engine)

@@ -99,7 +99,7 @@ class Index:
         owners = np.repeat(np.arange(len(parts.passage_ids)), np.diff(parts.offsets))
         order = np.argsort(parts.units, kind="stable")
         self._by_unit, self._owner = parts.units[order], owners[order]
-        self._row = {passage: row for row, passage in enumerate(parts.passage_ids)}
+        self._last: tuple[list[str], npt.NDArray[np.float32] | None] = ([], None)
 
     def candidates(self, vector: Vectors, query_terms: Sequence[str], depth: int) -> Rows:
         """Rows of the passages worth scoring: owners of the `depth` nearest vectors, and BM25's best."""
@@ -111,7 +111,7 @@ class Index:
             found += [self._owner[a:b] for a, b in zip(left, right, strict=True)]
         lexical = self._lexical(query_terms)
         if lexical is not None:
-            best = np.argsort(-lexical, kind="stable")[:depth]
+            best = _top(lexical, depth)
             found.append(best[lexical[best] > 0])
         return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
 
@@ -161,7 +161,7 @@ class Index:
 
     def agreement(self, passages: Sequence[Passage], embedder: Embedder) -> float:
         """The least cosine of these passages' own vectors with what the embedder gives now; 1 for none of its own."""
-        texts = {_unit_id(text): text for text in (_unit_texts(passage)[0] for passage in passages)}
+        texts = {_unit_id(text): text for text in (unit_texts(passage)[0] for passage in passages)}
         known = [unit for unit in texts if unit in self._by_unit]
         if not known:
             return 1.0
@@ -174,10 +174,14 @@ class Index:
         return self._vectors
 
     def _lexical(self, query_terms: Sequence[str]) -> npt.NDArray[np.float32] | None:
+        """BM25 of every passage; that of the last query is kept, for it is asked for twice."""
         known = [] if self._bm25 is None else [term for term in query_terms if term in self._bm25.vocab_dict]
         if self._bm25 is None or not known:
             return None
-        scores: npt.NDArray[np.float32] = self._bm25.get_scores(known)
+        asked, scores = self._last
+        if asked != known or scores is None:
+            scores = self._bm25.get_scores(known)
+            self._last = (known, scores)
         return scores
 
 
@@ -190,6 +194,15 @@ class _Parts:
     offsets: Rows
     vectors: VectorTable
     bm25: Any
+
+
+def _top(scores: npt.NDArray[np.float32], count: int) -> Rows:
+    """Places of the highest scores, the first ones of equals, in no order."""
+    if len(scores) <= count:
+        return np.arange(len(scores), dtype=np.int64)
+    least = np.partition(scores, len(scores) - count)[len(scores) - count]
+    above = np.flatnonzero(scores > least)
+    return np.concatenate([above, np.flatnonzero(scores == least)[: count - len(above)]])
 
 
 def terms(text: str) -> list[str]:
@@ -220,7 +233,7 @@ def build(
     progress: Progress,
 ) -> Index:
     """Embeds what `old` lacks, writes the next version under `root`, and puts it in force."""
-    texts = [_unit_texts(passage) for passage in passages]
+    texts = [unit_texts(passage) for passage in passages]
     ids = [[_unit_id(text) for text in group] for group in texts]
     by_id = {unit: text for group, row in zip(texts, ids, strict=True) for text, unit in zip(group, row, strict=True)}
     units = np.array([unit for row in ids for unit in row], dtype=np.int64)
@@ -294,7 +307,7 @@ def drop(root: Path) -> None:
     shutil.rmtree(root, ignore_errors=True)
 
 
-def _unit_texts(passage: Passage) -> list[str]:
+def unit_texts(passage: Passage) -> list[str]:
     """The whole passage under its heading path, then each sentence of prose where there are several."""
     whole = "\n".join(filter(None, [" > ".join(passage.headings), passage.text]))
     spans = [] if fields(passage.text) else sentences(passage.text)  # a field alone ("stock: 4") is everybody's

@@ -151,6 +151,11 @@ class Searcher:
         """The collection's embedder, loaded once and shared."""
         return self._embedder(self._info(tenant, collection))
 
+    def use(self, embedder: Embedder) -> None:
+        """Takes this embedder wherever one of its name is asked for, in place of loading it."""
+        with self._lock:
+            self._embedders[embedder.name] = embedder
+
     def idf(self, tenant: str, collection: str) -> Callable[[str], float]:
         """How rare a term is among the collection's passages, as BM25 weighs it; terms as in `content_words`."""
         return self._current(self._info(tenant, collection)).idf

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from assistant.errors import IndexMismatch
 from assistant.retrieval import index as indexes
@@ -196,3 +198,9 @@ def test_the_content_digest_follows_order_text_and_headings() -> None:
 
 def test_the_parts_of_hyphened_words_are_terms_too() -> None:
     assert indexes.terms("left-handed scissors") == ["left-handed", "left", "handed", "scissor"]
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), max_size=30), st.integers(1, 10))
+def test_the_best_are_the_highest_and_of_equals_the_first(scores: list[float], count: int) -> None:
+    best = sorted(int(row) for row in indexes._top(np.array(scores, dtype=np.float32), count))
+    assert best == sorted(sorted(range(len(scores)), key=lambda row: (-scores[row], row))[:count])
