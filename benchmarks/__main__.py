@@ -320,6 +320,16 @@ REGISTRY: dict[str, Benchmark] = {
         "edits, roll-backs, copies and forgeries of the privacy book",
         {"undetected": ("=", 0), "false_alarms": ("=", 0)},
     ),
+    "curated": Benchmark(
+        "benchmarks.curated:run",
+        0.5,
+        "paraphrases that an approved question recognises, and near misses that it must not",
+        {
+            "near_misses_taken_made_with": ("=", 0),
+            "near_misses_taken_held_out": ("=", 0),
+            "recognised_held_out": (">=", 0.6),
+        },
+    ),
     "loop": Benchmark(
         "benchmarks.loop:run",
         15,

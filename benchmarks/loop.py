@@ -129,7 +129,7 @@ class _House:
         wrong = 0
         for question in questions:
             match = self.assistant.approvals.match(COLLECTION, question.question) if not question.history else None
-            wrong += match is not None and not all(metrics.contains(match.answer.text, one) for one in question.facts)
+            wrong += match is not None and not all(_says(match.answer.text, one) for one in question.facts)
             wrong += match is not None and not question.answerable
         return Measure("approved_wrongly", float(wrong), n=len(questions))
 
@@ -157,8 +157,12 @@ class _House:
 def correction(question: Question) -> str:
     """What a customer who knows better writes: the gold quote, and the facts where it does not have them."""
     quote = question.gold[0].quote
-    missing = [spellings[0] for spellings in question.facts if not metrics.contains(quote, spellings)]
+    missing = [spellings[0] for spellings in question.facts if not _says(quote, spellings)]
     return f"{quote.rstrip('.。')}: {', '.join(missing)}." if missing else quote
+
+
+def _says(text: str, spellings: Sequence[str]) -> bool:
+    return any(metrics.contains(text, spelling) for spelling in spellings)
 
 
 _REWORDINGS = tuple(

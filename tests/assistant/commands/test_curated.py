@@ -1,0 +1,50 @@
+"""`curated` on the command line: what is approved is listed and asked, what is wrong is said with exit code 2."""
+
+import json
+
+import pytest
+
+from assistant.commands import run
+from assistant.curated import suggest
+from assistant.store import Store
+from assistant.types import CollectionInfo
+
+
+@pytest.fixture
+def folder(tmp_path):
+    store = Store.open(tmp_path)
+    store.save_collection(CollectionInfo("default", "shop", ("en",), "hashing", 0.5))
+    store.close()
+    return tmp_path
+
+
+def confide(folder, *words):
+    return run(["--data-dir", str(folder), "curated", *words])
+
+
+def test_answers_are_approved_listed_and_removed(folder, capsys):
+    assert (
+        confide(folder, "add", "Kayaks?", "Do you rent kayaks?", "--answer", "From May on.", "--until", "2099-12-31")
+        == 0
+    )
+    store = Store.open(folder)
+    suggestion = suggest(store, "default", "shop", "Dogs?", "", "mined", asked=4)
+    store.close()
+    assert confide(folder, "approve", suggestion, "--answer", "On a lead.") == 0
+    capsys.readouterr()
+    assert confide(folder, "list", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {tuple(one["questions"]) for one in told["approved"]} == {("Kayaks?", "Do you rent kayaks?"), ("Dogs?",)}
+    assert told["waiting"] == []
+    (kayaks,) = (one for one in told["approved"] if len(one["questions"]) == 2)
+    assert (kayaks["live"], kayaks["expires"]) == (True, "2100-01-01T00:00:00")
+    assert confide(folder, "remove", kayaks["id"]) == 0
+    assert confide(folder, "list") == 0
+    assert "Kayaks?" not in capsys.readouterr().out
+
+
+def test_what_cannot_be_approved_is_said(folder, capsys):
+    assert confide(folder, "add", "Mail?", "--answer", "Write to max@web.de.") == 2
+    assert "max@web.de" in capsys.readouterr().err
+    assert confide(folder, "approve", "nothing") == 2
+    assert confide(folder, "remove", "nothing") == 2
