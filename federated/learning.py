@@ -142,6 +142,17 @@ def _frozen(model: Any) -> dict[str, Any]:
     return {name: value for name, value in model.named_parameters() if "lora_A" in name and not value.requires_grad}
 
 
+def _options(wanted: Mapping[str, Any], number: int) -> loop.LoopOptions:
+    """The loop's options for a round; each round draws its own order."""
+    from assistant.tuning import loop
+
+    known = {name: value for name, value in wanted.items() if name not in (RECIPE, CARDS, FROZEN)}
+    try:
+        return loop.LoopOptions(**{"warmup": 0.0, **known, "seed": int(known.get("seed", 0)) + number})
+    except TypeError as error:
+        raise BadRequest(f"The plan's training options are not understood: {error}.") from error
+
+
 class LoraTrainer:
     """A `local.Trainer` over the training loop. The model has its adapter attached. `rank` is what a weaker
     partner trains of the shared rank: its first columns, 0 = all."""
@@ -178,32 +189,19 @@ class LoraTrainer:
             BadRequest: another frozen A than the plan's, or an option that does not exist.
             BudgetExceeded: this partner's book does not cover the round; nothing was trained.
         """
-        from assistant.tuning import loop, lora
+        from assistant.tuning import lora
 
         wanted = dict(plan.training)
         proximal, calibrated = (float(wanted.pop(name, 0.0)) for name in (PROXIMAL, CALIBRATED))
-        frozen = wanted.pop(FROZEN, None)
-        for name in (RECIPE, CARDS):
-            wanted.pop(name, None)
         brought = set(start) & set(_frozen(self._model))
-        if frozen is not None and not brought and frozen != frozen_sha256(self._model):
+        if wanted.get(FROZEN) is not None and not brought and wanted[FROZEN] != frozen_sha256(self._model):
             raise BadRequest(
                 "This partner's frozen adapter matrices are not the coordinator's.",
                 hint="The base model, torch's version or the seed differs; compare `doctor` on both sides.",
             )
-        try:
-            options = loop.LoopOptions(**{"warmup": 0.0, **wanted, "seed": int(wanted.get("seed", 0)) + plan.round})
-        except TypeError as error:
-            raise BadRequest(f"The plan's training options are not understood: {error}.") from error
-        private = plan.dp is not None and not plan.hides_partners
-        if proximal and private:
-            raise BadRequest("FedProx and differential privacy exclude each other: the pull is not clipped.")
-        if calibrated and private:
-            raise BadRequest(
-                "Calibration and differential privacy exclude each other: how many records a class has is exact."
-            )
-        if self._rank and private:
-            raise BadRequest("A partner of a lower rank cannot train privately: noise moves the other columns.")
+        options = _options(wanted, plan.round)
+        if plan.dp is not None and not plan.hides_partners:
+            self._refuse_private(proximal, calibrated)
         put_weights(self._model, start)
         task = Calibrated.on(self._task, self._examples, calibrated) if calibrated else self._task
         task = Proximal(task, lora.trainable(self._model), proximal) if proximal else task
@@ -214,6 +212,15 @@ class LoraTrainer:
         told = {} if plan.dp or not losses else {"loss": float(np.mean(losses[-max(1, len(losses) // 4) :]))}
         change = {name: self._own_columns(name, now[name] - start[name]) for name in now}
         return Trained(change, 0 if plan.dp else len(self._examples), told, spend)
+
+    def _refuse_private(self, proximal: float, calibrated: float) -> None:
+        """Raises BadRequest: what a partner's own noise does not cover."""
+        if proximal:
+            raise BadRequest("FedProx and differential privacy exclude each other: the pull is not clipped.")
+        if calibrated:
+            raise BadRequest("Calibration and differential privacy exclude each other: a class's share is exact.")
+        if self._rank:
+            raise BadRequest("A partner of a lower rank cannot train privately: noise moves the other columns.")
 
     def _learn(self, plan: RoundPlan, task: Task, options: loop.LoopOptions) -> tuple[PrivacySpend, list[float]]:
         """The loop, between the charge and its settlement."""

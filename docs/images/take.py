@@ -1,8 +1,12 @@
 """Takes the pictures of this folder from a running server with the demo shop.
 
     python docs/images/take.py http://127.0.0.1:7860 PASSWORD
+    python docs/images/take.py http://127.0.0.1:7860 PASSWORD federation
+    python docs/images/take.py http://127.0.0.1:7860 PASSWORD learning
 
-Needs the system's Chromium and Playwright (requirements-dev.txt). PASSWORD opens the Documents page.
+Needs the system's Chromium and Playwright (requirements-dev.txt). PASSWORD opens the Documents page. The second
+form takes the Federation tab alone, from a server whose data folder has a run (`federated demo`); the third the tabs
+Answers, Dashboard and Loop, from one whose customers asked and rated.
 """
 
 from __future__ import annotations
@@ -29,11 +33,17 @@ CHATS: list[tuple[str, dict[str, int], str, str, list[str]]] = [
 ]
 
 
-def main(url: str, password: str) -> None:
-    """Takes every picture."""
+def main(url: str, password: str, only: str = "") -> None:
+    """Takes every picture, or those of some tabs only."""
     with sync_playwright() as playwright:
         chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        if only == "federation":
+            _federation(_staff(browser, url, password))
+            return
+        if only == "learning":
+            _learning(_staff(browser, url, password))
+            return
         for name, size, scheme, locale, questions in CHATS:
             page = browser.new_context(viewport=size, color_scheme=scheme, locale=locale).new_page()
             page.goto(url)
@@ -43,18 +53,72 @@ def main(url: str, password: str) -> None:
             page.mouse.move(0, 0)
             page.wait_for_timeout(800)
             page.screenshot(path=HERE / f"{name}.png")
-        page = browser.new_context(viewport=DESKTOP, color_scheme="light", locale="en-GB").new_page()
-        page.goto(f"{url}/manage")
-        page.fill("#password input", password)
-        page.click("#enter")
+        page = _staff(browser, url, password)
         page.wait_for_selector("#documents table")
         page.wait_for_timeout(800)
         page.screenshot(path=HERE / "documents.png")
+        _desk(browser, page, url)
         for name, size in (("recommendations", DESKTOP), ("recommendations-phone", PHONE)):
             page.set_viewport_size(size)
             _recommend(page, "waterproof boots under 200")
             page.screenshot(path=HERE / f"{name}.png")
         browser.close()
+
+
+def _learning(page: Any) -> None:
+    tabs = {
+        "Answers": "#answers-approved p, #answers-approved table",
+        "Dashboard": "#dashboard-drift p",
+        "Loop": "#loop-turns p, #loop-turns table",
+    }
+    for name, ready in tabs.items():
+        page.wait_for_selector("#inside [role=tab]")
+        page.wait_for_timeout(500)
+        tab = page.get_by_role("tab", name=name)
+        if not tab.count() or not tab.first.is_visible():
+            page.locator(".overflow-menu > button").first.click()
+            tab = page.locator(".overflow-dropdown button", has_text=name)
+        tab.first.click()
+        page.locator(ready).first.wait_for(timeout=60_000)
+        page.mouse.move(0, 0)
+        page.wait_for_timeout(1500)
+        page.screenshot(path=HERE / f"{name.lower()}.png", full_page=True)
+
+
+def _staff(browser: Any, url: str, password: str) -> Any:
+    page = browser.new_context(viewport=DESKTOP, color_scheme="light", locale="en-GB").new_page()
+    page.goto(f"{url}/manage")
+    page.fill("#password input", password)
+    page.click("#enter")
+    return page
+
+
+def _federation(page: Any) -> None:
+    page.get_by_role("tab", name="Federation").first.click()
+    page.wait_for_selector("#federation-run table")
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(800)
+    page.set_viewport_size({"width": 1280, "height": 1250})
+    page.wait_for_timeout(500)
+    page.screenshot(path=HERE / "federation.png")
+
+
+def _desk(browser: Any, staff: Any, url: str) -> None:
+    """A customer asks for a person, who takes over and writes."""
+    customer = browser.new_context(viewport=DESKTOP, locale="en-GB").new_page()
+    customer.goto(url)
+    customer.wait_for_selector("#thread .welcome")
+    _ask(customer, RETURNS)
+    _ask(customer, "I would like to talk to a person")
+    staff.get_by_role("tab", name="Desk").first.click()
+    staff.locator("#desk-cases label").last.click()
+    staff.click("#desk-take")
+    staff.fill("#desk-reply textarea", "Hello! Which item is it about?")
+    staff.click("#desk-send")
+    staff.wait_for_selector("#desk-thread .turn.person")
+    staff.evaluate("() => scrollTo(0, 0)")
+    staff.wait_for_timeout(800)
+    staff.screenshot(path=HERE / "desk.png")
 
 
 def _recommend(page: Any, request: str) -> None:
@@ -80,4 +144,4 @@ def _ask(page: Any, question: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:4])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from federated import publishing
 from federated.coordinator import Address, Home
 from federated.enrol import apply
 from federated.errors import BadRequest, IdentityRefused
-from federated.learning import Recipe
+from federated.learning import Recipe, frozen_of, put_weights, weights_of
 from federated.local import Partner
 from federated.publishing import Notice
 from federated.rounds import RunConfig
@@ -41,6 +41,25 @@ TEXTS = {
     "delivery": ["when will my parcel arrive", "the courier lost my parcel", "can you ship to the islands"],
     "return": ["how do I send the boots back", "can I return a worn coat", "I want my money back"],
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_network() -> Iterator[None]:
+    """The network is read from the disk once; whoever asks gets it as it was then."""
+    kept: dict[Recipe, tuple[Any, Arrays]] = {}
+    read = Recipe.model
+
+    def again(recipe: Recipe, settings: Settings) -> Any:
+        if recipe not in kept:
+            parts = read(recipe, settings)
+            kept[recipe] = parts, {**weights_of(parts[1]), **frozen_of(parts[1])}
+        parts, fresh = kept[recipe]
+        put_weights(parts[1], fresh)
+        return parts
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recipe, "model", again)
+        yield
 
 
 class Sites(InProcess):
