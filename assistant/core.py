@@ -92,7 +92,8 @@ class Assistant:
         self.listeners: list[Callable[[str, Answer], None]] = []
         """Called with (collection, answer) for every answer but those of a named adapter: trials are no customers."""
         server = settings.server
-        self.line = Line(server.concurrency, server.queue_size, patience_s=server.wait_s)
+        places = min(2, server.concurrency) if engine_name(settings) == "hf" else server.concurrency  # one at a time
+        self.line = Line(places, server.queue_size, patience_s=server.wait_s)
         self.router = Router(self.hosting.shelf, self.hosting.deployments, settings.tenant)
         has_documents = functools.partial(store.collection, settings.tenant)
         encode = encoder(searcher, settings, lambda name: bool(has_documents(name)))

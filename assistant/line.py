@@ -1,9 +1,9 @@
 """The line before the language model: the one place where every door's questions wait for their turn.
 
-Bounded, and fair between visitors: a free place goes to the next visitor, not to the oldest question, so one who
-asks much waits for himself. Where there are several places one visitor never has all of them: a newcomer is begun at
-once. A question that would wait longer than the patience is turned away when it comes, and told when to try again. It
-computes nothing: whoever holds a ticket that was called works, and leaves.
+Bounded, and fair between visitors: a free place goes to the next visitor, not to the oldest question, so one who asks
+much waits for himself, and never has more than a quarter of the places (one at least): a newcomer is begun at once, and
+is not computed beside a crowd of another's. A question that would wait longer than the patience is turned away when it
+comes, and told when to try again. It computes nothing: whoever holds a ticket that was called works, and leaves.
 
 Source: round robin over flows, Nagle 1987, "On Packet Switches with Infinite Storage" (RFC 970).
 """
@@ -21,6 +21,8 @@ from assistant.errors import Busy
 
 PER_VISITOR, PER_ADDRESS = 2, 8
 """How many questions a visitor, or an address, may have waiting or running at once."""
+SHARE = 4
+"""A visitor has at most this part of the places."""
 _LEARNING = 0.2
 _MOST_WAIT_S = 120
 
@@ -73,6 +75,12 @@ class Line:
         with self._lock:
             return [ticket.asker for ticket in self._all()]
 
+    def give_way(self, seconds: float = 2.0) -> None:
+        """For long work, between two steps: waits while somebody is being answered, but no longer than `seconds`."""
+        until = time.monotonic() + seconds
+        while self._running and time.monotonic() < until:
+            time.sleep(0.02)
+
     def _check(self, asker: Asker) -> None:
         pending = self._all()
         if len(pending) >= self.room:
@@ -96,7 +104,7 @@ class Line:
     def _call(self) -> list[Ticket]:
         """Gives free places away, one visitor after another; those that were called now."""
         called: list[Ticket] = []
-        share = max(1, self._places - 1)
+        share = max(1, self._places // SHARE)
         while len(self._running) < self._places:
             mine = [ticket.asker.visitor for ticket in self._running]
             visitor = next((name for name in self._waiting if mine.count(name) < share), None)

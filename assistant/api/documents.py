@@ -148,8 +148,9 @@ def _check(names: list[str]) -> None:
 def _ingest(house: House, name: str, paths: list[Path]) -> IngestReport:
     assistant: Any = house.assistant
     return ingest.ingest(
-        paths, store=assistant.store, settings=assistant.settings, index=assistant.searcher, collection=name
-    )
+        paths, store=assistant.store, settings=assistant.settings, index=assistant.searcher, collection=name,
+        progress=lambda stage, done, total: assistant.line.give_way(),
+    )  # fmt: skip
 
 
 def _changed(report: IngestReport) -> Changed:

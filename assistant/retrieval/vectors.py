@@ -19,7 +19,8 @@ from assistant.retrieval.embedders import Vectors
 
 FLAT_LIMIT = 50_000
 """Up to so many vectors every one is compared (exact); beyond, an eighth of the lists is probed."""
-BATCH = 256
+BATCH = 64
+"""Texts that are embedded between two looks at the progress, and at whether somebody is waiting for an answer."""
 
 Ids = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]

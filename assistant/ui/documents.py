@@ -208,6 +208,7 @@ class _Handlers:
 
         def tell(stage: str, done: int, total: int) -> None:
             progress((done, total), desc=say("adding"))
+            assistant.line.give_way()
 
         try:
             report = ingest.ingest(

@@ -56,13 +56,23 @@ def test_the_position_is_how_many_are_called_before(names: str):
     assert [order.index(ticket) for ticket in tickets] == told
 
 
-def test_one_visitor_never_has_all_places():
-    one = line(places=3)
+def test_one_visitor_never_has_more_than_a_quarter_of_the_places():
+    one = line(places=8)
     flood = [one.join(key("a")) for _ in range(6)]
     assert [ticket.called for ticket in flood] == [True, True, False, False, False, False]
     assert one.join(key("b")).called
     flood[0].leave()
     assert [ticket.called for ticket in flood].count(True) == 3
+
+
+def test_long_work_gives_way_while_somebody_is_answered_but_not_for_ever():
+    one = line()
+    ticket = one.join(key("a"))
+    began = time.monotonic()
+    one.give_way(0.05)
+    assert time.monotonic() - began >= 0.05
+    ticket.leave()
+    one.give_way(1e9)
 
 
 def test_a_visitor_and_an_address_may_have_so_many_at_once_and_a_key_more():
