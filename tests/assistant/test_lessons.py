@@ -6,9 +6,11 @@ import pytest
 from rated import RIGHT, House
 
 from assistant.curated import Curated
+from assistant.erase import forget
 from assistant.feedback import Opinion
 from assistant.lessons import ACCEPTED, DECLINED, PER_CUSTOMER, Collected
 from assistant.owners import CustomerRows
+from assistant.retrieval.search import Searcher
 
 
 @pytest.fixture
@@ -87,3 +89,18 @@ def test_what_is_declined_is_never_used_and_what_is_accepted_is_suggested_too(ho
     house.lessons.decide("a2", DECLINED, by="ada")
     assert house.take(1) == 1
     assert [one.source for one in Curated(house.store, "default").suggestions("shop")] == ["correction"]
+
+
+def test_a_forgotten_customer_is_in_no_lesson_and_no_file_of_the_loop(house):
+    house.rate(1)
+    house.rate(2, customer="u2", correction="Never at all, I am afraid.")
+    house.lessons.collect("shop")
+    for lesson in house.lessons.waiting("shop"):
+        house.lessons.decide(lesson.id, ACCEPTED, by="ada")
+    house.take(1)
+    chat, pairs = house.lessons.write("shop", 1, house.settings.data_dir / "loop")
+    searcher = Searcher(house.store, house.settings)
+    assert forget("u1", store=house.store, settings=house.settings, index=searcher).complete
+    assert house.lessons.standing("shop") == {"a2"}
+    assert [len(file.read_text().splitlines()) for file in (chat, pairs)] == [1, 1]
+    assert Curated(house.store, "default").suggestions("shop") == []

@@ -11,7 +11,9 @@ from assistant.errors import AdapterRefused, BadInput
 from assistant.finetune import Trained
 from assistant.loop import Loop
 from assistant.retrieval.search import Searcher
+from assistant.runs import Plan
 from assistant.trainer import State
+from assistant.trainer import Trainer as BackgroundTrainer
 from assistant.types import Adapter
 
 
@@ -168,3 +170,19 @@ def test_a_turn_whose_lessons_are_all_gone_trains_nothing(world, monkeypatch):
     world.store.remove_conversation("c1", "u1")
     assert world.loop.settle("shop").state == "empty"
     assert world.trainer.starts == []
+
+
+def test_a_real_training_ends_the_turn_too(world, tmp_path):
+    pytest.importorskip("torch")
+    from tiny import llama, save, tokenizer
+
+    praised(world, *range(4))
+    loop = Loop(world.assistant, BackgroundTrainer(world.assistant))
+    plan = Plan(
+        "chat", tmp_path, "", base=str(save(llama(), tmp_path / "base", tokenizer())), rank=2, epochs=1, held_out=0
+    )
+    loop.begin("shop", by="ada", plan=plan)
+    turn = loop.wait("shop")
+    assert (turn.state, turn.adapter, turn.lessons) == ("refused", "loop-shop-1@1", 4)
+    assert "golden" in turn.note or "suite" in turn.note
+    assert world.assistant.hosting.shelf.find(turn.adapter).owners == 4
