@@ -29,7 +29,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 
 from assistant.accounts import SHORTEST, Role, to_csv
-from assistant.errors import SettingsError, StoreBusy
+from assistant.errors import BadInput, SettingsError, StoreBusy
 from assistant.gate import Gate
 from assistant.guard import SESSION, BodyCap, SafeHeaders, SameOrigin, SessionCookie
 from assistant.sessions import Door, Sessions, password_file
@@ -69,9 +69,9 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     app = FastAPI(title="Confide", docs_url=None, redoc_url=None, openapi_url=None)
     _routes(app, page.house.pages)
     _log_file(app, door)
+    _exports(app, assistant, door)  # before the receipts, which take every name
     _receipts(app, settings.data_dir, door)
     _downloads(app, settings.data_dir, door, panels)
-    _exports(app, assistant, door)
     add_widget(app, settings.collection)
     add_monitoring(app, assistant, door)
     add_oidc(app, settings.oidc, door=door, sessions=sessions)
@@ -271,7 +271,11 @@ def _exports(app: FastAPI, assistant: Assistant, door: Door) -> None:
             return JSONResponse({"detail": "Not Found"}, 404)
         settings, history = assistant.settings, History(assistant.store, assistant.settings.tenant)
         marks, redact = Marks(settings.data_dir, settings.tenant), redactor(settings)
-        lines = history.export(wanted_of(request.query_params), redact, marks, kind="csv" if kind == "csv" else "jsonl")
+        try:
+            wanted = wanted_of(request.query_params)
+        except BadInput as error:
+            return JSONResponse({"detail": f"{error.message} {error.hint}"}, 400)
+        lines = history.export(wanted, redact, marks, kind="csv" if kind == "csv" else "jsonl")
         door.log(session.id, "conversations.export", kind)
         headers = {"content-disposition": f'attachment; filename="conversations.{kind}"'}
         return StreamingResponse(lines, media_type=FORMATS[kind], headers=headers)

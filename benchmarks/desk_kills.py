@@ -94,6 +94,7 @@ class Scene:
     staff_said: list[Said] = field(default_factory=list)
     holds: list[Hold] = field(default_factory=list)
     again: int = 0
+    taken_away: int = 0
     over: threading.Event = field(default_factory=threading.Event)
     failed: list[str] = field(default_factory=list)
 
@@ -146,7 +147,7 @@ class Scene:
             wrong["doubled"] += max(0, len(found) - 1)
             wrong["misdirected"] += any(conversation != said.conversation for conversation, _ in found)
         wrong["misdirected"] += sum(self._misdirected(said, places) for said in self.customers_said)
-        wrong["misdirected"] += self._overlaps() + self._foreign_writers()
+        wrong["misdirected"] += self._overlaps() + self._foreign_writers() + self.taken_away
         return wrong
 
     def _work_done(self, messages: int) -> None:
@@ -195,7 +196,10 @@ class Scene:
             for _ in range(rng.randint(1, 4)):
                 count += 1
                 tag, sent = f"{name}-{count}", time.monotonic()
-                self._insist(client, f"/desk/{here}/messages", {"id": tag, "text": f"Hello, I see to it. #{tag}"})
+                told = {"id": tag, "text": f"Hello, I see to it. #{tag}"}
+                if self._insist(client, f"/desk/{here}/messages", told, may_lose=True) is None:
+                    self.taken_away += 1  # somebody else got it, too
+                    break
                 self.staff_said.append(Said(tag, here, sent, time.monotonic(), name))
                 time.sleep(rng.uniform(0.0, 0.2))
             hold.leaving = time.monotonic()
@@ -340,19 +344,15 @@ def _without_ids() -> None:
 
 
 def _in_a_moment() -> None:
-    """Messages are acknowledged before they are written."""
-    from assistant.store import Store
+    """What the staff write is acknowledged before it is written."""
+    from assistant.desk import Desk
 
-    write = Store.append_turns
+    reply = Desk.reply
 
-    def later(self: Store, *a: Any, **k: Any) -> None:
-        also = k.pop("also", None)
-        if also is not None:  # who has the conversation has to be known at once
-            write(self, *a, **k, also=also)
-        else:
-            threading.Timer(0.3, write, (self, *a), k).start()
+    def later(self: Desk, *a: Any, **k: Any) -> None:
+        threading.Timer(0.3, reply, (self, *a), k).start()
 
-    Store.append_turns = later  # type: ignore[method-assign]
+    Desk.reply = later  # type: ignore[method-assign]
 
 
 def _for_everybody() -> None:
