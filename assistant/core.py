@@ -305,7 +305,7 @@ class Assistant:
         draft.shape, draft.support = "approved", match.likeness
         draft.query = prompts.standalone(conversation.messages)
         draft.hits = (Hit(passage, match.likeness, "dense"),)
-        draft.notes.append(f"{match.answer.by} approved this answer ({match.answer.id}) for this question")
+        draft.notes.append(f"the staff approved this answer ({match.answer.id}) for this question")
         yield Found(draft.hits)
         yield draft.add(Piece(passage.text, (Span(passage, 0, len(passage.text)),)))
         if conversation.customer:

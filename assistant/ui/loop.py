@@ -25,6 +25,7 @@ from assistant.ui.parts import html, not_allowed, visitor
 from assistant.ui.render import Look, safe
 
 _POLL_S = 5.0
+_SHOWN = 12
 _CHIPS = {LIVE: "added", TRIAL: "replaced", REFUSED: "refused", "failed": "refused"}
 _log = logging.getLogger(__name__)
 Update = dict[Any, Any]
@@ -41,6 +42,9 @@ class Parts:
     chosen: gr.Dropdown
     text: gr.Textbox
     notice: gr.Markdown
+    keep: gr.Button
+    end: gr.Button
+    rollback: gr.Button
     trial: gr.Markdown
     turns: gr.Markdown
     timer: gr.Timer
@@ -69,13 +73,15 @@ def build(front: Front, loop: Loop) -> None:
     html(f"<h2>{safe(say('loop_turns'))}</h2>", elem_classes="tab-title")
     with gr.Row(elem_id="loop-go"):
         train = gr.Button(say("loop_train"), variant="primary", elem_id="loop-train")
-        keep = gr.Button(say("loop_keep"), elem_id="loop-keep", elem_classes="plain")
-        end = gr.Button(say("loop_end"), elem_id="loop-end", elem_classes="plain")
-        rollback = gr.Button(say("loop_rollback"), elem_id="loop-rollback", elem_classes="plain")
+        keep = gr.Button(say("loop_keep"), visible=False, elem_id="loop-keep", elem_classes="plain")
+        end = gr.Button(say("loop_end"), visible=False, elem_id="loop-end", elem_classes="plain")
+        rollback = gr.Button(say("loop_rollback"), visible=False, elem_id="loop-rollback", elem_classes="plain")
     trial = html("", elem_id="loop-trial")
     turns = html("", elem_id="loop-turns")
     timer = gr.Timer(_POLL_S, active=False)
-    handlers = _Handlers(front, loop, Parts(collection, stages, waiting, chosen, text, notice, trial, turns, timer))
+    handlers = _Handlers(
+        front, loop, Parts(collection, stages, waiting, chosen, text, notice, keep, end, rollback, trial, turns, timer)
+    )
     outputs = handlers.parts.outputs()
     light: dict[str, Any] = {"api_visibility": "private", "concurrency_id": LIGHT, "show_progress": "hidden"}
     staff: dict[str, Any] = {"api_visibility": "private", "concurrency_id": STAFF, "concurrency_limit": 2}
@@ -200,7 +206,8 @@ class _Handlers:
         parts, look, loop = self.parts, self._front.look(), self._loop
         now, waiting = loop.stages(collection), loop.lessons.waiting(collection)
         names = [info.name for info in self._front.collections()]
-        busy = now.turn is not None and now.turn.state != TRIAL
+        on_trial = now.turn is not None and now.turn.state == TRIAL
+        past = loop.turns(collection)
         return {
             parts.collection: gr.update(choices=names, value=collection, visible=len(names) > 1),
             parts.stages: stages(now, look),
@@ -208,9 +215,11 @@ class _Handlers:
             parts.chosen: gr.update(choices=[(one.question[:80], one.id) for one in waiting], value=None),
             parts.text: "",
             parts.trial: contrasts(loop.contrasts(now.turn) if now.turn else [], look),
-            parts.turns: turns(loop.turns(collection), look),
-            parts.timer: gr.Timer(active=busy),
-        }
+            parts.keep: gr.update(visible=on_trial), parts.end: gr.update(visible=on_trial),
+            parts.rollback: gr.update(visible=any(turn.state == LIVE for turn in past)),
+            parts.turns: turns(past, look),
+            parts.timer: gr.Timer(active=now.turn is not None and not on_trial),
+        }  # fmt: skip
 
     def _name(self, collection: str | None) -> str:
         info = self._front.collection(collection)
@@ -243,8 +252,9 @@ def lessons(found: Sequence[Lesson], look: Look) -> str:
     """The corrections that wait."""
     if not found:
         return f'<p class="quiet">{safe(look.say("loop_review_none"))}</p>'
-    rows = [(safe(one.question), safe(one.rejected[:200]), safe(one.text)) for one in found]
-    return render.table(look.say("loop_review_head").split("|"), rows)
+    rows = [(safe(one.question), safe(one.rejected[:200]), safe(one.text)) for one in found[:_SHOWN]]
+    more = look.say("answers_more", n=len(found) - _SHOWN) if len(found) > _SHOWN else ""
+    return render.table(look.say("loop_review_head").split("|"), rows) + f'<p class="quiet">{safe(more)}</p>'
 
 
 def contrasts(found: Sequence[Contrast], look: Look) -> str:

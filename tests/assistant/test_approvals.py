@@ -87,7 +87,8 @@ def test_it_wins_over_the_model_and_cites_itself_byte_for_byte(assistant):
     assert answer.outcome is Outcome.ANSWERED
     assert answer.text == citation.quote == passage.text[citation.start : citation.end] == document.text == TEXT
     assert (answer.receipt.shape, answer.receipt.usage.completion_tokens) == ("approved", 0)
-    assert "ada approved" in answer.receipt.notes[0]
+    assert "approved this answer" in answer.receipt.notes[0]
+    assert "ada" not in answer.receipt.notes[0]
 
 
 def test_it_never_wins_for_a_question_that_it_was_not_approved_for(alike):
