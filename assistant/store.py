@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from assistant import migrations
 from assistant.errors import StoreError
 from assistant.rows import (
     AuthorRow,
@@ -73,7 +74,7 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self._engine = connect(url)
-        self._create(Base.metadata)
+        self._create(Base.metadata, before=migrations.bring_up)
         self._sessions = orm.sessionmaker(self._engine)
 
     @classmethod
@@ -96,13 +97,14 @@ class Store:
         self._create(metadata)
         return self._sessions
 
-    def _create(self, metadata: sa.MetaData) -> None:
+    def _create(self, metadata: sa.MetaData, before: Callable[[sa.Connection], None] = lambda connection: None) -> None:
         """Creates what is missing; of several processes at once one after the other."""
         is_file = self._engine.dialect.name == "sqlite"
         try:
             with self._engine.begin() as connection:
                 if not is_file:
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATING)))
+                before(connection)
                 metadata.create_all(connection)
         except sa.exc.SQLAlchemyError as error:
             raise StoreError(
@@ -179,6 +181,21 @@ class Store:
                 .execution_options(yield_per=50)
             )
             yield from map(to_document, rows)
+
+    def mark(self, tenant: str, collection: str) -> str:
+        """What changes when a collection's documents do; "" for a file, which stands beside its only index.
+
+        A database may serve processes that keep an index each: each looks here whether its own is still right.
+        """
+        if self._engine.dialect.name == "sqlite":
+            return ""
+        with self._sessions() as session:
+            found = session.execute(
+                sa.select(sa.func.count(), sa.func.max(DocumentRow.added)).where(
+                    DocumentRow.tenant == tenant, DocumentRow.collection == collection
+                )
+            ).one()
+            return f"{found[0]}/{found[1]}"
 
     def cuts(self, tenant: str, collection: str) -> dict[str, list[tuple[int, int]]]:
         """The (start, end) of each passage in its document, by document id."""

@@ -62,6 +62,7 @@ class Searcher:
         self._lock = threading.Lock()
         self._writers: dict[tuple[str, str], threading.RLock] = {}
         self._indexes: dict[tuple[str, str], Index] = {}
+        self._marks: dict[tuple[str, str], str] = {}
         self._embedders: dict[str, Embedder] = {}
         self._reranker: Reranker | None = None
 
@@ -180,7 +181,9 @@ class Searcher:
         """The index in force; loaded when another process moved the pointer, rebuilt when it is no good."""
         key = (info.tenant, info.name)
         held = self._indexes.get(key)
-        if held is not None and held.version == indexes.current_version(self._folder(*key)):
+        mark = self._store.mark(*key)
+        same = self._marks.get(key, "") == mark
+        if held is not None and same and held.version == indexes.current_version(self._folder(*key)):
             return held
         with self._writer(*key):
             held = self._loaded(*key)
@@ -191,6 +194,7 @@ class Searcher:
             if not good or held.manifest.content != indexes.content_digest(self._store.passages(*key)):  # type: ignore[union-attr]
                 _LOG.warning("The index of %s/%s is missing, damaged or out of date: rebuilding it.", *key)
                 self.refresh(*key)
+            self._marks[key] = mark
             return self._indexes[key]
 
     def _loaded(self, tenant: str, collection: str) -> Index | None:

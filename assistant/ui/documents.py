@@ -224,7 +224,7 @@ class _Handlers:
             "added_summary", collection=name, documents=report.documents, passages=report.passages,
             seconds=f"{report.seconds:.1f}",
         )  # fmt: skip
-        self._front.door.log(visitor(request).session, "document.add", f"{name}: {report.documents}")
+        self._front.door.log(visitor(request).session, "document.add", f"{name}: {len(report.files)}")
         warnings = "".join(render.notice(warning, "bad") for warning in report.warnings)
         verdicts = render.verdicts(report.files, self._front.look())
         return self._view(request, name, notice=render.notice(summary) + warnings, verdicts=verdicts)
