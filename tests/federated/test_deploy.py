@@ -24,7 +24,11 @@ from federated.site import Site, SiteConfig
 
 
 def sleeper(name: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", name], start_new_session=True)
+    program = "import time; print(flush=True); time.sleep(60)"
+    made = subprocess.Popen([sys.executable, "-c", program, name], start_new_session=True, stdout=subprocess.PIPE)
+    assert made.stdout is not None
+    made.stdout.readline()  # until it has its own command line
+    return made
 
 
 def test_a_leftover_daemon_is_ended(tmp_path: Path) -> None:
