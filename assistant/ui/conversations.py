@@ -24,6 +24,7 @@ from assistant.ui.front import Front
 from assistant.ui.parts import hidden, html, not_allowed, visitor
 
 SHOWN = 60
+DAY = "2026-12-31"
 _FIELDS = ("text", "collection", "outcome", "rating", "since", "until", "customer")
 _log = logging.getLogger(__name__)
 Update = dict[Any, Any]
@@ -89,8 +90,10 @@ def _search(front: Front) -> tuple[list[Any], gr.Button]:
         collection = gr.Dropdown([anything], value="", label=say("talks_collection"), min_width=130)
         outcome = gr.Dropdown(outcomes, value="", label=say("talks_outcome"), elem_id="talks-outcome", min_width=160)
         rating = gr.Dropdown(ratings, value="", label=say("talks_rating"), min_width=120)
-        since = gr.Textbox(label=say("talks_since"), max_length=10, elem_id="talks-since", min_width=150)
-        until = gr.Textbox(label=say("talks_until"), max_length=10, min_width=150)
+        since = gr.Textbox(
+            label=say("talks_since"), placeholder=DAY, max_length=10, elem_id="talks-since", min_width=150
+        )
+        until = gr.Textbox(label=say("talks_until"), placeholder=DAY, max_length=10, min_width=150)
         customer = gr.Textbox(label=say("talks_customer"), max_length=300, min_width=150)
         search = gr.Button(say("talks_search"), elem_id="talks-go", scale=0, min_width=110)
     return [text, collection, outcome, rating, since, until, customer], search
