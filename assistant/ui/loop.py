@@ -241,11 +241,12 @@ def stages(now: Stages, look: Look) -> str:
         ("loop_turn", turn, now.turn.adapter if now.turn else say("loop_turn_none")),
         ("loop_live", now.live.partition("@")[0] or "–", now.live or say("loop_bare")),
     )
-    return "".join(
+    drawn = "".join(
         f'<div class="tile"><p class="quiet">{safe(say(key))}</p><p class="big">{safe(value)}</p>'
         f'<p class="quiet">{safe(below)}</p></div>'
         for key, value, below in cards
     )
+    return f'<div class="tiles">{drawn}</div>'
 
 
 def lessons(found: Sequence[Lesson], look: Look) -> str:

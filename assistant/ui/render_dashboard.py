@@ -30,11 +30,12 @@ def tiles(found: Overview, look: Look) -> str:
         ("dashboard_seconds", seconds, p95),
         ("dashboard_tokens", f"{found.prompt_tokens + found.completion_tokens:,}", tokens),
     )
-    return "".join(
+    drawn = "".join(
         f'<div class="tile"><p class="quiet">{safe(say(key))}</p><p class="big">{safe(value)}</p>'
         f'<p class="quiet">{safe(below)}</p></div>'
         for key, value, below in cards
     )
+    return f'<div class="tiles">{drawn}</div>'
 
 
 def days(found: Overview, look: Look) -> str:
