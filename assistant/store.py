@@ -102,7 +102,9 @@ class Store:
         is_file = self._engine.dialect.name == "sqlite"
         try:
             with self._engine.begin() as connection:
-                if not is_file:
+                if is_file and set(metadata.tables) - set(sa.inspect(connection).get_table_names()):
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")  # of several threads one after the other, too
+                elif not is_file:
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATING)))
                 before(connection)
                 metadata.create_all(connection)
