@@ -29,8 +29,8 @@ CUT = 5
 REFUSALS = (Outcome.NOT_IN_KNOWLEDGE_BASE, Outcome.NEEDS_HUMAN)
 FROM_ROWS = ("advice_", "because_")
 """Texts of the product that are filled from rows of the catalogue: what is filled in has to have a source."""
-IN_RECEIPTS = ("spent", "unit_")
-"""Texts of the product that stand below an answer, never in it."""
+IN_RECEIPTS = ("spent", "unit_", "approved_answer")
+"""Texts of the product that stand below an answer or name a document, never in it."""
 LOWER_IS_BETTER = ("false_refusals", "false_claims", "unsupported_facts", "component_failures")
 _EXACT = ("citations_exact", "unsupported_facts")
 Progress = Callable[[str, int, int], None]

@@ -239,13 +239,14 @@ def test_serve_hands_its_flags_to_the_server(shop, monkeypatch):
     served = []
     import assistant.server
 
-    monkeypatch.setattr(assistant.server, "serve", lambda settings, panels: served.append(settings))
+    monkeypatch.setattr(assistant.server, "serve", lambda settings, panels, **how: served.append((settings, how)))
     assert (
         run(["--data-dir", str(shop / "elsewhere"), "serve", "--host", "0.0.0.0", "--port", "1234", "--no-browser"])
         == 0
     )
     assert run([]) == 0
-    (flagged, plain) = served
+    ((flagged, how), (plain, _)) = served
+    assert how == {"share": False}
     assert (flagged.server.host, flagged.server.port, flagged.server.open_browser) == ("0.0.0.0", 1234, False)
     assert flagged.data_dir == shop / "elsewhere"
     assert (plain.server.port, plain.server.open_browser) == (7860, True)

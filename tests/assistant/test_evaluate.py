@@ -151,7 +151,8 @@ def test_a_number_counts_as_supported_only_by_a_cited_passage(store):
 @pytest.mark.parametrize("key", [key for key in texts.table() if not key.startswith((*FROM_ROWS, *IN_RECEIPTS))])
 def test_the_products_own_texts_need_no_citation(store, key, language):
     values = dict.fromkeys(
-        ["company", "contact", "seconds", "number", "model", "name", "ours", "theirs"], "24/7 Outdoor 360"
+        ["company", "contact", "seconds", "number", "model", "name", "ours", "theirs", "person", "when", "n"],
+        "24/7 Outdoor 360",
     )
     assert judge(MOON, answer(texts.say(key, language, **values)), store=store, tenant="default").unsupported == ()
 
