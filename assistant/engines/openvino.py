@@ -13,6 +13,7 @@ Source: OpenVINO GenAI 2026.4 (`ContinuousBatchingPipeline`, its `add_request` a
 from __future__ import annotations
 
 import contextlib
+import json
 import queue
 import threading
 import time
@@ -315,16 +316,15 @@ def _advance(request: _Request) -> bool:
 
 
 def _tokenizer(path: Path) -> Any:
-    from transformers import AutoTokenizer
+    """What `gguf.py` wrote. AutoTokenizer reads the same, and imports half of transformers before."""
+    from transformers import PreTrainedTokenizerFast
 
-    return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    return PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True, trust_remote_code=False)
 
 
 def _end_ids(path: Path, tokenizer: Any) -> frozenset[int]:
     """Every id that ends an answer: the generation config may name several."""
-    from transformers import GenerationConfig
-
-    listed = GenerationConfig.from_pretrained(path, local_files_only=True).eos_token_id
+    listed = json.loads((path / "generation_config.json").read_text(encoding="utf-8")).get("eos_token_id")
     ends = set(listed if isinstance(listed, list) else [listed]) | {tokenizer.eos_token_id}
     return frozenset(int(end) for end in ends if end is not None)
 
