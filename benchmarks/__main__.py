@@ -349,6 +349,12 @@ REGISTRY: dict[str, Benchmark] = {
         "the widget's size packed; whom page, widget and server ask with every feature used once, in Chromium",
         {"kilobytes_gzipped": ("<=", 20), "foreign_requests": ("=", 0)},
     ),
+    "accessibility": Benchmark(
+        "benchmarks.accessibility:run",
+        4,
+        "what axe finds in Chromium on the chat page, the staff's tabs and the widget, wide and narrow, light and dark",
+        {"serious": ("=", 0)},
+    ),
     "desk-kills": Benchmark(
         "benchmarks.desk_kills:run",
         10,

@@ -42,15 +42,15 @@ def run() -> Report:
     foreign: list[str] = []
     sys.addaudithook(lambda event, values: _connects(event, values, foreign))
     with (
-        _site() as (site, serve),
+        site() as (shop, serve),
         tempfile.TemporaryDirectory() as folder,
-        api(Path(folder), cors_origins=(site,)) as (url, assistant),
+        api(Path(folder), cors_origins=(shop,)) as (url, assistant),
     ):
         info = assistant.store.collection(assistant.settings.tenant, assistant.settings.collection)
         assistant.store.save_collection(replace(info, company=COMPANY))
         assistant.advisor.shelf(info.name).put(read_catalog(SHOP / "documents" / "products.csv").items)
         serve(url)
-        asked, used = _use(chromium, url, site)
+        asked, used = _use(chromium, url, shop)
     foreign += [one for one in asked if urlsplit(one).hostname not in HERE]
     measures = (
         Measure("kilobytes_gzipped", len(gzip.compress(script(), 9)) / 1000),
@@ -68,14 +68,14 @@ def _connects(event: str, values: tuple[Any, ...], foreign: list[str]) -> None:
 
 
 @contextlib.contextmanager
-def _site() -> Iterator[tuple[str, Any]]:
+def site() -> Iterator[tuple[str, Any]]:
     """Another site with the widget on its page; yields its address and what tells it the assistant's."""
     state: dict[str, str] = {}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             at = state["at"]
-            body = f'<!doctype html><html lang=en><body><h1>Shop</h1><script src="{at}/widget.js" data-collection=shop></script>'
+            body = f'<!doctype html><html lang=en><title>Shop</title><body><h1>Shop</h1><script src="{at}/widget.js" data-collection=shop></script>'
             self.send_response(200)
             self.send_header("content-type", "text/html")
             strict = f"default-src 'none'; script-src {at}; connect-src {at}; require-trusted-types-for 'script'"
