@@ -349,4 +349,5 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of cells that are HTML already: whatever came from outside went through `safe`."""
     titles = "".join(f"<th>{safe(title)}</th>" for title in head)
     lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="table" tabindex="0"><table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table></div>'
+    body = f"<thead><tr>{titles}</tr></thead><tbody>{lines}</tbody>"
+    return f'<div class="table" tabindex="0"><table>{body}</table></div>'  # a table may scroll: the keyboard reaches it
