@@ -1,4 +1,4 @@
-"""The staff's accounts: who may enter the Documents page, as what; and the log of who changed what.
+"""The staff's accounts: who may enter the staff's page, as what; and the log of who changed what.
 
 Passwords are kept as Argon2id hashes (argon2-cffi, with the parameters of OWASP's Password Storage Cheat Sheet).
 The account `owner` is always there; its password is the settings' or the data folder's own. A login is a row that

@@ -148,7 +148,7 @@ class Gate:
         index = data.get("fn_index")
         kind = self._house.events.get(index) if isinstance(index, int) else None
         if kind is None or (kind in _NEEDED and not self._door.is_inside(caller.session)):
-            return 403, "This needs the password of the Documents page.", 0
+            return 403, "This needs a sign-in on the staff's page.", 0
         if kind in _NEEDED and not self._door.may(caller.session, _NEEDED[kind]):
             return 403, f"This needs an account with the role {_NEEDED[kind]}.", 0
         wait = self._rates.wait(kind, caller)

@@ -356,7 +356,7 @@ def _announce(settings: Settings, url: str) -> None:
     server = settings.server
     where = "the one in your settings" if server.admin_password.get_secret_value() else password_file(settings.data_dir)
     print(f"Confide is ready: {url}", flush=True)
-    print(f"Documents page: {url}/manage - password: {where}", flush=True)
+    print(f"Staff page: {url}/manage - password: {where}", flush=True)
     if server.host not in {"127.0.0.1", "localhost", "::1"} and "*" not in server.allowed_hosts:
         print(f"It answers to {', '.join(server.allowed_hosts)} only; see server.allowed_hosts.", flush=True)
     if server.open_browser and _has_browser():

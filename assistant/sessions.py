@@ -1,4 +1,4 @@
-"""Who is asking: our own signed session cookie, the conversations it owns, the door to the Documents page.
+"""Who is asking: our own signed session cookie, the conversations it owns, the door to the staff's page.
 
 A visitor is a random id in a signed, HttpOnly cookie; nothing is keyed on what a client may choose. A
 conversation's id carries a mark of the session it was made for, so that somebody else's id is refused
@@ -236,7 +236,7 @@ class Door:
 
 
 def password_file(data_dir: Path) -> Path:
-    """Where the random password of the Documents page is kept."""
+    """Where the owner's random password is kept."""
     return data_dir / "keys" / "admin-password"
 
 

@@ -113,7 +113,7 @@ class ServerSettings(BaseModel):
     open_browser: bool = True
     """Open the page in a browser where there is one."""
     admin_password: SecretStr = SecretStr("")
-    """Opens the Documents page. Empty: a random one is made at first start and kept in the data folder."""
+    """The owner's, for the staff's page. Empty: a random one is made at first start and kept in the data folder."""
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
     """Host names this server answers to."""
     cors_origins: tuple[str, ...] = ()

@@ -11,6 +11,8 @@ import datetime as dt
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from assistant import language
 from assistant.approvals import Approvals
@@ -21,7 +23,7 @@ from assistant.hosting import Hosting
 from assistant.hours import Hours
 from assistant.line import Line
 from assistant.retrieval.embedders import Embedder, load_embedder
-from assistant.settings import Settings
+from assistant.settings import ServerSettings, Settings
 from assistant.store import Store, Turn
 from assistant.types import (
     Answer,
@@ -41,6 +43,9 @@ from assistant.types import (
     Receipt,
     Usage,
 )
+
+PASSWORD = "correct horse"
+"""The owner's, of applications that `make` makes."""
 
 
 class StandInSearcher:
@@ -204,3 +209,13 @@ def furnish(assistant: StandIn, *, name: str = "shop", languages: tuple[str, ...
         assistant.store.change_documents(
             [document("returns.md", RETURNS, headings=("Returns", "Periods")), document("shipping.md", SHIPPING)]
         )
+
+
+def make(data_dir: Path, *, delay_s: float = 0.0, language: str = "auto", **options: Any) -> tuple[StandIn, Any]:
+    """(assistant, application) over the furnished shop; `options` are the server's settings."""
+    from assistant.server import create_app
+
+    settings = Settings(data_dir=data_dir, language=language, server=ServerSettings(admin_password=PASSWORD, **options))
+    assistant = StandIn(settings, delay_s=delay_s)
+    furnish(assistant)
+    return assistant, create_app(assistant, settings)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""All pages in one Gradio app: the chat and the Documents page, each in each language.
+"""All pages in one Gradio app: the chat and the staff's page, each in each language.
 
 One Blocks with routes, so that all pages share one queue and one limit on the model. A further tab is a
 `Panel` handed to `build_ui`: nothing here knows what is in it.
@@ -56,7 +56,7 @@ DOWNLOADS = "receipts/files"
 class Panel:
     """A further tab. `titles` by language; `build(front)` draws it inside the tab it is given.
 
-    `staff` tabs stand on the Documents page, behind the sign-in, and every handler of theirs has to ask
+    `staff` tabs stand on the staff's page, behind the sign-in, and every handler of theirs has to ask
     `front.door` itself. The others stand beside the chat. `download` gives the bytes of a file that the tab links
     to under `DOWNLOADS`, by data folder and name, None where there is none; for accounts that cover `download_role`.
     """
@@ -78,7 +78,7 @@ class Page:
 
 
 def paths(settings: Settings) -> dict[str, tuple[str, str]]:
-    """language -> (path of the chat, path of the Documents page), the first language at the root."""
+    """language -> (path of the chat, path of the staff's page), the first language at the root."""
     spoken = LANGUAGES if settings.language == "auto" else (settings.language,)
     tails = {language: "" if number == 0 else language for number, language in enumerate(spoken)}
     return {language: (tail, f"manage-{tail}" if tail else "manage") for language, tail in tails.items()}
@@ -100,7 +100,7 @@ def build_ui(
         here = Front(assistant, sessions, door, language, root)
         with _page(blocks, root, company):
             _chat_page(blocks, here, panels, routes)
-        with _page(blocks, manage, here.say("documents_title")):
+        with _page(blocks, manage, here.say("staff_page")):
             _manage_page(blocks, Front(assistant, sessions, door, language, manage), panels)
     server = settings.server  # a question that waits in the line keeps a thread
     blocks.max_threads = 40 + server.concurrency + server.queue_size
@@ -159,7 +159,7 @@ def _chat_page(blocks: gr.Blocks, front: Front, panels: Sequence[Panel], routes:
         others = [name for name in routes if name != front.language]
         links = [f'<a class="nav" href="./language/{name}">{render.safe(NAMES[name])}</a>' for name in others]
         manage = routes[front.language][1]
-        links.append(f'<a class="nav" href="./{manage}">{render.safe(front.say("documents"))}</a>')
+        links.append(f'<a class="nav" href="./{manage}">{render.safe(front.say("staff_page"))}</a>')
         html(f'<div class="links">{"".join(links)}</div>', elem_id="foot")
 
     mine = [panel for panel in panels if panel.audience == "visitors"]

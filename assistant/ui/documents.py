@@ -1,4 +1,4 @@
-"""The Documents page: what the assistant may answer from, behind a password.
+"""The staff's page and its Documents tab: what the assistant may answer from, behind a password.
 
 Every handler asks the door again whether its session is inside: what is visible in a browser opens
 nothing. An uploaded file is read once and deleted; nobody can download it.
@@ -61,7 +61,7 @@ def build(front: Front, blocks: gr.Blocks, *, panels: Callable[[], None] | None 
     say = front.say
     with gr.Column(elem_id="manage"):
         with gr.Row(elem_id="manage-head"):
-            html(f"<h1>{render.safe(say('documents_title'))}</h1>")
+            html(f"<h1>{render.safe(say('staff_page'))}</h1>")
             leave = gr.Button(say("leave"), size="sm", scale=0, elem_id="leave", visible=False)
             chat = front.path.replace("manage", "").strip("-")
             html(f'<a class="nav" href="./{chat}">{render.safe(say("to_chat"))}</a>', elem_id="to-chat")

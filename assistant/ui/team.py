@@ -55,8 +55,10 @@ def build(front: Front) -> None:
         role = gr.Dropdown(roles, value=str(Role.STAFF), label=say("team_role"), elem_id="team-role", scale=1)
         add = gr.Button(say("team_add"), variant="primary", elem_id="team-add", scale=0)
     with gr.Row(elem_id="team-change-row", equal_height=True):
-        account = gr.Dropdown([], label=say("team_account"), elem_id="team-account", scale=2)
-        other = gr.Dropdown(roles, value=str(Role.STAFF), label=say("team_role"), elem_id="team-other-role", scale=1)
+        account = gr.Dropdown([], label=say("team_account"), elem_id="team-account", scale=2, min_width=120)
+        other = gr.Dropdown(
+            roles, value=str(Role.STAFF), label=say("team_role"), elem_id="team-other-role", scale=1, min_width=120
+        )
         change = gr.Button(say("team_set_role"), elem_id="team-change", scale=0)
         renew = gr.Button(say("team_renew"), elem_id="team-renew", scale=0)
         remove = gr.Button(say("team_remove"), variant="stop", elem_id="team-remove", scale=0)

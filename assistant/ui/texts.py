@@ -21,7 +21,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "conversations": {"en": "Your conversations", "zh": "您的对话"},
     "no_conversations": {"en": "Conversations you have will be kept here.", "zh": "您的对话会保存在这里。"},
     "delete": {"en": "Delete this conversation", "zh": "删除此对话"},
-    "documents": {"en": "Documents", "zh": "文档管理"},
+    "staff_page": {"en": "Staff", "zh": "员工页面"},
     "to_chat": {"en": "Back to the chat", "zh": "返回对话"},
     "collection": {"en": "Ask about", "zh": "咨询范围"},
     "question": {"en": "Your question", "zh": "您的问题"},
@@ -42,8 +42,8 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     },
     "examples": {"en": "For example", "zh": "您可以这样问"},
     "empty_collection": {
-        "en": "There are no documents yet. Add some on the Documents page.",
-        "zh": "还没有任何文档，请先在“文档管理”页面添加。",
+        "en": "There are no documents yet. Add some on the staff's page.",
+        "zh": "还没有任何文档，请先在员工页面的“文档管理”中添加。",
     },
     "searching": {"en": "Looking in the documents …", "zh": "正在查找资料……"},
     "waiting": {"en": "Your question is number {n} in the line …", "zh": "您的问题排在第 {n} 位……"},
@@ -88,7 +88,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     },
     "gone": {"en": "This conversation is not available.", "zh": "此对话不可用。"},
     "broken": {"en": "Something went wrong on our side. Please try again.", "zh": "我们这边出了问题，请重试。"},
-    # The Documents page
+    # The staff's page
     "documents_title": {"en": "Documents", "zh": "文档管理"},
     "documents_hint": {
         "en": "What the assistant may answer from. PDF, Word, HTML, Markdown, text, CSV, Excel, or a zip of them.",

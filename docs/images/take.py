@@ -4,7 +4,7 @@
     python docs/images/take.py http://127.0.0.1:7860 PASSWORD federation
     python docs/images/take.py http://127.0.0.1:7860 PASSWORD learning
 
-Needs the system's Chromium and Playwright (requirements-dev.txt). PASSWORD opens the Documents page. The second
+Needs the system's Chromium and Playwright (requirements-dev.txt). PASSWORD is the owner's. The second
 form takes the Federation tab alone, from a server whose data folder has a run (`federated demo`); the third the tabs
 Answers, Dashboard and Loop, from one whose customers asked and rated.
 """

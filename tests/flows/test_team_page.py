@@ -8,21 +8,14 @@ from typing import Any
 import chromium
 import pytest
 from live import served
-from stand_in import StandIn, furnish
+from stand_in import PASSWORD, make
 
-from assistant.server import create_app
-from assistant.settings import ServerSettings, Settings
-
-PASSWORD = "correct horse"
 pytestmark = chromium.NEEDED
 
 
 def test_an_account_is_added_let_in_and_thrown_out(browser: Any, tmp_path_factory: pytest.TempPathFactory):
-    server = ServerSettings(admin_password=PASSWORD, requests_per_minute=1000)
-    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), server=server)
-    assistant = StandIn(settings)
-    furnish(assistant)
-    with served(create_app(assistant, settings)) as url:
+    assistant, app = make(tmp_path_factory.mktemp("data"), requests_per_minute=1000)
+    with served(app) as url:
         owner = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 900}).new_page()
         chromium.sign_in(owner, url, PASSWORD)
         chromium.to_tab(owner, "Team")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 import html
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from live import Visitor, blocks_of, functions, served
-from stand_in import StandIn, furnish
+from stand_in import StandIn, make
 
 from assistant.accounts import Accounts, Role
-from assistant.gate import ADMIN, OWNER, STAFF
-from assistant.server import create_app
+from assistant.gate import ADMIN, LIGHT, OWNER, STAFF
+from assistant.rows import CannedRow, SuggestionRow
 from assistant.sessions import COOKIE, Sessions
-from assistant.settings import ServerSettings, Settings
+from assistant.store import Turn
+from assistant.types import Conversation, Message
 
 CHANGES = {
     "add": STAFF, "remove": STAFF, "goods_record": STAFF, "forget": OWNER, "check": OWNER, "start": OWNER,
@@ -25,11 +29,7 @@ CHANGES = {
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any, StandIn]]:
-    server = ServerSettings(admin_password="correct horse", requests_per_minute=1000)
-    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), server=server)
-    assistant = StandIn(settings)
-    furnish(assistant)
-    app = create_app(assistant, settings)
+    assistant, app = make(tmp_path_factory.mktemp("data"), requests_per_minute=1000)
     with served(app) as url:
         yield url, app, assistant
     assistant.close()
@@ -72,6 +72,27 @@ def test_no_event_above_a_role_passes_the_gate(house, enter, role: str):
     ]  # fmt: skip
     assert {visitor.join(name).status_code for name in above} <= {403}
     assert bool(above) is (role != "owner")
+
+
+@pytest.mark.parametrize("role", ["", "viewer"])
+def test_events_that_pass_the_gate_ask_for_the_role_themselves(house, enter, role: str):
+    """The desk waits in no line, so the gate lets its events through: with the case's own id they must do nothing."""
+    _, app, assistant = house
+    talk = Conversation("c_desk", "ann")
+    turn = Turn("q1", Message("user", "My SECRET order is late"), None, dt.datetime(2026, 1, 1))
+    assistant.store.append_turns(talk, tenant="default", collection="shop", turns=[turn])
+    assistant.desk.queue(talk, dataclasses.replace(turn, client_id="a1"), collection="shop")
+    visitor, blocks, numbers = enter(role), blocks_of(app), functions(app, "manage")
+    light = [name for name, kind in kinds(app).items() if kind == LIGHT and name not in {"enter", "leave"}]
+    assert {"take", "write", "resolve", "give_back", "add_note", "save_ready", "suggest"} <= set(light)
+    told = [visitor.call(name, *["c_desk"] * len(blocks.fns[numbers[name]].inputs)) for name in light]
+    assert role or "SECRET" not in "".join(told)
+    case = assistant.desk.case("c_desk")
+    assert (case.state, case.holder, assistant.desk.notes("c_desk")) == ("waiting", "", [])
+    assert len(assistant.store.turns("c_desk", "ann")) == 2
+    with assistant.store.tables(sa.MetaData())() as session:
+        assert not session.scalars(sa.select(CannedRow)).all()
+        assert not session.scalars(sa.select(SuggestionRow)).all()
 
 
 @pytest.mark.parametrize(("role", "status"), [("", 404), ("viewer", 404), ("staff", 404), ("owner", 200)])
