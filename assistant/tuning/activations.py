@@ -120,7 +120,7 @@ def kept(model: Any, examples: Sequence[Example], *, folder: Path | None = None)
         lambda _body, _args, given: frozen.note(given["input_ids"], given["attention_mask"]), with_kwargs=True
     )
     try:
-        if before is not None and not torch.equal(before, _outputs(body, examples[0])):
+        if before is not None and not _alike(before, _outputs(body, examples[0])):
             raise BadInput("This model's layers cannot be split.", hint="Train without the small-machine preset.")
         yield
     finally:
@@ -165,6 +165,12 @@ def _outputs(body: Any, example: Example) -> torch.Tensor:
         out = body(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
     body.train(was)
     return cast(torch.Tensor, out)
+
+
+def _alike(one: torch.Tensor, two: torch.Tensor) -> bool:
+    """Equal but for rounding: a product may be summed in another order when its memory lies elsewhere."""
+    allowed = 1e-3 if one.dtype == torch.float32 else 2e-2
+    return bool((one.float() - two.float()).norm() <= allowed * one.float().norm())
 
 
 def _mapped(path: Path, kind: Any, shape: tuple[int, ...]) -> Any:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -96,3 +97,19 @@ def test_an_adapter_on_the_lowest_layer_leaves_nothing_to_keep():
     net = lora.attach(tiny.llama(), lora.LoraPlan(rank=2))
     with pytest.raises(BadInput, match="nothing to keep"), activations.kept(net, DATA):
         pass
+
+
+@pytest.mark.parametrize(("change", "split"), [(1e-6, True), (0.1, False)])
+def test_rounding_does_not_stop_a_training_and_another_computation_does(monkeypatch, change, split):
+    net = model()
+    out, calls = activations._outputs, []
+
+    def outputs(body, example):
+        calls.append(example)
+        return out(body, example) * (1 + change * (len(calls) > 1))
+
+    monkeypatch.setattr(activations, "_outputs", outputs)
+    reason = contextlib.nullcontext() if split else pytest.raises(BadInput, match="cannot be split")
+    with reason, activations.kept(net, DATA):
+        pass
+    assert len(calls) == 2
