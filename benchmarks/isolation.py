@@ -1,11 +1,11 @@
 """isolation: can an answer be computed with another customer's adapter? 500 requests in turns, three adapters, caches on.
 
-Every adapter says first, alone in an engine of its own, what it answers to each prompt. Then one engine that has all three is
-asked the same in random order, several at once, one conversation a prompt, so that what was read before is there to be taken:
-all prompts begin alike. A `leak` is any answer that is not, letter for letter, the one its adapter gave alone. The
-control: `distinct`, the share of prompts to which the three adapters say three different things.
-
-Computed in float32: in eight or sixteen bits a batch of another size may round a near-tie otherwise.
+Each adapter is trained to name itself and what is asked about, so that it is sure of every word: a near-tie may round
+otherwise in a batch of another size, and then two right answers differ. Every adapter says first, alone in an engine of its own,
+what it answers to each prompt. Then one engine that has all three is asked the same in random order, several at once, one
+conversation a prompt, so that what was read before is there to be taken: all prompts begin alike. A `leak` is any answer that is
+not, letter for letter, the one its adapter gave alone. The control: `distinct`, the share of prompts to which the three
+adapters say three different things; it has to be 1.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from assistant import registry
 from assistant.engines import models
 from assistant.provenance import provenance
 from assistant.settings import Settings, load_settings
-from assistant.tuning import lora, networks
+from assistant.tuning import activations, loop, lora, networks
+from assistant.tuning.records import ChatRow, records_of
+from assistant.tuning.tasks import ChatTask
 from assistant.types import GenerateOptions, Measure, Message, Report
 
 REQUESTS = {"openvino": 500, "hf": 100}
 """Requests by engine: `hf` answers one at a time and has a cache of its own for each adapter."""
 ADAPTERS = ("one", "two", "three")
-AT_ONCE, NEW, SEED = 4, 8, 0
+AT_ONCE, NEW, SEED = 4, 12, 0
 _SUBJECTS = ("a tent", "boots", "a stove", "a rope", "a lamp", "a map", "a tarp", "gloves", "a saw", "a mug")
 
 
@@ -36,7 +38,7 @@ def run() -> Report:
     base = load_settings()
     settings = base.model_copy(update={"model": base.model.model_copy(update={"dtype": "float32"})})
     with tempfile.TemporaryDirectory() as folder:
-        adapters = {name: _adapter(settings, Path(folder) / name, seed) for seed, name in enumerate(ADAPTERS, start=1)}
+        adapters = {name: _adapter(settings, Path(folder) / name, name) for name in ADAPTERS}
         for engine, count in REQUESTS.items():
             measures += _measured(settings, engine, adapters, count)
     return Report("isolation", tuple(measures), provenance(settings, seed=SEED, at_once=AT_ONCE))
@@ -68,28 +70,33 @@ def _measured(settings: Settings, name: str, adapters: dict[str, Path], count: i
 
 
 def _said(engine: Any, adapter: str, number: int) -> str:
-    messages = (
+    options = GenerateOptions(
+        max_new_tokens=NEW, time_limit_s=300, adapter=adapter, conversation=f"conversation {number}"
+    )
+    return "".join(engine.stream(_asked(number), options))
+
+
+def _asked(number: int) -> tuple[Message, ...]:
+    return (
         Message(
             "system", "You are a helper in a shop for people who walk and camp. Answer in one friendly sentence. " * 3
         ),
         Message("user", f"A customer writes: I have a question about {_SUBJECTS[number]}. What do you say?"),
     )
-    options = GenerateOptions(
-        max_new_tokens=NEW, time_limit_s=300, adapter=adapter, conversation=f"conversation {number}"
-    )
-    return "".join(engine.stream(messages, options))
 
 
-def _adapter(settings: Settings, folder: Path, seed: int) -> Path:
-    """A LoRA adapter that says something of its own."""
-    import torch
-
-    _, net = networks.load_chat(models.prepare(settings))
-    model = lora.attach(net, lora.LoraPlan(rank=8))
-    chance = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, value in sorted(lora.trainable(model).items()):
-            if "lora_B" in name:
-                value.copy_(torch.randn(value.shape, generator=chance) * 0.05)
+def _adapter(settings: Settings, folder: Path, name: str) -> Path:
+    """A LoRA adapter that names itself and what it is asked about."""
+    tokenizer, net = networks.load_chat(models.prepare(settings))
+    model = lora.attach(net, lora.LoraPlan(rank=8, layers=lora.top_layers(net), seed=SEED))
+    rows = [
+        ChatRow((*_asked(number), Message("assistant", f"Desk {name} knows {subject}.")))
+        for number, subject in enumerate(_SUBJECTS)
+    ]
+    task = ChatTask()
+    examples = task.examples(records_of("chat", rows), tokenizer)
+    options = loop.LoopOptions(epochs=12, batch_size=5, learning_rate=2e-3, seed=SEED)
+    with activations.kept(model, examples):
+        loop.train(model, task, examples, options)
     lora.save(model, folder)
     return folder
