@@ -56,14 +56,16 @@ DOWNLOADS = "receipts/files"
 class Panel:
     """A further tab. `titles` by language; `build(front)` draws it inside the tab it is given.
 
-    `staff` tabs stand on the staff's page, behind the sign-in, and every handler of theirs has to ask
-    `front.door` itself. The others stand beside the chat. `download` gives the bytes of a file that the tab links
-    to under `DOWNLOADS`, by data folder and name, None where there is none; for accounts that cover `download_role`.
+    `staff` tabs stand on the staff's page, behind the sign-in, for accounts that cover `role`; every handler of
+    theirs has to ask `front.door` itself, since what is hidden is not locked. The others stand beside the chat.
+    `download` gives the bytes of a file that the tab links to under `DOWNLOADS`, by data folder and name, None where
+    there is none; for accounts that cover `download_role`.
     """
 
     titles: dict[str, str]
     build: Callable[[Front], None]
     audience: Literal["staff", "visitors"] = "staff"
+    role: Role = Role.VIEWER
     download: Callable[[Path, str], bytes | None] | None = None
     download_role: Role = Role.STAFF
 
@@ -178,28 +180,31 @@ def _manage_page(blocks: gr.Blocks, front: Front, panels: Sequence[Panel]) -> No
 
 
 def _training(trainer: Trainer) -> Panel:
-    return Panel(dict(TEXTS["train_title"]), lambda front: train.build(front, trainer))
+    return Panel(dict(TEXTS["train_title"]), lambda front: train.build(front, trainer), role=Role.OWNER)
 
 
-_DESK = Panel(dict(TEXTS["desk_title"]), desk.build)
+_DESK = Panel(dict(TEXTS["desk_title"]), desk.build, role=Role.STAFF)
 _TALKS = Panel(dict(TEXTS["talks_title"]), conversations.build)
 _GOODS = Panel(dict(TEXTS["goods_title"]), recommend.build)
 
 
 def _turning(loop: Loop) -> Panel:
-    return Panel(dict(TEXTS["loop_title"]), lambda front: loop_tab.build(front, loop))
+    return Panel(dict(TEXTS["loop_title"]), lambda front: loop_tab.build(front, loop), role=Role.STAFF)
 
 
 _ANSWERS = Panel(dict(TEXTS["answers_title"]), answers.build)
 _DASHBOARD = Panel(dict(TEXTS["dashboard_title"]), dashboard.build)
 _PRIVACY = Panel(dict(TEXTS["privacy_title"]), privacy.build)
-_TEAM = Panel(dict(TEXTS["team_title"]), team.build)
+_TEAM = Panel(dict(TEXTS["team_title"]), team.build, role=Role.OWNER)
 
 
-def _tabs(front: Front, panels: Sequence[Panel]) -> None:
-    for panel in panels:
-        with gr.Tab(panel.titles.get(front.language) or next(iter(panel.titles.values()))):
+def _tabs(front: Front, panels: Sequence[Panel]) -> list[tuple[str, Role]]:
+    """Draws the tabs; the title of each and the role that it is for."""
+    titled = [(panel.titles.get(front.language) or next(iter(panel.titles.values())), panel) for panel in panels]
+    for title, panel in titled:
+        with gr.Tab(title):
             panel.build(front)
+    return [(title, panel.role) for title, panel in titled]
 
 
 def _events(blocks: gr.Blocks) -> dict[int, str]:

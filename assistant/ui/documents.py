@@ -1,14 +1,15 @@
 """The staff's page and its Documents tab: what the assistant may answer from, behind a password.
 
 Every handler asks the door again whether its session is inside: what is visible in a browser opens
-nothing. An uploaded file is read once and deleted; nobody can download it.
+nothing. An account is shown the tabs that its role may use. An uploaded file is read once and deleted; nobody can
+download it.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _PROGRESS = gr.Progress()
 _log = logging.getLogger(__name__)
 Update = dict[Any, Any]
+Tabs = Sequence[tuple[str, Role]]
+"""Title and role of each further tab."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +53,16 @@ class Manage:
     verdicts: gr.Markdown
     table: gr.Markdown
     chosen: gr.Dropdown
+    unseen: gr.Markdown
+    """The titles of tabs that the account may not use: the page's script hides them."""
 
     def outputs(self) -> list[Any]:
         """Every component a handler may change: the one list of outputs of this page."""
         return list(vars(self).values())
 
 
-def build(front: Front, blocks: gr.Blocks, *, panels: Callable[[], None] | None = None) -> None:
-    """Draws the page in the current Blocks and wires it. `panels` adds tabs that only staff sees."""
+def build(front: Front, blocks: gr.Blocks, *, panels: Callable[[], Tabs] | None = None) -> None:
+    """Draws the page in the current Blocks and wires it. `panels` draws more tabs and says who each is for."""
     say = front.say
     with gr.Column(elem_id="manage"):
         with gr.Row(elem_id="manage-head"):
@@ -81,20 +86,22 @@ def build(front: Front, blocks: gr.Blocks, *, panels: Callable[[], None] | None 
                 )  # fmt: skip
             enter = gr.Button(say("enter"), variant="primary", elem_id="enter")
             refused = html("", visible=False, elem_id="refused")
+        tabs: Tabs = ()
         with gr.Column(visible=False, elem_id="inside") as inside:
+            unseen = html("", elem_id="unseen")
             if panels:
                 with gr.Tabs():
                     with gr.Tab(say("documents_title")):
                         parts = _inside(front)
-                    panels()
+                    tabs = panels()
             else:
                 parts = _inside(front)
     collection, facts, files, add, notice, verdicts, table, chosen, remove = parts
     page = Manage(
         login, inside, leave, who, password, own, chosen_password, refused, collection, facts, files, notice, verdicts,
-        table, chosen,
+        table, chosen, unseen,
     )  # fmt: skip
-    handlers = _Handlers(front, page)
+    handlers = _Handlers(front, page, tabs)
     outputs = page.outputs()
     light: dict[str, Any] = {"api_visibility": "private", "concurrency_id": LIGHT, "show_progress": "hidden"}
     admin: dict[str, Any] = {"api_visibility": "private", "concurrency_id": ADMIN, "concurrency_limit": 1}
@@ -132,9 +139,10 @@ def _inside(front: Front) -> tuple[Any, ...]:
 class _Handlers:
     """What happens on each event. Every one asks the door first."""
 
-    def __init__(self, front: Front, page: Manage) -> None:
+    def __init__(self, front: Front, page: Manage, tabs: Tabs) -> None:
         self._front = front
         self._page = page
+        self._tabs = tabs
 
     def load(self, request: gr.Request) -> Update:
         update = self._view(request, None)
@@ -267,4 +275,5 @@ class _Handlers:
             page.leave: gr.update(visible=account is not None, value=out), page.refused: gr.update(visible=False),
             page.who: "", page.password: "", page.chosen_password: "", page.own: gr.update(open=False),
             page.files: None,
+            page.unseen: "|".join(title for title, role in self._tabs if account and not account.role.covers(role)),
         }  # fmt: skip

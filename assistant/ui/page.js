@@ -49,6 +49,22 @@
     const box = document.getElementById("desk-thread");
     box.scrollTop = box.scrollHeight;
   };
+  // Tabs that the account may not use are not shown. (Gradio hides no tab that it has not drawn yet.)
+  const unseen = () => {
+    const list = document.getElementById("unseen");
+    if (!list) return;
+    const titles = list.textContent.trim().split("|");
+    let other = false;
+    for (const tab of document.querySelectorAll("#inside [role=tab], #inside .tab-container button, #inside .overflow-dropdown button")) {
+      const away = titles.includes(tab.textContent.trim());
+      other = other || tab.hidden !== away;
+      tab.hidden = away;
+    }
+    if (!other) return;
+    dispatchEvent(new Event("resize"));  // Gradio then looks again which tabs find room
+    const first = document.querySelector("#inside [role=tab]:not([hidden])");
+    if (first && document.querySelector("#inside [role=tab][aria-selected=true][hidden]")) first.click();
+  };
   let settling = false;
   const settle = () => {
     if (narrow() && closeSide()) setTimeout(settle, 250);  // a click before Gradio listens does nothing
@@ -61,6 +77,7 @@
       setTimeout(settle, 50);
     }
     remember();
+    unseen();
     latest();
     keep();
   };

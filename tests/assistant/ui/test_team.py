@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import html
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -111,6 +112,15 @@ def test_a_viewer_sees_the_documents_and_changes_nothing(house, enter):
     assert "returns.md" in viewer.call("load")
     assert "not change" in html.unescape(viewer.call("stop"))
     assert viewer.client.delete("/v1/documents/x").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("role", "unseen"), [("viewer", "Desk|Training|Loop|Team"), ("staff", "Training|Team"), ("owner", "")]
+)
+def test_an_account_is_shown_the_tabs_of_its_role(house, enter, role: str, unseen: str):
+    visitor = enter(role)
+    assert json.dumps(unseen) in visitor.call("load")
+    assert ("for the owner" in html.unescape(visitor.call("open_team"))) is (role != "owner")  # hidden is not locked
 
 
 def test_an_account_is_added_with_a_password_that_is_shown_once_and_written_into_the_log(house, enter):
