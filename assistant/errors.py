@@ -15,6 +15,7 @@ ConfideError
 ├── TrainingFailed           a training run cannot go on; what was before stays
 ├── ModelNotReady            the weights are not on this machine yet
 ├── IndexMismatch            an index and its manifest disagree; rebuilt from the store
+├── IndexUnavailable         the server that has the vectors cannot be reached, or does not let us
 ├── Busy                     too many questions wait; come back in a while
 └── StoreError
     └── StoreBusy            another process holds this data folder
@@ -90,6 +91,10 @@ class ModelNotReady(ConfideError):
 
 class IndexMismatch(ConfideError):
     """An index does not belong to its manifest, or is damaged."""
+
+
+class IndexUnavailable(ConfideError):
+    """The server that has the index's vectors does not answer."""
 
 
 class StoreError(ConfideError):

@@ -82,6 +82,8 @@ class RetrievalSettings(BaseModel):
     """Whether dense and BM25 lists are fused; auto decides by what was measured for the embedder."""
     reranker: str = ""
     """A cross-encoder (a sentence-transformers name or path); empty = none."""
+    index_url: SecretStr = SecretStr("")
+    """A Qdrant server for the vectors, http://host:6333 (with a key: http://:KEY@host:6333). Empty: FAISS, here."""
     threshold: float | None = Field(default=None, ge=0.0, le=1.0)
     """Least support for an answer; unset = the one calibrated for the embedder."""
 

@@ -9,6 +9,8 @@ is not embedded again. It is not the truth: that is the store, from which it can
                                           /<version>/manifest.json vectors.faiss units.npy offsets.npy
                                                      passages.json bm25/
 
+With a vector server (`qdrant.py`) vectors.faiss is vectors.qdrant: the name under which the server has them.
+
 Sources: FAISS (Douze et al. 2024, arXiv:2401.08281), bm25s (Lu 2024, arXiv:2407.03618; Lucene's variant).
 """
 
@@ -33,7 +35,8 @@ import numpy.typing as npt
 from assistant.errors import IndexMismatch
 from assistant.language import content_words, fields, sentences
 from assistant.retrieval.embedders import Embedder, Vectors
-from assistant.retrieval.vectors import Progress, VectorTable
+from assistant.retrieval.qdrant import VectorServer
+from assistant.retrieval.vectors import QDRANT, Progress, Table, VectorTable
 from assistant.types import Passage
 
 FORMAT = 2
@@ -79,12 +82,26 @@ class Manifest:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Recipe:
-    """What decides an index besides the passages."""
+    """What decides an index besides the passages. `server` has the vectors; None = FAISS has them, in the folder."""
 
     tenant: str
     collection: str
     passage_chars: int
     fusion: float
+    server: VectorServer | None = None
+
+    def fits(self, manifest: Manifest) -> bool:
+        """Whether an index was made by this recipe."""
+        made = (manifest.tenant, manifest.collection, manifest.passage_chars, manifest.fusion)
+        same = made == (self.tenant, self.collection, self.passage_chars, self.fusion)
+        return same and self._same_place(manifest)
+
+    def reuses(self, manifest: Manifest, embedder: Embedder) -> bool:
+        """Whether the next version may have the vectors of that one."""
+        return manifest.embedder == embedder.id and self._same_place(manifest)
+
+    def _same_place(self, manifest: Manifest) -> bool:
+        return (manifest.vectors == QDRANT) == (self.server is not None)
 
 
 class Index:
@@ -121,7 +138,7 @@ class Index:
             return np.zeros(0)
         spans = [self._units[self._offsets[row] : self._offsets[row + 1]] for row in rows]
         starts = np.concatenate([[0], np.cumsum([len(span) for span in spans])[:-1]])
-        cosines = self._vectors.rows(np.concatenate(spans)) @ vector
+        cosines = self._vectors.cosines(np.concatenate(spans), vector)
         best = np.maximum.reduceat(cosines, starts)
         scores: Scores = (WHOLE * cosines[starts] + (1 - WHOLE) * best).astype(np.float64)
         return scores
@@ -169,7 +186,7 @@ class Index:
         cosines = np.einsum("ij,ij->i", self._vectors.rows(np.array(known, dtype=np.int64)), again)
         return float(cosines.min())
 
-    def table(self) -> VectorTable:
+    def table(self) -> Table:
         """Its vectors, to make the next version's from."""
         return self._vectors
 
@@ -192,7 +209,7 @@ class _Parts:
     passage_ids: list[str]
     units: Rows
     offsets: Rows
-    vectors: VectorTable
+    vectors: Table
     bm25: Any
 
 
@@ -238,13 +255,15 @@ def build(
     by_id = {unit: text for group, row in zip(texts, ids, strict=True) for text, unit in zip(group, row, strict=True)}
     units = np.array([unit for row in ids for unit in row], dtype=np.int64)
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in ids], dtype=np.int64)]).astype(np.int64)
-    reusable = old if old is not None and old.manifest.embedder == embedder.id else None
-    table = reusable.table() if reusable else VectorTable.empty(embedder.dimension)
-    vectors = table.updated(by_id, embedder.encode, progress=progress)
+    reusable = old if old is not None and recipe.reuses(old.manifest, embedder) else None
+    vectors = _start(recipe, embedder, reusable).updated(by_id, embedder.encode, progress=progress)
     parts = _Parts([passage.id for passage in passages], units, offsets, vectors, _bm25(passages))
     draft = Manifest(
         format=FORMAT,
-        **dataclasses.asdict(recipe),
+        tenant=recipe.tenant,
+        collection=recipe.collection,
+        passage_chars=recipe.passage_chars,
+        fusion=recipe.fusion,
         embedder=embedder.id,
         dimension=embedder.dimension,
         content=content_digest(passages),
@@ -255,17 +274,29 @@ def build(
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         files={},
         runtime=", ".join(
-            sorted({*(reusable.manifest.runtime.split(", ") if reusable else ()), embedder.runtime} - {""})
+            sorted(
+                {*(reusable.manifest.runtime.split(", ") if reusable else ()), vectors.runtime, embedder.runtime} - {""}
+            )
         ),
     )
-    return _write(root, draft, parts)
+    index = _write(root, draft, parts)
+    vectors.settle()
+    return index
 
 
-def load(root: Path) -> Index:
+def _start(recipe: Recipe, embedder: Embedder, reusable: Index | None) -> Table:
+    """What the next version's vectors are made from: the server's, the last version's, or nothing yet."""
+    if recipe.server is not None:
+        return recipe.server.table(recipe.tenant, recipe.collection, embedder)
+    return reusable.table() if reusable else VectorTable.empty(embedder.dimension)
+
+
+def load(root: Path, server: VectorServer | None = None) -> Index:
     """The version in force, every file checked against the manifest before it is parsed.
 
     Raises:
-        IndexMismatch: there is none, or a file is missing, changed or of another format.
+        IndexMismatch: there is none, or a file is missing, changed or of another format; or the server lacks it.
+        IndexUnavailable: the server cannot be reached.
     """
     version = current_version(root)
     folder = root / version
@@ -276,7 +307,7 @@ def load(root: Path) -> Index:
         for name, digest in manifest.files.items():
             if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
                 raise IndexMismatch(f"The index file {folder / name} is damaged.")
-        parts = _read(folder, manifest)
+        parts = _read(folder, manifest, server)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise IndexMismatch(f"The index in {root} cannot be read: {error}.") from error
     return Index(version, manifest, parts)
@@ -338,7 +369,7 @@ def _write(root: Path, draft: Manifest, parts: _Parts) -> Index:
     work = root / f"tmp-{secrets.token_hex(6)}"
     work.mkdir()
     try:
-        (work / "vectors.faiss").write_bytes(parts.vectors.to_bytes())
+        (work / _vectors_file(draft)).write_bytes(parts.vectors.to_bytes())
         np.save(work / "units.npy", parts.units, allow_pickle=False)
         np.save(work / "offsets.npy", parts.offsets, allow_pickle=False)
         (work / "passages.json").write_text(json.dumps(parts.passage_ids), encoding="utf-8")
@@ -366,7 +397,7 @@ def _write(root: Path, draft: Manifest, parts: _Parts) -> Index:
     return Index(version, manifest, parts)
 
 
-def _read(folder: Path, manifest: Manifest) -> _Parts:
+def _read(folder: Path, manifest: Manifest, server: VectorServer | None) -> _Parts:
     """The parts of a version whose files were checked. Raises ValueError where they disagree."""
     import bm25s
 
@@ -374,15 +405,28 @@ def _read(folder: Path, manifest: Manifest) -> _Parts:
         passage_ids=json.loads((folder / "passages.json").read_text(encoding="utf-8")),
         units=np.load(folder / "units.npy", allow_pickle=False),
         offsets=np.load(folder / "offsets.npy", allow_pickle=False),
-        vectors=VectorTable.from_bytes((folder / "vectors.faiss").read_bytes(), trained_on=manifest.trained_on),
+        vectors=_vectors((folder / _vectors_file(manifest)).read_bytes(), manifest, server),
         bm25=bm25s.BM25.load(folder / "bm25", show_progress=False)
         if "bm25/vocab.index.json" in manifest.files
         else None,
     )
-    sizes = (len(parts.passage_ids), len(parts.offsets) - 1, len(parts.vectors), parts.vectors.dimension)
+    count = manifest.units if manifest.vectors == QDRANT else len(parts.vectors)  # a server's changes meanwhile
+    sizes = (len(parts.passage_ids), len(parts.offsets) - 1, count, parts.vectors.dimension)
     if sizes != (manifest.passages, manifest.passages, manifest.units, manifest.dimension):
         raise ValueError("its parts do not fit together")
     return parts
+
+
+def _vectors_file(manifest: Manifest) -> str:
+    return "vectors.qdrant" if manifest.vectors == QDRANT else "vectors.faiss"
+
+
+def _vectors(data: bytes, manifest: Manifest, server: VectorServer | None) -> Table:
+    if manifest.vectors != QDRANT:
+        return VectorTable.from_bytes(data, trained_on=manifest.trained_on)
+    if server is None:
+        raise ValueError("its vectors are on a server, and the setting retrieval.index_url names none")
+    return server.open(data.decode())
 
 
 def _sync(path: Path) -> None:

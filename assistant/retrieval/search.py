@@ -19,6 +19,7 @@ import numpy as np
 from assistant.errors import BadInput, IndexMismatch, UnknownName
 from assistant.registry import did_you_mean
 from assistant.retrieval import index as indexes
+from assistant.retrieval import qdrant
 from assistant.retrieval.calibration import calibration
 from assistant.retrieval.embedders import (
     LANGUAGES,
@@ -65,6 +66,8 @@ class Searcher:
         self._marks: dict[tuple[str, str], str] = {}
         self._embedders: dict[str, Embedder] = {}
         self._reranker: Reranker | None = None
+        url = settings.retrieval.index_url.get_secret_value()
+        self._server = qdrant.connect(url) if url else None
 
     def refresh(self, tenant: str, collection: str, progress: Progress | None = None) -> str:
         """Brings the index up to the store and returns its manifest id. Embeds only texts that are new.
@@ -108,8 +111,14 @@ class Searcher:
         k = self._settings.retrieval.top_k if k is None else k
         if not queries or k < 1:
             return ()
+        vectors, words = self._embedder(info).encode(queries), [indexes.terms(text) for text in queries]
         index = self._current(info)
-        rows, scores = scored(index, self._embedder(info).encode(queries), [indexes.terms(text) for text in queries])
+        try:
+            rows, scores = scored(index, vectors, words)
+        except IndexMismatch as error:  # another process changed what the vector server has
+            _LOG.warning("%s The index of %s/%s is made anew.", error.message, info.tenant, info.name)
+            index = self._renewed(info)
+            rows, scores = scored(index, vectors, words)
         order = np.argsort(-scores, kind="stable")
         wanted = k if not self._settings.retrieval.reranker else 4 * k
         found_by: FoundBy = "fused" if index.manifest.fusion < 1 else "dense"
@@ -135,14 +144,17 @@ class Searcher:
         return hits[:wanted]
 
     def is_sound(self, tenant: str, collection: str) -> bool:
-        """Whether the index on disk is whole, by its manifest; no file is read to its end."""
-        return indexes.is_whole(self._folder(tenant, collection))
+        """Whether the index on disk is whole, by its manifest; no file is read to its end. Raises IndexUnavailable."""
+        there = self._server is None or self._server.has(tenant, collection)
+        return there and indexes.is_whole(self._folder(tenant, collection))
 
     def drop(self, tenant: str, collection: str) -> None:
         """Deletes the index from memory and disk, whether or not the collection still exists."""
         with self._writer(tenant, collection):
             self._indexes.pop((tenant, collection), None)
             indexes.drop(self._folder(tenant, collection))
+            if self._server is not None:
+                self._server.drop(tenant, collection)
 
     def manifest(self, tenant: str, collection: str) -> str:
         """The id of the manifest in force: a short digest of everything the index was made from."""
@@ -197,6 +209,15 @@ class Searcher:
             self._marks[key] = mark
             return self._indexes[key]
 
+    def _renewed(self, info: CollectionInfo) -> Index:
+        """The index built again from the store and what the vector server has of it."""
+        key = (info.tenant, info.name)
+        with self._writer(*key):
+            self._indexes.pop(key, None)
+            indexes.drop(self._folder(*key))
+            self.refresh(*key)
+            return self._indexes[key]
+
     def _loaded(self, tenant: str, collection: str) -> Index | None:
         """The version on disk, in memory; None where there is none or it is damaged. Under the writer's lock."""
         key, folder = (tenant, collection), self._folder(tenant, collection)
@@ -208,15 +229,13 @@ class Searcher:
         if not version:
             return None
         try:
-            self._indexes[key] = indexes.load(folder)
+            self._indexes[key] = indexes.load(folder, self._server)
         except IndexMismatch as error:
             _LOG.warning("%s It is rebuilt from the store.", error.message)
         return self._indexes.get(key)
 
     def _fits(self, index: Index, info: CollectionInfo) -> bool:
-        recipe, manifest = self._recipe(info), index.manifest
-        made = indexes.Recipe(manifest.tenant, manifest.collection, manifest.passage_chars, manifest.fusion)
-        return made == recipe and manifest.embedder == self._embedder(info).id
+        return self._recipe(info).fits(index.manifest) and index.manifest.embedder == self._embedder(info).id
 
     def _agrees(self, index: Index, info: CollectionInfo) -> bool:
         """Whether vectors that another runtime made are those of this one, as some passages show; it is logged."""
@@ -234,7 +253,7 @@ class Searcher:
     def _recipe(self, info: CollectionInfo) -> indexes.Recipe:
         retrieval, name = self._settings.retrieval, _embedder_name(info)
         weight = 1.0 if retrieval.fusion == "off" else DENSE_WEIGHT.get(name, _OTHER_WEIGHT)
-        return indexes.Recipe(info.tenant, info.name, retrieval.passage_chars, weight)
+        return indexes.Recipe(info.tenant, info.name, retrieval.passage_chars, weight, self._server)
 
     def _embedder(self, info: CollectionInfo) -> Embedder:
         name = _embedder_name(info)

@@ -1,7 +1,7 @@
 """A table of vectors by id, in FAISS: exact while it is small, inverted lists beyond. Rows can be deleted.
 
 It knows ids and vectors, nothing of texts or passages: those are `index.py`'s. A table in use is not
-changed; `updated` makes the next one.
+changed; `updated` makes the next one. `Table` is what the index asks of any: `qdrant.py` has another.
 
 Source: FAISS (Douze et al. 2024, arXiv:2401.08281).
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,64 @@ FLAT_LIMIT = 50_000
 BATCH = 64
 """Texts that are embedded between two looks at the progress, and at whether somebody is waiting for an answer."""
 
+QDRANT = "qdrant"
+"""The kind of a table that is on a server; the manifest says it."""
+
 Ids = npt.NDArray[np.int64]
+Cosines = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
+
+
+class Table(Protocol):
+    """Unit rows by id, here or on a server. `tests/assistant/retrieval/test_vectors.py` holds its laws."""
+
+    trained_on: int
+    runtime: str
+    """What is known to have computed rows of it, besides who uses it; "" = nothing is."""
+
+    @property
+    def kind(self) -> str:
+        """What the manifest calls it."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """The length d of a row."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def to_bytes(self) -> bytes:
+        """What the version keeps of it on disk."""
+        ...
+
+    def nearest(self, vector: Vectors, count: int) -> Ids:
+        """Ids of at most `count` rows nearest to a (d,) vector by inner product, nearest first."""
+        ...
+
+    def cosines(self, ids: Ids, vector: Vectors) -> Cosines:
+        """(n,): of each of these ids with a (d,) vector."""
+        ...
+
+    def rows(self, ids: Ids) -> Vectors:
+        """(n, d): the rows of these ids."""
+        ...
+
+    def updated(
+        self, texts: Mapping[int, str], encode: Callable[[Sequence[str]], Vectors], *, progress: Progress
+    ) -> Table:
+        """A table with the ids of `texts`; only those not here yet are encoded."""
+        ...
+
+    def settle(self) -> None:
+        """Called once the version with this table is in force: lets go of what only the one before had."""
+        ...
 
 
 class VectorTable:
     """(n, d) float32 unit rows by 63-bit id. `trained_on` vectors shaped its lists; 0 = exact."""
+
+    runtime = ""
 
     def __init__(self, index: Any, trained_on: int) -> None:
         self._index = index
@@ -79,6 +131,14 @@ class VectorTable:
         """(n, d): the rows of these ids, which must all be there."""
         found: Vectors = self._index.reconstruct_batch(ids)
         return found
+
+    def cosines(self, ids: Ids, vector: Vectors) -> Cosines:
+        """(n,): of each of these ids, which must all be there, with a (d,) vector."""
+        found: Cosines = self.rows(ids) @ vector
+        return found
+
+    def settle(self) -> None:
+        """Nothing: each version has a table of its own."""
 
     def updated(
         self, texts: Mapping[int, str], encode: Callable[[Sequence[str]], Vectors], *, progress: Progress

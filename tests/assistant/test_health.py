@@ -6,6 +6,7 @@ import pytest
 from stand_in import StandIn, furnish
 
 from assistant import health
+from assistant.errors import IndexUnavailable
 from assistant.health import Health
 from assistant.settings import load_settings
 
@@ -37,6 +38,14 @@ def test_a_lost_index_is_named_with_its_collection(assistant, monkeypatch):
     monkeypatch.setattr(type(assistant.searcher), "is_sound", lambda *_: False)
     assert list(wrong(assistant)) == ["index"]
     assert "shop" in wrong(assistant)["index"]
+
+
+def test_a_vector_server_that_is_away_is_the_index(assistant, monkeypatch):
+    def away(*_):
+        raise IndexUnavailable("The vector server at http://vectors:6333 cannot be reached.")
+
+    monkeypatch.setattr(type(assistant.searcher), "is_sound", away)
+    assert wrong(assistant) == {"index": "The vector server at http://vectors:6333 cannot be reached."}
 
 
 def test_a_model_that_is_not_there_and_a_remote_one_that_nobody_listens_for(assistant):

@@ -12,6 +12,7 @@ from typing import Any
 
 import databases
 import pytest
+from vector_server import VectorServerStandIn
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
@@ -59,8 +60,9 @@ for line in sys.stdin:
 
 
 class Process:
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, vectors: str) -> None:
         settings = {"CONFIDE_DATA_DIR": str(folder), "CONFIDE_STORE_URL": url, "CONFIDE_MODEL__ENGINE": "echo"}
+        settings["CONFIDE_RETRIEVAL__INDEX_URL"] = vectors
         environment = {**os.environ, **settings, "CONFIDE_RETRIEVAL__EMBEDDER": "hashing", "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
@@ -81,15 +83,19 @@ class Process:
         return self.heard()
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process, Process]]:
+@pytest.fixture(scope="module", params=["vectors in each", "vectors on a server"])
+def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process, Process]]:
     url = databases.url_of("postgresql")
-    pair = tuple(Process(tmp_path_factory.mktemp(name), url) for name in ("one", "two"))  # both create the tables
-    assert [each.heard() for each in pair] == ["ready", "ready"]
-    yield pair[0], pair[1]
-    for each in pair:
-        each.process.kill()
-        each.process.wait()
+    with VectorServerStandIn() as server:
+        vectors = server.url if request.param == "vectors on a server" else ""
+        # Both create the tables.
+        pair = tuple(Process(tmp_path_factory.mktemp(name), url, vectors) for name in ("one", "two"))
+        assert [each.heard() for each in pair] == ["ready", "ready"]
+        yield pair[0], pair[1]
+        for each in pair:
+            each.process.kill()
+            each.process.wait()
+        assert len(server.sets) == bool(vectors)
 
 
 def test_what_one_reads_the_other_answers_from(both, tmp_path: Path):

@@ -72,7 +72,7 @@ def test_the_compose_file_starts_the_assistant_alone_and_the_rest_by_profile():
     services = found["services"]
     assert [name for name, one in services.items() if "profiles" not in one] == ["confide"]
     assert {name: one["profiles"] for name, one in services.items() if "profiles" in one} == {
-        "postgresql": ["postgresql"], "vllm": ["vllm"],
+        "postgresql": ["postgresql"], "qdrant": ["qdrant"], "vllm": ["vllm"],
     }  # fmt: skip
     ours = services["confide"]
     assert ours["ports"] == ["127.0.0.1:${CONFIDE_PORT:-7860}:7860"]
