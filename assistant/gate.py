@@ -69,6 +69,7 @@ class House:
         "/receipts/",
         "/sso/",
         "/v1/",
+        "/mcp",
         "/widget.js",
         "/widget/",
     )

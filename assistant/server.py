@@ -57,6 +57,7 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     """The whole web application of an assistant; `panels` are further tabs."""
     _silence(settings.data_dir)
     from assistant.api.application import build_api
+    from assistant.api.tools import add_tools
     from assistant.monitoring import add_monitoring
     from assistant.oidc import add_oidc
     from assistant.ui.build import build_ui, mount
@@ -75,7 +76,9 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     add_widget(app, settings.collection)
     add_monitoring(app, assistant, door)
     add_oidc(app, settings.oidc, door=door, sessions=sessions)
-    app.mount("/v1", build_api(assistant, door=door, sessions=sessions))
+    api = build_api(assistant, door=door, sessions=sessions)
+    app.mount("/v1", api)
+    add_tools(app, api.state.house)
     app.add_exception_handler(404, _not_found)
     # Middleware runs from the last added to the first.
     app.add_middleware(Gate, house=page.house, door=door, per_minute=server.requests_per_minute)

@@ -63,6 +63,9 @@ def open_house(
     furnish(assistant)
     furnish(assistant, name="other")
     assistant.advisor = Advisor(assistant.store, settings.tenant)  # type: ignore[attr-defined]
+    assistant.recommend = lambda query, collection=None: assistant.advisor.recommend(  # type: ignore[attr-defined]
+        collection or settings.collection, query
+    )
     shelf = Stock(assistant.store, settings.tenant, settings.collection)
     shelf.put(ITEMS)
     shelf.save_words(WORDS)
