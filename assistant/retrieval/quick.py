@@ -20,7 +20,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -69,20 +69,14 @@ class QuickEncoder:
 
     def __init__(self, folder: Path, cache: Path, *, digest: str) -> None:
         """`folder` has the model; its graph is kept in `cache` under `digest`, which stands for the weights."""
-        import openvino
         from tokenizers import Tokenizer
 
         self.runtime = f"openvino {version('openvino')}"
         self._tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(int(_read(folder / "sentence_bert_config.json")["max_seq_length"]))
         self._tokenizer.no_padding()
-        graph = _written(folder, cache, digest)
-        threads = int(os.environ.get("OMP_NUM_THREADS") or 0) or (os.cpu_count() or 1)
-        self._model: Any = openvino.Core().compile_model(
-            graph, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
-        )
-        self._requests = threading.local()
-        self.dimension = int(self._model.output(0).partial_shape[1].get_length())
+        self._infer = compiled(_written(folder, cache, digest))
+        self.dimension = int(_read(folder / "config.json")["hidden_size"])
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """(n, d) float32 unit rows in the order of `texts`, computed in batches of like length."""
@@ -95,13 +89,26 @@ class QuickEncoder:
             for place, row in enumerate(rows):
                 padded[place, : len(ids[row])] = ids[row]
                 seen[place, : len(ids[row])] = 1
-            vectors[rows] = self._request().infer([padded, seen])[0]
+            vectors[rows] = self._infer([padded, seen])
         return vectors
 
-    def _request(self) -> Any:
-        if not hasattr(self._requests, "one"):
-            self._requests.one = self._model.create_infer_request()
-        return self._requests.one
+
+def compiled(graph: Any, properties: Mapping[str, Any] | None = None) -> Callable[[list[npt.NDArray[Any]]], Vectors]:
+    """A graph (or its file), ready to run: its inputs to its first output. Safe to call from several threads."""
+    import openvino
+
+    threads = int(os.environ.get("OMP_NUM_THREADS") or 0) or (os.cpu_count() or 1)
+    wanted = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, **(properties or {})}
+    model: Any = openvino.Core().compile_model(graph, "CPU", wanted)
+    requests = threading.local()
+
+    def infer(inputs: list[npt.NDArray[Any]]) -> Vectors:
+        if not hasattr(requests, "one"):
+            requests.one = model.create_infer_request()
+        found: Vectors = requests.one.infer(inputs)[0]
+        return found
+
+    return infer
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:

