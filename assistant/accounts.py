@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import enum
+import getpass
 import hashlib
 import io
 import re
@@ -217,10 +218,12 @@ class Accounts:
 
     # The log
 
-    def log(self, action: str, what: str = "", *, who: str = "command line") -> None:
-        """Writes down that somebody changed something; no customer's words or id belong there."""
+    def log(self, action: str, what: str = "", *, who: str = "") -> None:
+        """Writes down that somebody changed something ("" = who sits at the console); nothing of customers."""
         with self._sessions.begin() as session:
-            session.add(AuditRow(tenant=self._tenant, at=now(), who=who, action=action, what=what[:_WHAT_CHARS]))
+            session.add(
+                AuditRow(tenant=self._tenant, at=now(), who=who or at_console(), action=action, what=what[:_WHAT_CHARS])
+            )
 
     def logged(self, limit: int | None = None) -> list[Logged]:
         """The log, newest first."""
@@ -258,6 +261,14 @@ def to_csv(lines: Sequence[Logged]) -> str:
         cells = (one.at.isoformat(sep=" ", timespec="seconds"), one.who, one.action, one.what)
         writer.writerow("'" + cell if cell[:1] in "=+-@\t\r" and cell else cell for cell in cells)
     return file.getvalue()
+
+
+def at_console() -> str:
+    """Who types at the command line: the system's name of them."""
+    try:
+        return f"console: {getpass.getuser()}"
+    except (OSError, KeyError, ImportError):  # a number that nobody has a name for, as in a container
+        return "console"
 
 
 def tidy(name: str) -> str:

@@ -116,7 +116,9 @@ async def add(house: TheHouse, caller: Who, request: Request, collection: Collec
             paths = [Path(folder) / (one.filename or "") for one in files]
             for file, path in zip(files, paths, strict=True):
                 path.write_bytes(await file.read())
-            return _changed(await run_in_threadpool(_ingest, house, name, paths))
+            report = await run_in_threadpool(_ingest, house, name, paths)
+            await run_in_threadpool(house.log, caller, "document.add", f"{name}: {len(paths)}")
+            return _changed(report)
     finally:
         await form.close()
 
@@ -132,6 +134,7 @@ def remove(house: TheHouse, caller: Who, name: str, collection: Collection = "")
     report = ingest.remove_documents(
         [name], store=assistant.store, settings=assistant.settings, index=assistant.searcher, collection=info.name
     )
+    house.log(caller, "document.remove", f"{info.name}: 1")
     return _changed(report)
 
 

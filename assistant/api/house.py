@@ -156,6 +156,13 @@ class House:
             raise ApiError(403, "This needs an account with the role staff.", code="insufficient_permissions")
         return Staff.of_account(account.name)
 
+    def log(self, caller: Caller, action: str, what: str) -> None:
+        """Writes down who changed something: a key by its name, a person by their account."""
+        if caller.key is not None:
+            self.door.accounts.log(action, what, who=f"key: {caller.key.name}")
+        else:
+            self.door.log(caller.id, action, what)
+
     def collections(self, caller: Caller) -> list[CollectionInfo]:
         """The collections that a caller may ask, the settings' own first."""
         settings = self.assistant.settings

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assistant import console
-from assistant.commands.opening import CollectionOption, JsonOption, assistant_of, known_collection, store_of
+from assistant.commands.opening import (
+    CollectionOption,
+    JsonOption,
+    assistant_of,
+    known_collection,
+    noted,
+    store_of,
+)
 from assistant.errors import BadInput
 
 if TYPE_CHECKING:
@@ -109,6 +116,7 @@ def _use(
         chosen = known_collection(assistant.store, assistant.settings, collection)
         if name == BARE:
             assistant.hosting.deployments.put(assistant.settings.tenant, chosen, "", slot=slot)
+            noted(assistant.store, assistant.settings, "adapter.use", f"{chosen}: {BARE}")
             typer.echo(f"{chosen}: the bare model answers.")
             return
         adapter = assistant.hosting.shelf.find(name)
@@ -121,6 +129,7 @@ def _use(
                 adapter = finetune.judge(assistant, adapter, suite, collection=chosen, watch=watch)
             console.print_before_after(adapter)
         finetune.promote(assistant, adapter, collection=chosen, force=force, share=share)
+        noted(assistant.store, assistant.settings, "adapter.use", f"{chosen}: {adapter.id}")
     part = f"{share:.0%} of the conversations" if share else "every conversation"
     typer.echo(f"{chosen}: {adapter.id} answers {part}.")
 
@@ -133,6 +142,7 @@ def _rollback(context: typer.Context, collection: CollectionOption = None, slot:
     with store_of(context) as (store, settings):
         name = known_collection(store, settings, collection)
         now = Deployments(store).rollback(settings.tenant, name, slot)
+        noted(store, settings, "adapter.rollback", f"{name}: {slot}")
     typer.echo(f"{name}: {now.adapter or 'the bare model'} answers.")
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from assistant import console
-from assistant.commands.opening import JsonOption, store_of
+from assistant.commands.opening import JsonOption, noted, store_of
 from assistant.history import Entry, Format, History, Wanted, wanted_of
 
 cli = typer.Typer(help="The stored conversations of customers.", no_args_is_help=True)
@@ -94,6 +94,7 @@ def _export(
         marks = Marks(settings.data_dir, settings.tenant)
         lines = History(store, settings.tenant).export(wanted, redactor(settings), marks, kind=kinds[file.suffix])
         durable_write(file, "".join(lines).encode())
+        noted(store, settings, "conversations.export", file.suffix[1:])
     console.tell(f"Written: {file}. Names and what a text tells in words may still be in it.")
 
 
@@ -104,6 +105,7 @@ def _delete(
     """Deletes one conversation with its ratings and notes. A whole customer: `privacy forget`."""
     with store_of(context) as (store, settings):
         History(store, settings.tenant).delete(conversation)
+        noted(store, settings, "conversations.delete")
     typer.echo(f"Deleted: {conversation}")
 
 
@@ -115,6 +117,7 @@ def _sweep(
     """Deletes the conversations that nobody wrote in for so many days; a running server does it every day."""
     with store_of(context) as (store, settings):
         gone = History(store, settings.tenant).sweep(days or settings.privacy.keep_days)
+        noted(store, settings, "conversations.sweep", str(gone))
     typer.echo(f"Deleted: {gone}")
 
 

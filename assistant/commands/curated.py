@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assistant import console
-from assistant.commands.opening import CollectionOption, JsonOption, assistant_of, known_collection, store_of
+from assistant.commands.opening import CollectionOption, JsonOption, assistant_of, known_collection, noted, store_of
 
 if TYPE_CHECKING:
     from assistant.curated import Approved
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 cli = typer.Typer(help="Approved answers: given word for word for their questions.", no_args_is_help=True)
 UntilOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The last day it is given.")]
 SureOption = Annotated[bool, typer.Option("--sure", help="Personal data in it is the company's own.")]
-_BY = "command line"
 
 
 @cli.command("list")
@@ -60,12 +59,14 @@ def _add(
     sure: SureOption = False,
 ) -> None:
     """Approves an answer for one question or several."""
+    from assistant.accounts import at_console
     from assistant.curated import Curated, Draft
 
     with store_of(context) as (store, settings):
         name = known_collection(store, settings, collection)
         draft = Draft(tuple(question), answer, _end(until), sure)
-        made = Curated(store, settings.tenant).add(name, draft, by=_BY)
+        made = Curated(store, settings.tenant).add(name, draft, by=at_console())
+        noted(store, settings, "answer.approve", made.id)
     typer.echo(f"Approved: {made.id}")
 
 
@@ -80,6 +81,7 @@ def _approve(
     sure: SureOption = False,
 ) -> None:
     """Approves a suggestion, as it is or as it is written here."""
+    from assistant.accounts import at_console
     from assistant.curated import Curated, Draft
     from assistant.errors import UnknownName
 
@@ -90,13 +92,15 @@ def _approve(
         if found is None:
             raise UnknownName(f"No suggestion {suggestion!r} waits.", hint="`confide curated list` lists them.")
         draft = Draft((question or found.question,), answer or found.answer, _end(until), sure)
-        made = curated.approve(suggestion, draft, by=_BY)
+        made = curated.approve(suggestion, draft, by=at_console())
+        noted(store, settings, "answer.approve", made.id)
     typer.echo(f"Approved: {made.id}")
 
 
 @cli.command("remove")
 def _remove(context: typer.Context, answer: Annotated[str, typer.Argument(help="Its id; or a suggestion's.")]) -> None:
     """Deletes an approved answer, or declines a suggestion."""
+    from assistant.accounts import at_console
     from assistant.curated import Curated
     from assistant.errors import UnknownName
 
@@ -104,10 +108,11 @@ def _remove(context: typer.Context, answer: Annotated[str, typer.Argument(help="
         curated = Curated(store, settings.tenant)
         try:
             curated.remove(answer)
-            told = "Deleted"
+            told, action = "Deleted", "answer.remove"
         except UnknownName:
-            curated.decline(answer, by=_BY)
-            told = "Declined"
+            curated.decline(answer, by=at_console())
+            told, action = "Declined", "answer.decline"
+        noted(store, settings, action, answer)
     typer.echo(f"{told}: {answer}")
 
 

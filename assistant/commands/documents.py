@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assistant import console
-from assistant.commands.opening import CollectionOption, JsonOption, assistant_of, known_collection, store_of
+from assistant.commands.opening import (
+    CollectionOption,
+    JsonOption,
+    assistant_of,
+    known_collection,
+    noted,
+    store_of,
+)
 from assistant.errors import BadInput
 
 if TYPE_CHECKING:
@@ -59,6 +66,7 @@ def ingest(
             _save_company(assistant.store, assistant.settings.tenant, report.collection, about)
         if customer:
             _claim(assistant, report, customer)
+        noted(assistant.store, assistant.settings, "document.add", f"{report.collection}: {len(report.files)}")
     if as_json:
         import dataclasses
 
@@ -131,6 +139,7 @@ def _remove(
             index=assistant.searcher,
             collection=collection,
         )
+        noted(assistant.store, assistant.settings, "document.remove", f"{report.collection}: {len(report.files)}")
     typer.echo(f"Removed from {report.collection}: {', '.join(file.name for file in report.files)}")
 
 

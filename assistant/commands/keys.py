@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from assistant import console
-from assistant.commands.opening import JsonOption, known_collection, store_of
+from assistant.commands.opening import JsonOption, known_collection, noted, store_of
 from assistant.keys import Keys, Role
 
 cli = typer.Typer(help="The keys by which other programs call the API.", no_args_is_help=True)
@@ -32,6 +32,7 @@ def _create(
         key, text = Keys(store, settings.tenant).create(
             name, role=role, collection=only, per_minute=per_minute, per_day=per_day
         )
+        noted(store, settings, "key.create", f"{key.id}: {key.name}, {key.role}")
     console.tell(f"The key {key.id} ({key.name}, {key.role}). Keep it: it is not shown again.")
     typer.echo(text)
 
@@ -66,4 +67,5 @@ def _revoke(context: typer.Context, key: Annotated[str, typer.Argument(metavar="
     """Takes a key back; it opens nothing from the next request on."""
     with store_of(context) as (store, settings):
         revoked = Keys(store, settings.tenant).revoke(key)
+        noted(store, settings, "key.revoke", f"{revoked.id}: {revoked.name}")
     typer.echo(f"Revoked: {revoked.id} ({revoked.name})")

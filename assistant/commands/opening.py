@@ -57,6 +57,16 @@ def store_of(context: typer.Context) -> Iterator[tuple[Store, Settings]]:
         yield store, settings
 
 
+def noted(store: Store, settings: Settings, action: str, what: str = "") -> None:
+    """Writes into the log of who changed what, as the page does, that the one at the console did it.
+
+    Every command that changes what customers get, or who may do what, calls it once it is done.
+    """
+    from assistant.accounts import Accounts
+
+    Accounts(store, settings.tenant).log(action, what)
+
+
 def known_collection(store: Store, settings: Settings, name: str | None) -> str:
     """The name of a collection that exists. Raises BadInput, with the nearest known name."""
     from assistant.registry import did_you_mean

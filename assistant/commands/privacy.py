@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from assistant import console
-from assistant.commands.opening import JsonOption, assistant_of, settings_of, store_of
+from assistant.commands.opening import JsonOption, assistant_of, noted, settings_of, store_of
 from assistant.errors import BadInput
 
 cli = typer.Typer(help="Personal data and what training may reveal of it.", no_args_is_help=True)
@@ -60,6 +60,7 @@ def forget(
                 one, store=assistant.store, settings=assistant.settings, index=assistant.searcher,
                 tell=lambda step: None if as_json else console.tell(f"{step} ..."),
             )  # fmt: skip
+            noted(assistant.store, assistant.settings, "privacy.forget", done.path.name)
             complete = complete and done.complete
             console.print_json(done.receipt) if as_json else _show(done.receipt, done.path)
     if not complete:

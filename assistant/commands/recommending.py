@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assistant import console
-from assistant.commands.opening import CollectionOption, JsonOption, assistant_of, store_of
+from assistant.commands.opening import CollectionOption, JsonOption, assistant_of, noted, store_of
 from assistant.errors import BadInput
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def catalog_import(
         changed = shelf.put(read.items, prune=prune)
         if said is not None:
             shelf.save_words(said)
+        noted(store, settings, "goods.import", f"{collection or settings.collection}: {len(read.items)}")
     _report(dataclasses.asdict(changed), read.bad, as_json=as_json)
     if not read.items:
         raise typer.Exit(2)
@@ -150,6 +151,7 @@ def interactions_forget(
 
     with store_of(context) as (store, settings):
         gone = Stock(store, settings.tenant, collection or settings.collection).forget(customer)
+        noted(store, settings, "interactions.forget", str(gone))
     typer.echo(f"Deleted {gone} interactions of {customer}.")
 
 

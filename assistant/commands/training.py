@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assistant import console
-from assistant.commands.opening import CollectionOption, JsonOption, assistant_of
+from assistant.commands.opening import CollectionOption, JsonOption, assistant_of, noted
 from assistant.errors import BadInput
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ def train(
             from assistant import searching
 
             plan = searching.search(plan, assistant.settings, search, watch=watch, ledger=book, private=private)
+        noted(assistant.store, assistant.settings, "training.start", plan.name)
         done = finetune.train(
             plan, assistant, collection=collection, watch=watch, resume=resume, use=not aside, force=force,
             ledger=book, private=private,

@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, stdout, stderr. Real ingest, shipped fakes for the models."""
 
+import getpass
 import io
 import json
 import subprocess
@@ -131,6 +132,25 @@ def test_documents_are_listed_and_removed(filled, capsys):
     assert "Did you mean" in complains(capsys, "documents", "remove", "return.md")
     says(capsys, "documents", "remove", "returns.md")
     assert json.loads(says(capsys, "documents", "list", "--json")) == []
+
+
+def test_the_log_says_who_at_the_console_changed_what(filled, capsys, monkeypatch):
+    monkeypatch.setattr(getpass, "getuser", lambda: "ada")
+    (filled / "letter.md").write_text("# A letter\n\nThe blue tent leaks.\n")
+    (filled / "goods.csv").write_text("id,name,price\ntent,Tent,90\n")
+    for words in (
+        "ingest letter.md --customer nobody@example.org", "keys create backend", "keys revoke backend", "accounts add bob", "accounts remove bob",
+        "catalog import goods.csv", "adapters use none", "curated add Kayaks? --answer No.",
+        "conversations export talks.csv", "privacy forget nobody@example.org --yes", "documents remove returns.md",
+    ):  # fmt: skip
+        says(capsys, *words.split())
+    log = json.loads(says(capsys, "accounts", "log", "--json"))
+    assert [one["action"] for one in reversed(log)] == [
+        "document.add", "document.add", "key.create", "key.revoke", "account.add", "account.remove", "goods.import", "adapter.use",
+        "answer.approve", "conversations.export", "privacy.forget", "document.remove",
+    ]  # fmt: skip
+    assert {one["who"] for one in log[:-1]} == {"console: ada"}
+    assert "nobody" not in json.dumps(log)
 
 
 def test_collections_are_listed(filled, capsys):

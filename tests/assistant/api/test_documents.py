@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from open_house import OpenHouse, open_house
 
+from assistant.accounts import Accounts
 from assistant.keys import Role
 
 
@@ -31,6 +32,8 @@ def test_files_are_read_listed_and_removed(house: OpenHouse):
     gone = owner.delete("/documents/care.md").raise_for_status().json()
     assert [one["verdict"] for one in gone["files"]] == ["removed"]
     assert "care.md" not in names(house)
+    log = Accounts(house.assistant.store, "default").logged(2)
+    assert [(one.who, one.action) for one in log] == [("key: owner", "document.remove"), ("key: owner", "document.add")]
 
 
 def test_a_new_collection_is_made_by_its_first_document(house: OpenHouse):
