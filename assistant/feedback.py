@@ -1,5 +1,7 @@
 """The walk feedback: a signed answer id -> a rating, a correction, a consent, kept beside the conversation.
 
+What a person of the staff answered is rated as the assistant's answers are.
+
 An answer's ticket is signed by this data folder for one answer of one visitor's conversation in one collection, and
 ends after a month. It carries how often the rating was changed, and a change makes a new one: sent twice it counts
 once. What was said is not kept again here (the turns have it), so deleting a conversation deletes its ratings.
@@ -119,7 +121,7 @@ class Feedback:
         if self._store.collection_of(conversation) != collection:
             return set()
         turns = self._store.turns(conversation, visitor)
-        return {turn.answer["id"] for turn in turns if turn.answer}
+        return {turn.answer_id for turn in turns} - {""}
 
     def _put(self, rating: Rating, before: int) -> bool:
         """Writes a rating that was changed `before` times; False where it was changed otherwise meanwhile."""

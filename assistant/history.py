@@ -165,7 +165,7 @@ class History:
                 "role": "person" if turn.by else turn.message.role,
                 "text": redactor.redact(turn.message.text).text,
                 "outcome": turn.answer["outcome"] if turn.answer else "",
-                "rating": rated.get(turn.answer["id"], "") if turn.answer else "",
+                "rating": rated.get(turn.answer_id, ""),
                 "at": turn.at.isoformat(timespec="seconds"),
             }
             for turn in self._store.turns(entry.id, entry.customer)

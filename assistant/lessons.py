@@ -4,7 +4,12 @@
 
 A lesson stands only as long as its rating has the consent it was made from: `collect` takes back the others, and
 deleting the conversation takes its lessons along. A praised answer of ours is accepted as it is; a correction, which
-anybody may write, waits for a person. Of one customer only the newest few count. Training is `loop.py`'s.
+anybody may write, and a person's answer, which may be about one customer's own affairs, wait for a person. Of one
+customer only the newest few count. Training is `loop.py`'s.
+
+A person's answer is a lesson about the question that the assistant had before it: a wish for a person is no question.
+Where the assistant had given an answer to it, that is the one not to give; a refusal or a hand-over is none, since to
+prefer an answer to them would teach to guess.
 """
 
 from __future__ import annotations
@@ -19,17 +24,18 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from assistant import prompts
+from assistant import prompts, smalltalk
 from assistant.curated import suggest
 from assistant.errors import UnknownName
 from assistant.rows import Base, LessonRow, PassageRow, RatingRow, TurnRow, now
 from assistant.settings import Settings
+from assistant.smalltalk import Intent
 from assistant.store import Store
 from assistant.types import Message, Outcome
 from privacy.erasure import Marks
 from privacy.redaction import Redacted, Redactor, write_lines
 
-PRAISED, CORRECTED = "praised", "corrected"
+PRAISED, CORRECTED, PERSON = "praised", "corrected", "person"
 WAITING, ACCEPTED, DECLINED, EXAMINED = "waiting", "accepted", "declined", "exam"
 """The states of a lesson; what is kept for the exam is never trained on."""
 PER_CUSTOMER = 5
@@ -97,16 +103,17 @@ class Lessons:
     def decide(self, lesson: str, state: str, *, by: str, text: str = "") -> None:
         """Accepts a lesson, perhaps with an edited answer, declines it or keeps it for the exam. Raises UnknownName.
 
-        What was accepted as a correction is also suggested as an approved answer.
+        What was accepted so is also suggested as an approved answer.
         """
         self.find(lesson)
         with self._sessions.begin() as session:
             row = session.get_one(LessonRow, lesson)
             row.state, row.by = state, by
             row.text = self._redactor.redact(text.strip()).text if text.strip() else row.text
-            told = (row.collection, row.question, row.text, row.conversation)
+            told = (row.collection, row.question, row.text, "desk" if row.kind == PERSON else "correction")
+            conversation = row.conversation
         if state == ACCEPTED:
-            suggest(self._store, self._tenant, *told[:3], "correction", conversation=told[3])
+            suggest(self._store, self._tenant, *told, conversation=conversation)
 
     def consented(self, collection: str) -> int:
         """The ratings that may be learned from."""
@@ -165,23 +172,23 @@ class Lessons:
         """Makes, or makes anew, the lesson of a rating; 1 where there is one."""
         corrected = rating.correction.strip()
         with self._sessions.begin() as session:
-            asked, answer = _said(session, rating)
+            said = _said(session, rating)
             old = session.get(LessonRow, rating.answer)
             if old is not None:
                 session.delete(old)
                 session.flush()
-            praised = rating.rating > 0 and answer.get("outcome") == Outcome.ANSWERED.value and answer.get("citations")
-            if not asked or not (corrected or praised):
+            if said is None or not (corrected or (rating.rating > 0 and said.teaches)):
                 return 0
+            kind = CORRECTED if corrected else PERSON if said.person else PRAISED
             session.add(
                 LessonRow(
                     id=rating.answer, tenant=self._tenant, collection=rating.collection,
                     conversation=rating.conversation, customer=rating.customer,
-                    kind=CORRECTED if corrected else PRAISED, question=self._redactor.redact(asked).text,
-                    text=self._redactor.redact(corrected or answer["text"]).text,
-                    rejected=self._redactor.redact(answer["text"]).text if corrected else "",
-                    passages=json.dumps([hit["passage_id"] for hit in answer.get("hits", ())][:_PASSAGES]),
-                    changes=rating.changes, state=WAITING if corrected else ACCEPTED, by="", turn=None, at=now(),
+                    kind=kind, question=self._redactor.redact(said.question).text,
+                    text=self._redactor.redact(corrected or said.text).text,
+                    rejected=self._redactor.redact(said.text if corrected else said.instead).text,
+                    passages=json.dumps(said.passages), changes=rating.changes,
+                    state=ACCEPTED if kind == PRAISED else WAITING, by="", turn=None, at=now(),
                 )
             )  # fmt: skip
             return 1
@@ -218,17 +225,56 @@ class Lessons:
         return LessonRow.tenant == self._tenant, LessonRow.collection == collection
 
 
-def _said(session: orm.Session, rating: RatingRow) -> tuple[str, dict[str, Any]]:
-    """The question, as it stands without its conversation, and the answer that a rating is about; else ("", {})."""
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a rating is about. `instead`: what the assistant had answered before a person did; "" = nothing."""
+
+    question: str
+    text: str
+    teaches: bool
+    passages: list[str]
+    person: bool = False
+    instead: str = ""
+
+
+def _said(session: orm.Session, rating: RatingRow) -> _Said | None:
+    """What was asked, as it stands without its conversation, and answered; None where there is no such pair."""
     turns = session.scalars(
         sa.select(TurnRow).where(TurnRow.conversation_id == rating.conversation).order_by(TurnRow.number)
     )
     said: list[Message] = []
+    answers: dict[int, dict[str, Any]] = {}  # place of a question -> the assistant's answer to it
     for turn in turns:
-        if turn.answer and (answer := json.loads(turn.answer)).get("id") == rating.answer:
-            return (prompts.standalone(said), answer) if said and said[-1].role == "user" else ("", {})
+        answer = json.loads(turn.answer) if turn.answer else {}
+        if answer.get("id") == rating.answer:
+            return _of_ours(said, answer) if said and said[-1].role == "user" else None
+        if f"p{turn.number}" == rating.answer and turn.role == "assistant":
+            return _of_a_person(said, answers, turn.text)
+        if answer and said and said[-1].role == "user":
+            answers[len(said) - 1] = answer
         said.append(Message(turn.role, turn.text))  # type: ignore[arg-type]
-    return "", {}
+    return None
+
+
+def _of_ours(said: Sequence[Message], answer: dict[str, Any]) -> _Said:
+    teaches = answer.get("outcome") == Outcome.ANSWERED.value and bool(answer.get("citations"))
+    return _Said(prompts.standalone(said), str(answer["text"]), teaches, _passages(answer))
+
+
+def _of_a_person(said: Sequence[Message], answers: dict[int, dict[str, Any]], text: str) -> _Said | None:
+    """A person's answer to the last question before it; what was about one customer's own affairs teaches nothing."""
+    asked = {place: smalltalk.intent(one.text) for place, one in enumerate(said) if one.role == "user"}
+    meant = [place for place, wish in asked.items() if wish in (Intent.QUESTION, Intent.PRIVATE)]
+    if not meant or asked[meant[-1]] is Intent.PRIVATE:
+        return None
+    before = answers.get(meant[-1], {})
+    instead = str(before["text"]) if before.get("outcome") == Outcome.ANSWERED.value else ""
+    question = prompts.standalone(said[: meant[-1] + 1])
+    return _Said(question, text, True, _passages(before), person=True, instead=instead)
+
+
+def _passages(answer: dict[str, Any]) -> list[str]:
+    return [hit["passage_id"] for hit in answer.get("hits", ())][:_PASSAGES]
 
 
 def _value(row: LessonRow) -> Lesson:

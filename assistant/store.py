@@ -59,6 +59,11 @@ class Turn:
     by: str = ""
     number: int = dataclasses.field(default=0, compare=False)
 
+    @property
+    def answer_id(self) -> str:
+        """By which id it is rated: the answer's, `p` and the number of a person's message, "" of a customer's."""
+        return str(self.answer["id"]) if self.answer else f"p{self.number}" if self.by else ""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ConversationSummary:

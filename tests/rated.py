@@ -31,6 +31,19 @@ class House:
         ticket = self.feedback.ticket(f"a{n}", f"c{n}", visitor=customer, collection="shop")
         return self.feedback.rate(ticket, Opinion(rating, correction, consent), visitor=customer)[1]
 
+    def person(self, n, *said, answer=RIGHT, rating="up", consent=True):
+        """(who, text) messages of a conversation, then a person's answer, rated; a "bot" has an outcome."""
+        talk, turns = Conversation(f"c{n}", f"u{n}"), []
+        for place, (who, text) in enumerate(said):
+            data = None if who == "user" else {"id": f"b{n}-{place}", "outcome": who, "text": text, "hits": []}
+            role = "user" if who == "user" else "assistant"
+            turns.append(Turn(f"t{n}-{place}", Message(role, text), data, now()))
+        turns.append(Turn(f"s:{n}", Message("assistant", answer), None, now(), "Ada"))
+        self.store.append_turns(talk, tenant="default", collection="shop", turns=turns)
+        written = self.store.turns(talk.id, talk.customer)[-1].answer_id
+        ticket = self.feedback.ticket(written, talk.id, visitor=talk.customer, collection="shop")
+        return self.feedback.rate(ticket, Opinion(rating, "", consent), visitor=talk.customer)[1]
+
     def take(self, turn):
         with self.store.tables(Base.metadata).begin() as session:
             return self.lessons.take(session, "shop", turn)

@@ -42,7 +42,8 @@ class Turn(BaseModel):
     """A message of a stored conversation; an answer has its annotations and what became of its question.
 
     `number` grows in the order of messages. `id` is the sender's (`message_id`), or that of the answer. `by` is the
-    person who wrote it; "" = the assistant, or the customer.
+    person who wrote it; "" = the assistant, or the customer. `answer` is the signed id by which a person's message is
+    rated, as `confide.answer` of an answer is.
     """
 
     number: int
@@ -53,6 +54,8 @@ class Turn(BaseModel):
     at: dt.datetime
     annotations: list[Annotation] = []
     confide: Confide | None = None
+    answer: str = ""
+    rating: Literal["up", "down"] | None = None
 
 
 class Thread(BaseModel):
@@ -151,5 +154,12 @@ def _turns(house: House, caller: Caller, thread: Conversation, after: int) -> li
         if turn.answer:
             said.annotations = message_of(turn.answer).annotations
             said.confide = finished(house, turn.answer, thread, info, rated=rated.get(turn.answer["id"]))
+        elif turn.by:
+            opinion = rated.get(turn.answer_id)
+            said.rating = opinion.opinion.rating if opinion else None
+            said.answer = house.assistant.feedback.ticket(
+                turn.answer_id, thread.id, visitor=caller.id, collection=info.name,
+                changes=opinion.changes if opinion else 0,
+            )  # fmt: skip
         found.append(said)
     return found

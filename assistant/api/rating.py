@@ -87,7 +87,7 @@ def ratings(
 
 def _line(house: House, rating: Rating) -> RatingLine:
     turns = house.assistant.store.turns(rating.conversation, rating.customer)
-    place = next((n for n, turn in enumerate(turns) if turn.answer and turn.answer["id"] == rating.answer), None)
+    place = next((n for n, turn in enumerate(turns) if turn.answer_id == rating.answer), None)
     clean = redactor(house.assistant.settings)
     answered = turns[place] if place is not None else None
     question = turns[place - 1].message.text if place else ""

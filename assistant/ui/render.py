@@ -172,7 +172,9 @@ def _turn(turn: Turn, look: Look, number: int, why: Mapping[str, float] | None) 
     if turn.message.role == "user":
         return _user(turn.message.text, look)
     if turn.answer is None:
-        return _assistant(f'<div class="said">{safe(turn.message.text)}</div>', look, by=turn.by)
+        rates = _rate(turn.answer_id, look) if turn.by else ""
+        foot = f'<div class="foot">{rates}</div>' if rates else ""
+        return _assistant(f'<div class="said">{safe(turn.message.text)}</div>{foot}', look, by=turn.by)
     return answer(turn.answer, look, number, why)
 
 
@@ -220,14 +222,14 @@ def _foot(data: Mapping[str, Any], chip: str, look: Look) -> str:
     spent = data["receipt"].get("privacy")
     line = f'<p class="spent">{safe(spent)}</p>' if spent else ""
     shown = f'<details class="receipt">{summary}{line}<pre>{safe(receipt)}</pre></details>'
-    return f'<div class="foot">{chip}{_rate(data, look)}{shown}</div>'
+    return f'<div class="foot">{chip}{_rate(data["id"], look)}{shown}</div>'
 
 
-def _rate(data: Mapping[str, Any], look: Look) -> str:
+def _rate(answer: str, look: Look) -> str:
     """Links that `page.js` turns into a rating, and the words of the form it shows then."""
     if look.rate is None:
         return ""
-    ticket, said = look.rate(data["id"])
+    ticket, said = look.rate(answer)
     links = "".join(
         f'<a class="rate{" told" if said == way else ""}" href="{look.path}#rate-{way}-{ticket}">'
         f"{safe(look.say(f'rate_{way}'))}</a>"

@@ -312,7 +312,7 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
     if (turn.role === "user") { mine(turn.content); return; }
     const box = make("div", { className: turn.by ? "answer person" : "answer" });
     if (turn.confide) answered(box, turn.content, turn.annotations, turn.confide);
-    else box.append(turn.by ? make("b", { className: "by" }, turn.by) : "", make("div", { className: "said" }, turn.content));
+    else box.append(turn.by ? make("b", { className: "by" }, turn.by) : "", make("div", { className: "said" }, turn.content), turn.answer ? rating(turn) : "");
     log.append(box);
     if (turn.by && panel.hidden) bubble.textContent = say.news;
   };

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from rated import RIGHT, House
+from rated import RIGHT, SAID, House
 
 from assistant.curated import Curated
 from assistant.erase import forget
@@ -79,6 +79,43 @@ def test_nobody_steers_the_loop_alone(house):
     house.lessons.collect("shop")
     assert house.take(1) == PER_CUSTOMER + 1
     assert house.lessons.used("shop", 1) == PER_CUSTOMER + 1
+
+
+WISH = ("user", "I want to talk to a real person"), ("NEEDS_HUMAN", "A colleague takes over.")
+
+
+def test_a_persons_answer_is_learned_with_its_customers_consent_after_a_review(house, tmp_path):
+    question = ("user", SAID)
+    house.person(1, question, ("ANSWERED", "Within 14 days."), *WISH)
+    house.person(2, question, ("NOT_IN_KNOWLEDGE_BASE", "I could not find this."), *WISH)
+    house.person(3, question, ("ANSWERED", "Within 14 days."), *WISH, consent=False)
+    house.person(4, question, ("ANSWERED", "Within 14 days."), *WISH, rating="down")
+    house.person(5, *WISH)
+    house.person(6, question, ("ANSWERED", "Within 14 days."), ("user", "Where is my order 4711?"))
+    assert house.lessons.collect("shop") == Collected(new=2)
+    first, second = house.lessons.waiting("shop")  # nothing of it is learned before somebody looked
+    assert (first.kind, first.question.split(" I am ")[0], first.rejected) == (
+        "person",
+        "How long can I return boots?",
+        "Within 14 days.",
+    )
+    assert second.rejected == ""  # to prefer an answer to a refusal would teach to guess
+    for lesson in (first, second):
+        house.lessons.decide(lesson.id, ACCEPTED, by="ada")
+    assert house.take(1) == 2
+    chat, pairs = house.lessons.write("shop", 1, tmp_path / "loop")
+    assert len(chat.read_text().splitlines()) == 2
+    (pair,) = map(json.loads, pairs.read_text().splitlines())
+    assert pair["chosen"][0]["content"].startswith("Within 30 days")
+    assert not [secret for secret in ("max@web.de", "0151") if secret in chat.read_text() + pairs.read_text()]
+    assert {one.source for one in Curated(house.store, "default").suggestions("shop")} == {"desk"}
+
+
+def test_a_withdrawn_consent_takes_a_persons_answer_back(house):
+    ticket = house.person(1, ("user", SAID), ("ANSWERED", "Within 14 days."), *WISH)
+    house.lessons.collect("shop")
+    house.feedback.rate(ticket, Opinion("up", "", consent=False), visitor="u1")
+    assert house.lessons.collect("shop") == Collected(withdrawn=1)
 
 
 def test_what_is_declined_is_never_used_and_what_is_accepted_is_suggested_too(house):

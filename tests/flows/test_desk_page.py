@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +14,8 @@ from open_house import PASSWORD, OpenHouse, open_house
 from assistant.canned import Shelf
 from assistant.curated import Curated
 from assistant.desk import State
+from assistant.hours import Hours
+from assistant.lessons import Lessons
 
 pytestmark = chromium.NEEDED
 QUESTION = "How long can I return items?"
@@ -53,12 +56,19 @@ def ask(page: Any, text: str) -> None:
 def test_a_conversation_goes_to_a_person_and_back(browser: Any, house: OpenHouse):
     customer, staff = page_of(browser), page_of(browser)
     desk = house.assistant.desk
+    desk.hours = Hours.read(f"{dt.datetime.now(dt.UTC) + dt.timedelta(days=3):%a} 09:00-10:00 UTC")  # closed now
     customer.goto(house.url)
     customer.wait_for_selector("#thread .welcome")
     ask(customer, QUESTION)
     customer.click("#person")
     customer.get_by_text("You are waiting for a person").wait_for()
     assert customer.locator("#retry").is_hidden()  # what a person will read stays as it is
+    customer.fill("#email input", "ann@")
+    customer.click("#leave-email")
+    customer.get_by_text("This is not an e-mail address").wait_for()
+    customer.fill("#email input", "ann@example.org")
+    customer.keyboard.press("Enter")
+    customer.wait_for_selector("#address", state="hidden")
 
     # By keyboard alone, from the queue on.
     chromium.sign_in(staff, house.url, PASSWORD)
@@ -69,6 +79,7 @@ def test_a_conversation_goes_to_a_person_and_back(browser: Any, house: OpenHouse
     staff.locator("#desk-take").focus()
     staff.keyboard.press("Enter")
     staff.wait_for_selector("#desk-reply textarea")
+    assert "ann@example.org" in staff.inner_text("#desk-head")
     staff.locator("#desk-ready input").click()
     staff.get_by_role("option", name="Greeting").click()
     greeting = "Hello, Owner from Juniper here."
@@ -100,6 +111,16 @@ def test_a_conversation_goes_to_a_person_and_back(browser: Any, house: OpenHouse
     assert "regular" not in customer.inner_text("#thread")
     assert desk.cases() == []
     assert desk.cases([State.RETURNED])[0].staff == "Owner"
+
+    # What helped may be learned, with consent, once somebody looked at it.
+    customer.locator("#thread .turn.person").last.locator("a.rate").first.click()
+    customer.locator("form.opinion input").check()
+    customer.locator("form.opinion button").click()
+    customer.locator("form.opinion .quiet", has_text="Thank you").wait_for()
+    lessons = Lessons(house.assistant.store, house.assistant.settings)
+    lessons.collect("shop")
+    lesson = lessons.waiting("shop")[0]
+    assert (lesson.question, lesson.text) == ("My <b>tent pole</b> broke.", "We mend poles for 12 EUR.")
 
     # And it stands among the conversations.
     chromium.to_tab(staff, "Conversations")

@@ -60,6 +60,11 @@ def test_a_conversation_is_handed_over_and_back(house: OpenHouse):
         (thread["data"][-1]["id"], "Anna", "Hello, Anna here."),
     ]
     assert "secret" not in str(thread)
+    helped = {"answer": thread["data"][-1]["answer"], "rating": "up", "consent": True}
+    assert visitor(house).post("/feedback", json=helped).status_code == 403
+    assert customer.post("/feedback", json=helped).status_code == 200
+    assert customer.get(f"/conversations/{here}").json()["data"][-1]["rating"] == "up"
+    assert anna.get("/feedback").json()["data"][0]["answer"] == "Hello, Anna here."
     news = customer.get(f"/conversations/{here}", params={"after": thread["data"][-1]["number"]}).json()
     assert news["data"] == []
 

@@ -166,7 +166,11 @@ class TestInABrowser:
             desk.take(here, anna)
             desk.reply(here, anna, "Hello, <b>Anna</b> here.", client_id="1")
             page.locator(".person .said").wait_for()
-            assert page.locator(".answer.person").inner_text() == "Anna\nHello, <b>Anna</b> here."
+            told = page.locator(".answer.person")
+            assert told.inner_text().startswith("Anna\nHello, <b>Anna</b> here.")
+            told.locator(".rate").first.click()
+            told.locator(".opinion").wait_for()
+            assert house.assistant.feedback.newest("shop")[0].answer.startswith("p")
             assert "Anna is with you" in page.locator(".desk").inner_text()
             page.locator("form.ask textarea").fill("My tent pole broke.")
             page.keyboard.press("Enter")
