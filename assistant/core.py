@@ -26,7 +26,7 @@ from assistant.counter import Counter
 from assistant.desk import Desk
 from assistant.draft import Draft
 from assistant.engines import choice
-from assistant.engines.base import Engine
+from assistant.engines.base import Batches, Engine
 from assistant.engines.watch import watched
 from assistant.errors import BadInput, ConfideError, EngineError, EngineUnavailable, UnknownName
 from assistant.feedback import Feedback
@@ -122,6 +122,8 @@ class Assistant:
                     raise
                 except ConfideError as error:
                     raise EngineUnavailable(error.message, hint=error.hint) from error
+                if isinstance(self._engine, Batches):  # `hf`: it knows its device only now
+                    self.line.widen(min(self._engine.places, self.settings.server.concurrency))
             return self._engine
 
     @property

@@ -40,12 +40,24 @@ class Line:
     """`places` questions at once, `most` waiting, none longer than `patience_s`. Thread-safe."""
 
     def __init__(self, places: int, most: int, *, patience_s: float) -> None:
-        self.patience_s, self.room = patience_s, places + most
+        self.patience_s, self._most = patience_s, most
         self._places = places
         self._lock = threading.Lock()
         self._waiting: dict[str, deque[Ticket]] = {}  # visitor -> tickets; the first visitor is next
         self._running: list[Ticket] = []
         self._seconds = 0.0  # how long an answer takes, learned; 0 = not known yet
+
+    @property
+    def room(self) -> int:
+        """How many questions may wait or run."""
+        return self._places + self._most
+
+    def widen(self, places: int) -> None:
+        """So many places, once it is known that whoever works can do that many at once; never fewer than before."""
+        with self._lock:
+            self._places = max(places, self._places)
+            called = self._call()
+        _tell(called)
 
     def join(self, asker: Asker, tell: Callable[[], object] | None = None) -> Ticket:
         """A place in the line; `tell` is called, from whichever thread, once it is its turn. Leave it in any case.

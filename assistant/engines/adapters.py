@@ -10,7 +10,9 @@ Source: Hu et al., LoRA (arXiv:2106.09685); PEFT `LoraConfig`.
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from assistant.errors import AdapterUnsupported
 MAX_RANK = 512
 _CONFIG = "adapter_config.json"
 _WEIGHTS = "adapter_model.safetensors"
+_BASE = "__base__"
+"""PEFT's name for a row of a batch without an adapter."""
 _CHANGES_BASE = ("modules_to_save", "trainable_token_indices", "layer_replication", "target_parameters")
 
 
@@ -137,7 +141,7 @@ def check_shapes(weights: dict[str, Any], expected: dict[str, tuple[int, ...]]) 
 
 
 class AdapterHost:
-    """The LoRA adapters attached to one network, at most one of them active at a time.
+    """The LoRA adapters attached to one network, one of them active at a time, or one for each row of a batch.
 
     Attaching changes the network's linear layers in place; with none active each of them computes
     exactly what it did before. Not thread-safe: the engine calls it while it holds its lock.
@@ -149,6 +153,12 @@ class AdapterHost:
         self._slots: dict[str, str] = {}  # our name -> PEFT's, which may hold no dots
         self._made = 0
         self._active: str | None = None
+        self._dora: set[str] = set()
+
+    @property
+    def unmixable(self) -> frozenset[str]:
+        """Names of the adapters that PEFT cannot compute in a batch with others."""
+        return frozenset(self._dora)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -177,12 +187,16 @@ class AdapterHost:
             raise
         old = self._slots.get(name)
         self._slots[name] = slot
+        self._dora.discard(name)
+        if spec.dora:
+            self._dora.add(name)
         if old is not None:
             self._drop(old)
 
     def detach(self, name: str) -> None:
         """Takes an adapter off the network."""
         self._drop(self._slots.pop(name))
+        self._dora.discard(name)
 
     def merged(self, name: str) -> Any:
         """The network with this adapter's change in its weights; the host is of no use after. Raises ValueError."""
@@ -199,6 +213,34 @@ class AdapterHost:
             self._peft.base_model.enable_adapter_layers()
             self._peft.base_model.set_adapter(slot, inference_mode=True)
         self._active = slot
+
+    @contextlib.contextmanager
+    def rows(self, names: Sequence[str | None]) -> Iterator[None]:
+        """Within it row i of a batch is computed with the adapter `names[i]`, or as the bare base (None).
+
+        PEFT's own way (`adapter_names=` of the network's call) leaves its hooks behind where a step fails, and the
+        next step would be computed under the adapters of this one.
+        """
+        if len(set(names)) == 1:
+            self.activate(names[0])
+            yield
+            return
+        from peft.tuners.lora import LoraLayer
+
+        given = {"adapter_names": [_BASE if name is None else self._slots[name] for name in names]}
+        if self._active != _BASE:
+            self._peft.base_model.enable_adapter_layers()
+            self._active = _BASE
+        layers = [layer for layer in self._net.modules() if isinstance(layer, LoraLayer)]
+        hooks = [
+            layer.register_forward_pre_hook(lambda _, args, kwargs: (args, {**kwargs, **given}), with_kwargs=True)
+            for layer in layers
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def _inject(self, slot: str, spec: LoraSpec) -> None:
         from peft import LoraConfig, PeftModel

@@ -57,6 +57,14 @@ class HostsAdapters(Protocol):
 
 
 @runtime_checkable
+class Batches(Protocol):
+    """An engine that may compute several requests together."""
+
+    places: int
+    """How many at once; 1 = one after another."""
+
+
+@runtime_checkable
 class ScoresText(Protocol):
     """An engine that can tell how likely a text is, beside making one."""
 

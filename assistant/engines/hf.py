@@ -2,14 +2,15 @@
 
 It decodes in its own loop, one request at a time in the order they came: so that closing the
 generator stops within a token, a time limit holds inside the prompt too, and the keys and values
-of a conversation stay for its next turn. It is not a batching server; for many users at once run
-vLLM and the engine `remote`.
+of a conversation stay for its next turn. On a GPU several are decoded together (`batching.py`), with
+the same promises; for more users than one card holds run vLLM and the engine `remote`.
 
 Sources: transformers `docs/source/en/cache_explanation.md`; PEFT `LoraModel`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from assistant import template
 from assistant.engines import adapters as lora
-from assistant.engines import hardware, models, scoring
+from assistant.engines import batching, hardware, models, scoring
+from assistant.engines.batching import Batcher, Request
 from assistant.engines.kv import Kept, KvStore, common_prefix
 from assistant.engines.streaming import Detokenizer, StopFilter, TurnLock
 from assistant.errors import AdapterUnsupported, EngineError, EngineTimeout, EngineUnavailable
@@ -39,11 +41,13 @@ class HfEngine:
     name = "hf"
     location: Literal["local", "remote"] = "local"
 
-    def __init__(self, path: Path, info: ModelInfo, *, device: str, dtype: str, aliases: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, path: Path, info: ModelInfo, *, device: str, dtype: str, aliases: tuple[str, ...] = (), places: int = 1
+    ) -> None:
         """Loads the model in `path`.
 
         `device` and `dtype` are torch's names (see `hardware.py`); `aliases` are other names by
-        which an adapter may call this base.
+        which an adapter may call this base; `places` requests are decoded together.
 
         Raises:
             EngineUnavailable: the model cannot be loaded, or cannot chat.
@@ -68,6 +72,8 @@ class HfEngine:
         self._kv = KvStore()
         self._turn = TurnLock()
         self._closed = False
+        self.places = places if batching.plain(self._net) else 1
+        self._batcher = Batcher(self._parts(), self.places) if self.places > 1 else None
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text by the model's own tokenizer. Safe to call from several threads."""
@@ -84,10 +90,15 @@ class HfEngine:
                 f"The prompt has {len(ids)} tokens; the window of {self.model.name} is {self.model.context_tokens}.",
                 hint="Ask with fewer or shorter passages ([retrieval] top_k, passage_chars).",
             )
+        limit = min(options.max_new_tokens, room)
+        if self._batcher is not None:
+            yield from self._batched(self._batcher, ids, options, limit)
+            return
         if not self._turn.acquire(options.time_limit_s):
             raise EngineTimeout(f"Other questions kept the model busy for {options.time_limit_s:g} s.")
         try:
-            yield from self._answer(ids, options, min(options.max_new_tokens, room))
+            deadline = time.monotonic() + options.time_limit_s
+            yield from self._shown(self._tokens(ids, options, limit, deadline), options.stop)
         finally:
             self._turn.release()
 
@@ -115,7 +126,10 @@ class HfEngine:
         if self._closed:
             return
         self._closed = True
+        if self._batcher is not None:
+            self._batcher.close()
         waited = self._turn.acquire(_PATIENCE_S)
+        self._batcher = None
         self._kv.clear()
         self._net = None
         self._host = lora.AdapterHost(None)
@@ -178,18 +192,29 @@ class HfEngine:
 
     # Ids to text
 
-    def _answer(self, ids: list[int], options: GenerateOptions, limit: int) -> Iterator[str]:
-        """Pieces of text until an end token, a stop string or the cap. The lock is held."""
-        deadline = time.monotonic() + options.time_limit_s
+    def _shown(self, tokens: Iterator[int], stop: Sequence[str]) -> Iterator[str]:
+        """Pieces of text until an end token, a stop string or the cap."""
         text = Detokenizer(lambda part: str(self._tokenizer.decode(part, skip_special_tokens=True)))
-        stops = StopFilter(options.stop)
-        for token in self._tokens(ids, options, limit, deadline):
+        stops = StopFilter(stop)
+        for token in tokens:
             if shown := stops.feed(text.push(token)):
                 yield shown
             if stops.stopped:
                 return
         if shown := stops.feed(text.flush()) + stops.flush():
             yield shown
+
+    def _batched(self, batcher: Batcher, ids: list[int], options: GenerateOptions, limit: int) -> Iterator[str]:
+        key = None if options.conversation is None else (options.conversation, options.adapter)
+        request = Request(ids, limit, options.adapter, key, options.temperature, options.time_limit_s)
+        with contextlib.closing(batcher.tokens(request)) as tokens:
+            yield from self._shown(tokens, options.stop)
+
+    def _parts(self) -> batching.Parts:
+        return batching.Parts(
+            net=self._net, host=self._host, kv=self._kv, turn=self._turn, ends=self._ends, device=self.device,
+            resume=self._resume, read=lambda kept, part: self._forward(kept, part), failed=self._failed,
+        )  # fmt: skip
 
     def _tokens(self, ids: list[int], options: GenerateOptions, limit: int, deadline: float) -> Iterator[int]:
         """New token ids, without the end token. Keeps the conversation's cache however it ends."""
@@ -274,7 +299,8 @@ def build(settings: Settings) -> HfEngine:
     _, info = models.resolve(settings)
     device = hardware.choose_device(settings.model.device)
     dtype = hardware.choose_dtype(settings.model.dtype, device)
-    return HfEngine(path, info, device=device, dtype=dtype, aliases=models.aliases(settings))
+    places = settings.server.concurrency if device == "cuda" else 1
+    return HfEngine(path, info, device=device, dtype=dtype, aliases=models.aliases(settings), places=places)
 
 
 def _load(path: Path, *, device: str, dtype: str) -> tuple[Any, Any]:

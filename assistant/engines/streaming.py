@@ -108,6 +108,11 @@ class TurnLock:
             self._waiting.remove(turn)
             return False
 
+    @property
+    def contended(self) -> bool:
+        """Whether somebody waits for it."""
+        return bool(self._waiting)
+
     def release(self) -> None:
         """Hands the lock to whoever waits longest."""
         with self._guard:

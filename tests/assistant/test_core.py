@@ -298,3 +298,15 @@ def test_a_router_that_breaks_does_not_break_the_answer(make):
     answer = run(assistant, "How much does it cost to have broken tent poles repaired?")
     assert answer.outcome is Outcome.ANSWERED
     assert "router: TypeError" in answer.receipt.notes
+
+
+def test_the_line_is_as_wide_as_the_engine_turns_out_to_be(tmp_path, monkeypatch):
+    class Together(EchoEngine):
+        places = 8
+
+    monkeypatch.setattr("assistant.registry.resolve", lambda kind, name: lambda settings: Together())
+    made = Assistant.open(load_settings(data_dir=tmp_path, model={"engine": "hf"}, server={"concurrency": 6}))
+    assert made.line.room == 2 + made.settings.server.queue_size
+    assert made.engine.places == 8
+    assert made.line.room == 6 + made.settings.server.queue_size
+    made.close()

@@ -101,6 +101,17 @@ def test_a_full_line_turns_away_and_says_when_to_come_back():
     assert refused.value.wait_s >= 1
 
 
+def test_a_wider_line_calls_who_waits_and_never_gets_narrower():
+    one = line(places=1)
+    tickets = [one.join(key(name)) for name in "abc"]
+    one.widen(2)
+    assert [ticket.called for ticket in tickets] == [True, True, False]
+    one.widen(1)
+    tickets[0].leave()
+    assert tickets[2].called
+    assert one.room == 102
+
+
 def test_who_would_wait_longer_than_the_patience_is_turned_away_at_once():
     one = line(patience_s=1.0)
     one._seconds = 10.0
