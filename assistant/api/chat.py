@@ -84,6 +84,8 @@ class ChatBody(BaseModel):
     tools: list[Any] | None = None
     user: str | None = Field(default=None, max_length=200)
     """The customer, where a key speaks for several."""
+    safety_identifier: str | None = Field(default=None, max_length=200)
+    """The same, as newer clients of the protocol name it; `user` goes before it."""
     store: bool | None = True
     """False: the conversation is not kept, and its answers cannot be rated."""
     conversation: str | None = Field(default=None, max_length=80)
@@ -183,7 +185,8 @@ class _Asked:
         self.house, self.body = house, body
         self.info, self.adapter = chosen(house, caller, body.model)
         self.model = body.model or self.info.name
-        self.customer = f"{caller.id}:{body.user}" if caller.key and body.user else caller.id
+        named = body.user or body.safety_identifier
+        self.customer = f"{caller.id}:{named}" if caller.key and named else caller.id
         self.question = self._question()
         self.conversation = self._conversation()
         self.created = int(time.time())

@@ -118,11 +118,11 @@ def test_earlier_messages_are_the_conversation_and_system_messages_have_no_say(h
 
 def test_a_conversation_goes_on_by_its_id_and_belongs_to_its_customer(house: OpenHouse):
     first = ask(house, user="anna").model_extra["confide"]["conversation"]
-    ask(house, "Do you sell kayaks?", user="anna", extra_body={"conversation": first})
+    ask(house, "Do you sell kayaks?", safety_identifier="anna", extra_body={"conversation": first})
     customer = next(key.id for key in Keys(house.assistant.store, "default").all() if key.role is Role.VISITOR)
     assert len(house.assistant.store.turns(first, f"key:{customer}:anna")) == 4
     with pytest.raises(openai.NotFoundError):
-        ask(house, user="bob", extra_body={"conversation": first})
+        ask(house, user="bob", safety_identifier="anna", extra_body={"conversation": first})
     with pytest.raises(openai.NotFoundError):
         ask(house, role=Role.STAFF, user="anna", extra_body={"conversation": first})
 
