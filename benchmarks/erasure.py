@@ -28,6 +28,7 @@ from assistant.erase import forget
 from assistant.ingest import ingest
 from assistant.owners import Owners
 from assistant.retrieval.search import Searcher
+from assistant.rows import Base
 from assistant.settings import Settings, load_settings
 from assistant.store import Store, Turn
 from assistant.types import Conversation, Measure, Message, Report
@@ -102,6 +103,7 @@ def _furnished(where: Path, seed: int) -> _Folder:
     folder = _Folder(root, rng, settings, store, Searcher(store, settings), customer, [])
     _conversations(folder)
     _documents(folder, where / "files")
+    _own_tables(folder)
     _tables(folder)
     _training(folder)
     _copies(folder)
@@ -120,11 +122,11 @@ def _talk(folder: _Folder, customer: str, conversation: str, said: list[str]) ->
 
 
 def _conversations(folder: _Folder) -> None:
-    """18 strings in 6 conversations among 200 of others; one conversation was deleted by the customer."""
+    """12 strings in 6 conversations among 200 of others; one conversation was deleted by the customer."""
     for number in range(OTHERS):
         _talk(folder, f"other-{number}", f"c-other-{number}", [f"Is article {number} still to be had in blue?"] * 3)
         if number % 34 == 0:
-            said = [f"My order is about {folder.string()} and nothing else, please." for _ in range(3)]
+            said = [f"My order is about {folder.string()} and nothing else, please." for _ in range(2)]
             _talk(folder, folder.customer, f"c-mine-{number:09d}", said)
     folder.store.remove_conversation(f"c-mine-{34:09d}", folder.customer)
 
@@ -148,14 +150,33 @@ def _documents(folder: _Folder, files: Path) -> None:
             Owners(folder.store).claim("default", "shop", document.name, folder.customer)
 
 
+def _own_tables(folder: _Folder) -> None:
+    """6 strings in what ratings, approved answers, the desk and the loop keep of a customer."""
+    words = {
+        "ratings": "correction", "curated_phrasings": "text", "curated_suggestions": "question", "desk_cases": "name",
+        "desk_notes": "text", "lessons": "question",
+    }  # fmt: skip
+    blank = {str: "x", int: 0, bool: False, bytes: b"", dt.datetime: _NOW}
+    whose = {"customer": folder.customer, "conversation": f"c-mine-{0:09d}", "tenant": "default", "collection": "shop"}
+    with sqlite3.connect(folder.root / "confide.db") as connection:
+        for name, column in words.items():
+            table = Base.metadata.tables[name]
+            row = {each.name: blank[each.type.python_type] for each in table.columns if each.autoincrement is not True}
+            row |= {key: value for key, value in whose.items() if key in row} | {column: folder.string()}
+            marks = ", ".join("?" * len(row))
+            values = [str(value) if isinstance(value, dt.datetime) else value for value in row.values()]
+            connection.execute(f"insert into {name} ({', '.join(row)}) values ({marks})", values)
+    connection.close()
+
+
 def _tables(folder: _Folder) -> None:
     """5 strings in a table of another module, 2 in the queue of feedback."""
     with sqlite3.connect(folder.root / "confide.db") as connection:
-        connection.execute("create table ratings (number integer primary key, customer text, comment text)")
+        connection.execute("create table remarks (number integer primary key, customer text, comment text)")
         rows = [(folder.customer, f"I rate this {folder.string()} low.") for _ in range(5)]
         rows += [(f"other-{number}", f"comment {number}") for number in range(OTHERS)]
         folder.rng.shuffle(rows)
-        connection.executemany("insert into ratings (customer, comment) values (?, ?)", rows)
+        connection.executemany("insert into remarks (customer, comment) values (?, ?)", rows)
     connection.close()
     queue = [{"customer": folder.customer, "correction": f"It should say {folder.string()} there."} for _ in range(2)]
     queue += [{"customer": "other-1", "correction": "It should say 30 days there, not 20."}]
@@ -201,7 +222,7 @@ def _copies(folder: _Folder) -> None:
         codes = np.array([ord(letter) for letter in folder.string(latin=True)], dtype=np.uint8)
         np.save(folder.root / "cache" / f"activations-{number}.npy", codes)
     (folder.root / "logs").mkdir()
-    quoted = folder.planted[:3]
+    quoted = folder.planted[:2]
     lines = [f"INFO asked: My order is about {one} and nothing else, please." for one in quoted]
     lines += [f"WARNING conversation of {folder.customer} ended", "INFO started", f"DEBUG {json.dumps(lines[0])}"]
     (folder.root / "logs" / "confide.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -211,7 +232,7 @@ def _vectors(folder: _Folder) -> list[bytes]:
     """The vectors of the passages that the planted documents were made into, as they stand in the index."""
     index = folder.searcher.index("default", "shop")
     mine = [p for p in folder.store.passages("default", "shop") if any(one in p.text for one in folder.planted)]
-    rows = [index._row[passage.id] for passage in mine]
+    rows = [index.passage_ids.index(passage.id) for passage in mine]
     ids = np.concatenate([index._units[index._offsets[row] : index._offsets[row + 1]] for row in rows])
     return [vector.astype("<f4").tobytes() for vector in index.table().rows(np.unique(ids))]
 
@@ -233,10 +254,10 @@ def _grep(root: Path, wanted: list[bytes]) -> list[str]:
 
 
 def _others(folder: _Folder) -> int:
-    """How much there is of everybody else: turns, documents, ratings, rows."""
+    """How much there is of everybody else: turns, documents, remarks, rows."""
     with sqlite3.connect(folder.root / "confide.db") as connection:
         query = "select count(*) from {} where customer like 'other-%'"
-        counts = [connection.execute(query.format(table)).fetchone()[0] for table in ("conversations", "ratings")]
+        counts = [connection.execute(query.format(table)).fetchone()[0] for table in ("conversations", "remarks")]
         turns = connection.execute("select count(*) from turns where conversation_id like 'c-other-%'").fetchone()[0]
     connection.close()
     documents = [d for d in folder.store.documents("default", "shop") if d.name.rpartition("/")[2].startswith("policy")]
