@@ -63,7 +63,7 @@ def search(
             "A search has 1 to 100 trials, and records that are kept aside to judge them.",
             hint="For example --search 6 --held-out 0.2.",
         )
-    space = space or asking.Space(dropouts=(0.0,))
+    space = space or _space(plan, asking.Space)
     number = 0
 
     def judge(choice: Choice, report: Report) -> float:
@@ -84,6 +84,13 @@ def search(
     folder = settings.data_dir / "runs" / f"{plan.name}{_TRIAL}"
     found = asking.search(judge, trials, file=folder / name, space=space, seed=plan.seed)
     return _with(plan, found.best.choice)
+
+
+def _space(plan: Plan, make: type[Space]) -> Space:
+    """What is searched where nobody says; a head alone wants larger steps and more of them, and has no rank."""
+    if plan.method == "head":
+        return make(learning_rate=(5e-3, 5e-2), ranks=(plan.rank,), epochs=(20, 40, 80), dropouts=(0.0,))
+    return make(dropouts=(0.0,))
 
 
 def _with(plan: Plan, choice: Choice) -> Plan:

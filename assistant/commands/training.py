@@ -39,6 +39,7 @@ class MethodName(enum.StrEnum):
     dora = "dora"
     adalora = "adalora"
     frozen_a = "frozen-a"
+    head = "head"
 
 
 class PresetName(enum.StrEnum):
@@ -72,11 +73,18 @@ def train(
     preset: Annotated[
         PresetName | None, typer.Option(help="small: adapts the upper layers only, for small machines.")
     ] = None,
-    epochs: Annotated[float, typer.Option(help="Passes over the records.")] = 3.0,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the records. [default: 3; with head 40]")] = None,
     rank: Annotated[int, typer.Option(help="The adapter's size.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="How far a step goes.")] = 3e-4,
-    batch_size: Annotated[int, typer.Option(help="Records a step; customers with --unit customer.")] = 8,
-    method: Annotated[MethodName, typer.Option(help="The kind of LoRA.")] = MethodName.lora,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="How far a step goes. [default: 0.0003; with head 0.02]")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Records a step; customers with --unit customer. [default: 8; with head 4096]")
+    ] = None,
+    method: Annotated[
+        MethodName | None,
+        typer.Option(help="The kind of LoRA, or a head alone. [default: lora; for classify --dp head]"),
+    ] = None,
     patience: Annotated[
         int, typer.Option(help="Stop after so many epochs without a better held-out loss; 0 = never.")
     ] = 0,
@@ -123,14 +131,22 @@ def train(
     between two steps and keeps a checkpoint.
     """
     from assistant import finetune
-    from assistant.runs import Plan
+    from assistant.runs import PRIVATE_HEAD, Plan
 
+    said = {
+        "method": method and method.value,
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+    }
+    alone = method is MethodName.head or (dp and task is TaskName.classify and method is None and not parent)
+    how = (PRIVATE_HEAD if alone else {}) | {name: value for name, value in said.items() if value is not None}
     plan = Plan(
         task=task.value, data=data, name=out or _name_of(data), base=base, suite=suite, parent=parent,
-        preset=preset.value if preset else "", method=method.value, rank=rank, epochs=epochs,
-        learning_rate=learning_rate, batch_size=batch_size, patience=patience, max_tokens=max_tokens,
-        held_out=held_out, balanced=balanced, four_bit=four_bit, seed=seed,
+        preset=preset.value if preset else "", rank=rank, patience=patience, max_tokens=max_tokens, held_out=held_out,
+        balanced=balanced, four_bit=four_bit, seed=seed,
     )  # fmt: skip
+    plan = dataclasses.replace(plan, **how)
     with assistant_of(context) as assistant, _watching(quiet=as_json) as watch:
         from privacy.ledger import Ledger
 

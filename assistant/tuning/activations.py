@@ -106,6 +106,8 @@ def kept(model: Any, examples: Sequence[Example], *, folder: Path | None = None)
     derived from the examples: remove them with `forget`), so that a killed run goes on bit by bit;
     without it they are in memory: 2 or 4 bytes a token and unit of width.
 
+    Where no layer is trained (a head alone) that is all of them.
+
     Raises:
         BadInput: all layers are trained, or this architecture computes something else so.
     """
@@ -148,12 +150,13 @@ def _lowest(model: Any, layers: nn.ModuleList) -> int:
     trained = {id(parameter) for parameter in lora.trainable(model).values()}
     for number, layer in enumerate(layers):
         if any(id(parameter) in trained for parameter in layer.parameters()):
-            if number == 0:
-                break
-            return number
-    raise BadInput(
-        "The lowest layer is trained too: there is nothing to keep.", hint="Adapt the top layers (lora.top_layers)."
-    )
+            if number:
+                return number
+            raise BadInput(
+                "The lowest layer is trained too: there is nothing to keep.",
+                hint="Adapt the top layers (lora.top_layers).",
+            )
+    return len(layers)
 
 
 def _outputs(body: Any, example: Example) -> torch.Tensor:

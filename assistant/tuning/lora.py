@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from assistant.errors import BadInput
 from assistant.tuning.networks import Classifier, core
 
-Method = Literal["lora", "rslora", "dora", "adalora", "frozen-a"]
+Method = Literal["lora", "rslora", "dora", "adalora", "frozen-a", "head"]
 WEIGHTS, CONFIG, HEAD = "adapter_model.safetensors", "adapter_config.json", "head.json"
 _BOOKS = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 """AdaLoRA's running estimates of how much each direction matters."""
@@ -31,7 +31,8 @@ class LoraPlan:
     """The shape of an adapter.
 
     `alpha` 0 = twice the rank. `targets` are names of linear layers, () = all but the output
-    head. `layers` are the numbers of the adapted layers, () = all. `seed` decides A's start.
+    head. `layers` are the numbers of the adapted layers, () = all. `seed` decides A's start. "head" trains a
+    classifier's head alone: few weights, which is what little data and much noise can teach; its LoRA stays at nothing.
     """
 
     method: Method = "lora"
@@ -61,20 +62,28 @@ def attach(model: Any, plan: LoraPlan) -> Any:
     import torch
     from peft import get_peft_model
 
+    net = core(model)
+    if plan.method == "head":
+        if not isinstance(model, Classifier):
+            raise BadInput("Only classifiers and taggers have a head of their own.", hint="Train with --method lora.")
+        plan = replace(plan, rank=1, layers=plan.layers or top_layers(net))
     with torch.random.fork_rng():
         torch.manual_seed(plan.seed)
-        net = core(model)
-        config = _config(net, plan)
-        wrapped = get_peft_model(net, config)
-    if plan.method == "frozen-a":
-        for name, parameter in wrapped.named_parameters():
-            if "lora_A" in name:
-                parameter.requires_grad_(False)
+        wrapped = get_peft_model(net, _config(net, plan))
+    hold(wrapped, plan.method)
     if isinstance(model, Classifier):
         model.net = wrapped
         model.head.requires_grad_(True)
         return model
     return wrapped
+
+
+def hold(model: Any, method: str) -> None:
+    """Stops the training of what a method leaves as it is: A, or for a head alone all of the LoRA."""
+    held = {"frozen-a": ("lora_A",), "head": ("lora_A", "lora_B")}.get(method, ())
+    for name, parameter in model.named_parameters():
+        if any(part in name for part in held):
+            parameter.requires_grad_(False)
 
 
 def top_layers(model: Any, share: float = 0.2) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ from assistant.accounts import Role
 from assistant.adapters import check_name
 from assistant.errors import BadInput, ConfideError
 from assistant.gate import LIGHT, OWNER
-from assistant.runs import Plan, picture
+from assistant.runs import PRIVATE_HEAD, Plan, picture
 from assistant.trainer import Trainer
 from assistant.types import Task
 from assistant.ui import render, render_train
@@ -201,6 +201,9 @@ class _Handlers:
 
                 goal = Goal(PrivacyBudget(float(epsilon), float(delta), cast(Unit, unit)))
                 plan = dataclasses.replace(plan, batch_size=int(batch), learning_rate=_PRIVATE_RATE)
+                if plan.task == "classify":
+                    rate = PRIVATE_HEAD["learning_rate"]
+                    plan = dataclasses.replace(plan, method=PRIVATE_HEAD["method"], learning_rate=rate)
                 if (told := self._first_told(plan, goal, visitor(request).session)) is not None:
                     return told
             kept = {

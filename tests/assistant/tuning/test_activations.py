@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import random
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from assistant.tuning.loop import LoopOptions, StopTraining, train
 from assistant.tuning.networks import Classifier
 from assistant.tuning.tasks import ChatTask, ClassifyTask
 from assistant.types import Example
+from privacy.dpsgd import Private
+from privacy.types import PrivacySpend
 
 DATA = tuple(Example(tuple(range(1, 6 + place % 5)), (0, 0, 0) + (1,) * (2 + place % 5)) for place in range(16))
 DATA = tuple(dataclasses.replace(each, ids=(place, *each.ids[1:])) for place, each in enumerate(DATA))
@@ -80,6 +83,24 @@ def test_an_encoder_can_be_split_too():
     train(plain, task, data, OPTIONS)
     with activations.kept(kept, data):
         train(kept, task, data, OPTIONS)
+    assert all(torch.allclose(one, two, atol=1e-5) for one, two in zip(weights(plain), weights(kept), strict=True))
+
+
+def test_under_a_head_alone_all_layers_are_kept_and_private_steps_are_the_same():
+    def made() -> Classifier:
+        net = lora.attach(Classifier(tiny.bert(), ("a", "b"), "mean"), lora.LoraPlan("head"))
+        for module in net.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        return net
+
+    data = [Example((1, 2, 3 + place), (1, 1, 1), (place % 2,)) for place in range(8)]
+    task, plain, kept = ClassifyTask(("a", "b")), made(), made()
+    spend = PrivacySpend("dpsgd", 0.5, 1.0, 50, 1.0, "example", "test")
+    train(plain, task, data, OPTIONS, private=Private(spend, entropy=random.Random(1).randbytes))
+    with activations.kept(kept, data):
+        train(kept, task, data, OPTIONS, private=Private(spend, entropy=random.Random(1).randbytes))
+        assert len(kept.net.get_base_model().encoder.layer) == 1
     assert all(torch.allclose(one, two, atol=1e-5) for one, two in zip(weights(plain), weights(kept), strict=True))
 
 

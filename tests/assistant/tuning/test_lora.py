@@ -86,6 +86,17 @@ def test_with_frozen_a_only_b_is_trained():
     assert lora.trainable(net)
 
 
+def test_with_a_head_alone_nothing_else_is_trained_and_a_chat_model_has_none(tmp_path: Path):
+    net = lora.attach(Classifier(tiny.bert(), ("a", "b"), "mean"), LoraPlan("head"))
+    assert list(lora.trainable(net)) == ["head.bias", "head.weight"]
+    lora.save(net, tmp_path)
+    again = lora.load(Classifier(tiny.bert(), ("a", "b"), "mean"), tmp_path, train=True)
+    lora.hold(again, "head")
+    assert list(lora.trainable(again)) == ["head.bias", "head.weight"]
+    with pytest.raises(BadInput, match="head of their own"):
+        lora.attach(tiny.llama(), LoraPlan("head"))
+
+
 def test_the_head_and_the_embedding_are_never_targets_and_chosen_layers_are_all():
     names = lora.trainable(lora.attach(tiny.llama(), LoraPlan(rank=2)))
     assert {name.split(".lora_")[0].rsplit(".", 1)[-1] for name in names} == {

@@ -1,5 +1,6 @@
 """A private run through the one loop: planned, examined, charged, settled; and what it refuses."""
 
+import dataclasses
 import json
 import math
 
@@ -10,7 +11,7 @@ from tiny import bert, llama, save, tokenizer
 
 from assistant.charging import Privately
 from assistant.errors import BadInput
-from assistant.runs import Plan, Run
+from assistant.runs import PRIVATE_HEAD, Plan, Run
 from assistant.settings import Settings
 from assistant.tuning import private
 from assistant.tuning.loop import LoopOptions, Progress, StopTraining
@@ -61,6 +62,15 @@ def test_a_private_run_is_on_the_book_and_on_its_card_and_within_its_goal(moods,
     assert quote.spend == charge.spend
     assert 0 < quote.signal_to_noise < 10
     assert [row.epsilon for row in quote.afford()][-1] == 8.0
+
+
+def test_a_head_alone_is_trained_privately_over_activations_that_are_not_left_behind(moods, settings):
+    book = Ledger(settings.data_dir)
+    plan = dataclasses.replace(moods, **(PRIVATE_HEAD | {"epochs": 3.0}))
+    adapter, result = Run(plan, settings, private=Privately(goal(), book)).train()
+    assert (adapter.method, adapter.rank, result.steps) == ("head", 1, 3)
+    assert adapter.privacy[0].sample_rate == 1.0
+    assert not list(settings.data_dir.rglob("activations.bin"))
 
 
 def test_a_plan_is_shown_without_being_charged(moods, settings):
