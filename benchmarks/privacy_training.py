@@ -214,13 +214,12 @@ def _gaps(name: str, sides: tuple[Records, Records], plain: Recipe, targets: Seq
         found = [float((one.argmax(1) == right).mean()) for one in odds]
         middle, low, high = sum(found) / len(found), min(found), max(found)
         measures.append(Measure(f"{name}_{target:g}", middle, low, high, n))
-        measures.append(Measure(f"gap_{name}_{target:g}", *(100 * (best - one) for one in (middle, high, low)), n=n))
+        gap, least, most = (100 * (best - one) for one in (middle, high, low))
+        measures.append(Measure(f"gap_{name}_{target:g}", gap, least, most, n))
     return tuple(measures)
 
 
-def _privately(
-    train: Records, test: Records, targets: Sequence[float]
-) -> Iterator[tuple[float, list[Probabilities]]]:  # fmt: skip
+def _privately(train: Records, test: Records, targets: Sequence[float]) -> Iterator[tuple[float, list[Probabilities]]]:
     """For each target what `REPEATS` heads on the bundled encoder, trained privately to it, say of the test records."""
     from assistant.runs import PRIVATE_HEAD
     from assistant.tuning import activations, loop, lora, networks
