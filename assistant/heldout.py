@@ -21,9 +21,14 @@ _TOKENS = 4096
 
 
 def judge(model: Any, task: Any, examples: Sequence[Example]) -> Counts:
-    """`loss` of chat; `accuracy` and `loss` of classify; `span_f1` and `accuracy` of tag."""
+    """`loss` of chat, with `preferred` of pairs; `accuracy` and `loss` of classify; `span_f1` and `accuracy` of tag."""
     from assistant.tuning import classifier
+    from assistant.tuning.preference import PreferenceTask
 
+    if isinstance(task, PreferenceTask):
+        liked = {example.ids: float(margin > 0) for example, margin in task.asked(model, examples)}
+        rows = zip(examples, _chat(model, task, examples), strict=True)
+        return [{**row, "preferred": (liked[example.ids], 1.0)} for example, row in rows]
     if task.name == "chat":
         return list(_chat(model, task, examples))
     if task.name == "tag":

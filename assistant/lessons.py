@@ -155,7 +155,7 @@ class Lessons:
     def write(self, collection: str, until: int, folder: Path) -> tuple[Path, Path]:
         """Writes what turns up to `until` used: (records to train on, preference pairs), one JSON object a line.
 
-        Pairs are `prompt`, `chosen`, `rejected`, as TRL's trainers read them.
+        Pairs are `prompt`, `chosen`, `rejected`, as TRL's trainers read them, and the passages they stand on.
         """
         wanted = self._of(collection).where(LessonRow.turn <= until).order_by(LessonRow.id)
         with self._sessions() as session:
@@ -200,18 +200,21 @@ class Lessons:
         return session.connection().execute(gone).rowcount
 
     def _record(self, row: LessonRow) -> Redacted:
-        with self._sessions() as session:
-            wanted = sa.select(PassageRow.body).where(PassageRow.id.in_(json.loads(row.passages)))
-            passages = [{"text": body} for body in session.scalars(wanted)]
         messages = [{"role": "user", "content": row.question}, {"role": "assistant", "content": row.text}]
         data: dict[str, Any] = {"messages": messages, "customer": self._marks.of(row.customer)}
-        return self._redactor.redact_data({**data, "passages": passages} if passages else data)
+        return self._redactor.redact_data({**data, **self._stands_on(row)})
 
     def _pair(self, row: LessonRow) -> Redacted:
         prompt = [{"role": "user", "content": row.question}]
         chosen, rejected = ([{"role": "assistant", "content": text}] for text in (row.text, row.rejected))
-        mark = self._marks.of(row.customer)
-        return self._redactor.redact_data({"prompt": prompt, "chosen": chosen, "rejected": rejected, "customer": mark})
+        data = {"prompt": prompt, "chosen": chosen, "rejected": rejected, "customer": self._marks.of(row.customer)}
+        return self._redactor.redact_data({**data, **self._stands_on(row)})
+
+    def _stands_on(self, row: LessonRow) -> dict[str, Any]:
+        with self._sessions() as session:
+            wanted = sa.select(PassageRow.body).where(PassageRow.id.in_(json.loads(row.passages)))
+            passages = [{"text": body} for body in session.scalars(wanted)]
+        return {"passages": passages} if passages else {}
 
     def _consented(self, collection: str) -> sa.Select[RatingRow]:
         return sa.select(RatingRow).where(

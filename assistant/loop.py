@@ -4,7 +4,8 @@ It strings the walks together and keeps where each turn stands; it trains, judge
 a row that is written before each step and can be taken up again by `settle`, wherever the process died:
 
     prepared   its lessons are bound to it          -> the files are written (again), the training starts
-    training   the trainer has it                   -> it goes on from its checkpoint, or its adapter is found
+    training   the trainer has it                   -> it goes on from its checkpoint, or its adapter is found;
+                                                       with [loop] preferences its pairs come next, from that adapter
     trial      a share of the customers gets it     -> `conclude` puts it live or takes it back
     live, refused, returned, failed, empty          the ends
 
@@ -27,10 +28,10 @@ import sqlalchemy as sa
 from assistant import exam, finetune, trial
 from assistant.adapters import sha256_of
 from assistant.core import Assistant
-from assistant.errors import AdapterRefused, BadInput, UnknownName
+from assistant.errors import AdapterRefused, BadInput
 from assistant.lessons import ACCEPTED, EXAMINED, WAITING, Collected, Lessons
 from assistant.rows import Base, LessonRow, LoopTurnRow, now
-from assistant.runs import Plan, unfinished
+from assistant.runs import PAIRS_LEARNING_RATE, Plan, unfinished
 from assistant.trainer import Trainer
 from assistant.trial import Contrast
 
@@ -197,9 +198,13 @@ class Loop:
             return self._judged(turn) if turn.state == TRAINING else turn
 
     def wait(self, collection: str) -> LoopTurn | None:
-        """`settle`, after the training has ended."""
+        """`settle`, after the training has ended, and that of the pairs where there is one."""
         self._trainer.wait()
-        return self.settle(collection)
+        turn = self.settle(collection)
+        while turn is not None and turn.state == TRAINING and self._trainer.state.is_running:
+            self._trainer.wait()
+            turn = self.settle(collection)
+        return turn
 
     def contrasts(self, turn: LoopTurn) -> list[Contrast]:
         """What the trial of a turn shows so far; [] where none runs."""
@@ -245,11 +250,20 @@ class Loop:
         lines = len(pairs.read_bytes().splitlines())
         turn = self._change(turn, state=TRAINING, lessons=self.lessons.used(turn.collection, number), pairs=lines)
         name, suite = self._name(turn), self.suite(turn.collection)
+        begun = self._trainer.state.plan
+        if plan is None and begun is not None and begun.name == name and not begun.preference:
+            plan = begun
         plan = plan or Plan("chat", data, name, preset="small", held_out=0.0)
         plan = dataclasses.replace(plan, data=data, name=name, suite=suite)
+        last = not self._prefers(turn)
+        if not last and (first := self._made_of(turn, data)) is not None:
+            plan = dataclasses.replace(
+                plan, data=pairs, preference=True, parent=first.id, learning_rate=PAIRS_LEARNING_RATE
+            )
+            last = True
         self._trainer.start(
-            plan, collection=turn.collection, resume=self._has_checkpoint(name),
-            share=self._assistant.settings.loop.share,
+            plan if last else dataclasses.replace(plan, suite=None), collection=turn.collection,
+            resume=self._has_checkpoint(name), share=self._assistant.settings.loop.share, use=last,
         )  # fmt: skip
         return turn
 
@@ -278,25 +292,29 @@ class Loop:
         return self._change(turn, state=REFUSED, adapter=made.id, note=note, ended=now())
 
     def _made(self, turn: LoopTurn) -> Adapter | None:
-        """The adapter that was trained on exactly this turn's file."""
-        data = self.folder(turn.collection) / f"turn-{turn.number}.jsonl"
+        """The adapter that this turn ends with: trained on exactly its file, or that of its pairs."""
+        kind = "-pairs" if self._prefers(turn) else ""
+        return self._made_of(turn, self.folder(turn.collection) / f"turn-{turn.number}{kind}.jsonl")
+
+    def _prefers(self, turn: LoopTurn) -> bool:
+        return self._assistant.settings.loop.preferences and turn.pairs > 0
+
+    def _made_of(self, turn: LoopTurn, data: Path) -> Adapter | None:
         digest = sha256_of(data) if data.is_file() else ""
         named = [one for one in self._assistant.hosting.shelf.all() if one.name == self._name(turn)]
         return next((one for one in reversed(named) if one.data_sha256 == digest), None)
 
     def _mark(self, turn: LoopTurn) -> None:
-        """The card of a turn's adapter says how many of its lessons were withdrawn since."""
+        """The cards of a turn's adapters say how many of its lessons were withdrawn since."""
         gone = turn.lessons - self.lessons.used(turn.collection, turn.number)
         if gone <= turn.marked or not turn.adapter:
             return
         shelf = self._assistant.hosting.shelf
-        try:
-            adapter = shelf.find(turn.adapter)
-        except UnknownName:
-            return
         note = f"learned from {gone} lessons {_WITHDRAWN}: train it again without them"
-        others = tuple(one for one in adapter.notes if _WITHDRAWN not in one)
-        shelf.amend(adapter, notes=(*others, note))
+        for adapter in shelf.all():
+            if adapter.name == self._name(turn):
+                others = tuple(one for one in adapter.notes if _WITHDRAWN not in one)
+                shelf.amend(adapter, notes=(*others, note))
         self._change(turn, marked=gone)
 
     def _has_checkpoint(self, name: str) -> bool:

@@ -43,7 +43,10 @@ ENCODER = "all-MiniLM-L6-v2"
 """The base of classifiers and taggers where none is named: the bundled encoder."""
 PRIVATE_HEAD: dict[str, Any] = {"method": "head", "epochs": 40.0, "batch_size": 4096, "learning_rate": 0.02}
 """Of a plan: how a classifier is trained privately where nobody says otherwise. Measured by `dp-utility`."""
+PAIRS_LEARNING_RATE = 5e-5
+"""A pair of answers moves the model further than an answer does: smaller steps than for answers."""
 _FOUR_BIT = "Trained and judged on held-out records over the base in four bits; it answers over the whole base."
+_PAIRS = "Trained on pairs of answers, to give the one rather than the other."
 _CHECKPOINT, _STATE, _MADE = "checkpoint", "run.json", "adapter"
 
 
@@ -53,6 +56,7 @@ class Plan:
 
     `base` "" = the model in force for chat, the bundled encoder otherwise. `suite` is a golden file for
     chat, a file of records for the others; without one `held_out` of the records are kept from training.
+    `preference`: the data are pairs, and chat learns to give the one answer rather than the other (DPO).
     `parent` is an adapter to go on from. `preset` "small" is for small machines. `patience` > 0 ends the
     run when held-out loss no longer falls. `four_bit` trains over the base in four bits (QLoRA).
     """
@@ -75,6 +79,7 @@ class Plan:
     balanced: bool = False
     four_bit: bool = False
     seed: int = 0
+    preference: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,8 @@ class Run:
     def __post_init__(self) -> None:
         if self.plan.four_bit and self.private is not None:
             raise BadInput("A private training needs the base in full.", hint="Leave out --four-bit, or --dp.")
+        if self.plan.preference and self.private is not None:
+            raise BadInput("Pairs cannot be learned from privately.", hint="Leave out --dp, or train on their answers.")
         spend = PrivacySpend.nonprivate(self.plan.data.stem)
         self._account = Charging(f"adapter {self.plan.name}", spend, self.private, self.ledger)
 
@@ -187,7 +194,7 @@ class Run:
         from assistant.tuning.data import leaks, read_records
 
         plan = self.plan
-        records = self._without_erased(read_records(plan.data, plan.task))
+        records = self._without_erased(read_records(plan.data, plan.task, pairs=plan.preference))
         none = records.subset(())
         kept, aside = records.split(plan.held_out, seed=plan.seed)
         valid, test = aside.split(0.5, seed=plan.seed) if plan.patience else (none, aside)
@@ -243,7 +250,8 @@ class Run:
         from assistant.tuning import activations
 
         folder = self.folder / "activations"
-        with activations.kept(parts.model, parts.examples, folder=folder):
+        whole = parts.task.sides(parts.examples) if self.plan.preference else parts.examples
+        with activations.kept(parts.model, whole, folder=folder):
             yield
         if not any((self.folder / _CHECKPOINT).glob("step-*")):  # over, not interrupted
             activations.forget(folder)
@@ -273,8 +281,8 @@ class Run:
         plan = self.plan
         return LoopOptions(
             epochs=plan.epochs, batch_size=plan.batch_size, learning_rate=plan.learning_rate,
-            patience=plan.patience, seed=plan.seed,
-        )  # fmt: skip
+            patience=plan.patience, seed=plan.seed, precision="float32" if plan.preference else "auto",
+        )  # fmt: skip  # pairs: small differences of large sums, so the reference and the training round alike
 
     def _report(self, measures: list[Measure], side: str) -> Report | None:
         if not measures:
@@ -292,7 +300,8 @@ class Run:
             owners=len({example.owner for example in parts.examples} - {""}), data_sha256=records.sha256,
             parent=parts.parent, privacy=(*parts.spent, *self._account.spends),
             created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            delta=self._account.delta, audits=parts.audits, notes=(_FOUR_BIT,) if self.plan.four_bit else (),
+            delta=self._account.delta, audits=parts.audits,
+            notes=(*([_FOUR_BIT] if self.plan.four_bit else []), *([_PAIRS] if self.plan.preference else [])),
         )  # fmt: skip
 
     def _keep(self, card: Adapter, parts: _Parts) -> Adapter:
@@ -331,7 +340,7 @@ class _Parts:
     @classmethod
     def assemble(cls, plan: Plan, settings: Settings, sides: tuple[Records, Records, Records]) -> _Parts:
         """The network with a fresh adapter, or the parent's, and the records as ids."""
-        from assistant.tuning import lora, networks
+        from assistant.tuning import lora, networks, preference
         from assistant.tuning.tasks import make_task
 
         base = base_of(plan, settings)
@@ -347,7 +356,9 @@ class _Parts:
             )
         if not plan.four_bit:
             model = model.to(device)
-        task = make_task(kept, max_tokens=plan.max_tokens, balanced=plan.balanced)
+        task: Any = make_task(kept, max_tokens=plan.max_tokens, balanced=plan.balanced)
+        if plan.preference:
+            task = preference.make_task(kept, max_tokens=plan.max_tokens)
         train, valid, test = (task.examples(side, tokenizer) if len(side) else () for side in sides)
         parent = _parent(plan, settings, base)
         if parent is None:
@@ -355,6 +366,8 @@ class _Parts:
         else:
             model = lora.load(model, Path(parent.path), train=True)
             lora.hold(model, plan.method)
+        if plan.preference:
+            task.refer(model, (*train, *valid, *test))
         return cls(
             model, tokenizer, task, base, train, valid, test,
             parent=parent.id if parent else None, spent=parent.privacy if parent else (),
@@ -403,6 +416,7 @@ def _check(plan: Plan) -> None:
         "the held-out share must be at least 0 and less than 1": not 0 <= plan.held_out < 1,
         "patience must not be negative": plan.patience < 0,
         "four bits are for chat adapters": plan.four_bit and plan.task != "chat",
+        "pairs are for chat adapters": plan.preference and plan.task != "chat",
     }
     if any(wrong.values()):
         raise BadInput(f"{'; '.join(what for what, is_so in wrong.items() if is_so)}.", hint="Nothing was trained.")

@@ -208,6 +208,8 @@ class LoopSettings(BaseModel):
     """Lessons that must be new for a turn."""
     share: float = Field(default=0.2, ge=0.0, lt=1.0)
     """The share of conversations that a new adapter answers until its trial is concluded; 0 = all at once."""
+    preferences: bool = False
+    """After its lessons a turn also learns its pairs: to give the corrected answer rather than the rejected one."""
 
 
 class Settings(BaseSettings):

@@ -80,10 +80,10 @@ class Trainer:
 
     def start(
         self, plan: Plan, *, collection: str, resume: bool = False, force: bool = False, goal: Goal | None = None,
-        share: float = 0.0,
+        share: float = 0.0, use: bool = True,
     ) -> None:  # fmt: skip
         """Begins in the background; `state` tells the rest. With a `goal` it is private; one that goes on has its own.
-        `share` of the conversations get what passes the gate (0 = all).
+        `share` of the conversations get what passes the gate (0 = all), nobody does without `use`.
 
         Raises:
             BadInput: a training is under way.
@@ -93,7 +93,7 @@ class Trainer:
                 raise BadInput("A training is under way.", hint="Wait for its end, or stop it.")
             self._stop.clear()
             self.state = State("preparing", plan)
-            options = {"collection": collection, "resume": resume, "force": force, "share": share}
+            options = {"collection": collection, "resume": resume, "force": force, "share": share, "use": use}
             goal = self._goal(plan) if resume else goal
             self._thread = threading.Thread(target=self._run, args=(plan, goal, options), name="training", daemon=True)
             self._thread.start()

@@ -8,7 +8,7 @@ import enum
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from assistant.finetune import Trained, Watch
     from assistant.runs import Plan
     from assistant.settings import Settings
+    from assistant.types import Task
     from privacy.quote import Quote
 
 
@@ -27,6 +28,7 @@ class TaskName(enum.StrEnum):
     """What is learned."""
 
     chat = "chat"
+    preference = "preference"
     classify = "classify"
     tag = "tag"
 
@@ -57,7 +59,10 @@ class UnitName(enum.StrEnum):
 
 def train(
     context: typer.Context,
-    task: Annotated[TaskName, typer.Argument(help="What is learned: answers, classes of texts, or entities in them.")],
+    task: Annotated[
+        TaskName,
+        typer.Argument(help="What is learned: answers, the better one of two, classes of texts, or entities in them."),
+    ],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Records: JSONL, CSV (classify) or CoNLL (tag).")],
     out: Annotated[
         str | None, typer.Option(metavar="NAME", help="What to call the adapter; default: the file's.")
@@ -76,7 +81,8 @@ def train(
     epochs: Annotated[float | None, typer.Option(help="Passes over the records. [default: 3; with head 40]")] = None,
     rank: Annotated[int, typer.Option(help="The adapter's size.")] = 16,
     learning_rate: Annotated[
-        float | None, typer.Option(help="How far a step goes. [default: 0.0003; with head 0.02]")
+        float | None,
+        typer.Option(help="How far a step goes. [default: 0.0003; for preference 0.00005; with head 0.02]"),
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Records a step; customers with --unit customer. [default: 8; with head 4096]")
@@ -131,7 +137,7 @@ def train(
     between two steps and keeps a checkpoint.
     """
     from assistant import finetune
-    from assistant.runs import PRIVATE_HEAD, Plan
+    from assistant.runs import PAIRS_LEARNING_RATE, PRIVATE_HEAD, Plan
 
     said = {
         "method": method and method.value,
@@ -141,9 +147,13 @@ def train(
     }
     alone = method is MethodName.head or (dp and task is TaskName.classify and method is None and not parent)
     how = (PRIVATE_HEAD if alone else {}) | {name: value for name, value in said.items() if value is not None}
+    pairs = task is TaskName.preference
+    if pairs:
+        how = {"learning_rate": PAIRS_LEARNING_RATE} | how
     plan = Plan(
-        task=task.value, data=data, name=out or _name_of(data), base=base, suite=suite, parent=parent,
-        preset=preset.value if preset else "", rank=rank, patience=patience, max_tokens=max_tokens, held_out=held_out,
+        task=cast("Task", "chat" if pairs else task.value), data=data, name=out or _name_of(data), base=base,
+        suite=suite, parent=parent, preference=pairs, preset=preset.value if preset else "", rank=rank,
+        patience=patience, max_tokens=max_tokens, held_out=held_out,
         balanced=balanced, four_bit=four_bit, seed=seed,
     )  # fmt: skip
     plan = dataclasses.replace(plan, **how)

@@ -3,6 +3,8 @@
 A file with one bad line gives no records: all problems are listed at once with their lines. It is
 not the tokenizer (`tasks.py`): a record is still text. Formats, by task:
 
+- pairs: `{"prompt": [{"role", "content"}, ...], "chosen": [{"role", "content"}], "rejected": [...], "passages",
+  "customer", "company"}` lines, as TRL's trainers read them; texts instead of lists of messages will do;
 - chat: `{"messages": [{"role", "content"}, ...], "passages": [{"text"}, ...], "customer", "company"}` lines,
   the last message the assistant's; with passages the record is grounded (passages may be strings);
 - classify: `{"text", "label", "customer"}` lines, or a CSV with these columns;
@@ -20,10 +22,12 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from assistant.errors import BadInput
-from assistant.tuning.records import ChatRow, ClassifyRow, Records, Row, TagRow, leaks, records_of, text_of
+from assistant.tuning.records import ChatRow, ClassifyRow, PairRow, Records, Row, TagRow, leaks, records_of, text_of
 from assistant.types import Message, Role, Task
 
-__all__ = ["ChatRow", "ClassifyRow", "Records", "Row", "TagRow", "leaks", "read_records", "records_of", "text_of"]
+__all__ = [
+    "ChatRow", "ClassifyRow", "PairRow", "Records", "Row", "TagRow", "leaks", "read_records", "records_of", "text_of",
+]  # fmt: skip
 
 MAX_CHARS = 100_000
 """A longer row is a mistake of the export, not a conversation."""
@@ -31,8 +35,10 @@ SHOWN = 20
 """Problems that are listed before the rest is counted."""
 
 
-def read_records(path: Path, task: Task, labels: Sequence[str] | None = None) -> Records:
+def read_records(path: Path, task: Task, labels: Sequence[str] | None = None, *, pairs: bool = False) -> Records:
     """The checked records of a file. `labels`: the only ones allowed, in their order (None = those found).
+
+    `pairs`: chat records that are pairs of answers.
 
     Raises:
         BadInput: lists every line that is wrong and why; there are no records then.
@@ -48,9 +54,10 @@ def read_records(path: Path, task: Task, labels: Sequence[str] | None = None) ->
         raise BadInput(f"{path} is not UTF-8 (byte {error.start}).", hint="Save it as UTF-8.") from error
     problems: list[str] = []
     rows: list[Row] = []
+    parse = _pair if pairs else _PARSERS[task]
     for line, value in _lines(path, task, text, problems):
         try:
-            rows.append(_PARSERS[task](value, line))
+            rows.append(parse(value, line))
         except (_Wrong, RecursionError) as wrong:
             problems.append(f"line {line}: {wrong}")
     if labels is not None:
@@ -132,6 +139,26 @@ def _chat(value: Any, line: int) -> ChatRow:
     row = ChatRow(messages, found, _name(value, "customer"), _name(value, "company"), line)
     _check_length(row)
     return row
+
+
+def _pair(value: Any, line: int) -> PairRow:
+    if not isinstance(value, dict) or not {"prompt", "chosen", "rejected"} <= value.keys():
+        raise _Wrong('a pair has "prompt", "chosen" and "rejected"')
+    prompt = value["prompt"]
+    asked = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    if not isinstance(asked, list):
+        raise _Wrong('"prompt" is neither a text nor a list of messages')
+    rest = {key: value[key] for key in ("passages", "customer", "company") if key in value}
+    sides = []
+    for key in ("chosen", "rejected"):
+        said = value[key]
+        answer = [{"role": "assistant", "content": said}] if isinstance(said, str) else said
+        if not isinstance(answer, list) or len(answer) != 1:
+            raise _Wrong(f'"{key}" is not one answer')
+        sides.append(_chat({"messages": [*asked, *answer], **rest}, line))
+    if sides[0] == sides[1]:
+        raise _Wrong("both answers are the same")
+    return PairRow(*sides)
 
 
 def _message(value: Any) -> Message:

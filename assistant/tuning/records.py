@@ -47,7 +47,25 @@ class TagRow:
     line: int = 0
 
 
-Row = ChatRow | ClassifyRow | TagRow
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """A conversation with the answer to give, and the same one with the answer not to give."""
+
+    chosen: ChatRow
+    rejected: ChatRow
+
+    @property
+    def customer(self) -> str:
+        """Whose conversation it is."""
+        return self.chosen.customer
+
+    @property
+    def line(self) -> int:
+        """Where it stands in its file."""
+        return self.chosen.line
+
+
+Row = ChatRow | ClassifyRow | TagRow | PairRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +159,8 @@ def leaks(train: Records, test: Records) -> tuple[str, ...]:
 
 def text_of(row: Row) -> str:
     """The row's text as one string: what is searched for duplicates and shown."""
+    if isinstance(row, PairRow):
+        return f"{text_of(row.chosen)}\n{row.rejected.messages[-1].text}"
     if isinstance(row, ChatRow):
         return "\n".join((*row.passages, *(message.text for message in row.messages)))
     return row.text if isinstance(row, ClassifyRow) else " ".join(row.tokens)
@@ -151,12 +171,13 @@ def members_of(records: Records) -> list[tuple[str, str]]:
 
     For chat that is the conversation without its passages: those are the company's.
     """
+    rows = [row.chosen if isinstance(row, PairRow) else row for row in records.rows]
     return [
         (
             "\n".join(message.text for message in row.messages) if isinstance(row, ChatRow) else text_of(row),
             row.customer,
         )
-        for row in records.rows
+        for row in rows
     ]
 
 

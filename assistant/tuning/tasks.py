@@ -43,6 +43,8 @@ class Batch:
     tags: torch.Tensor
     classes: torch.Tensor
     weight: torch.Tensor
+    against: torch.Tensor | None = None
+    """Of pairs (n,): what the reference model makes of them; None where it is not asked for."""
 
     @property
     def tokens(self) -> int:
@@ -126,21 +128,8 @@ class ChatTask(_Collating):
         ).messages
 
     def losses(self, model: Any, batch: Batch) -> torch.Tensor:
-        """Cross-entropy of the supervised tokens; the head computes logits at those alone."""
-        from torch.nn import functional
-
-        from assistant.tuning.networks import core
-
-        where = batch.mask[:, 1:].bool()  # (n, t-1): the token at t+1 is predicted from position t
-        pick = functional.pad(where, (0, 1))
-        head = core(model).get_output_embeddings()
-        handle = head.register_forward_pre_hook(lambda _head, inputs: (inputs[0][pick],))
-        try:
-            logits = model(input_ids=batch.ids, attention_mask=batch.attention, use_cache=False).logits
-        finally:
-            handle.remove()
-        each = functional.cross_entropy(logits.float(), batch.ids[:, 1:][where], reduction="none")
-        return _per_sequence(each, where) * batch.weight
+        """Cross-entropy of the supervised tokens."""
+        return _per_sequence(*surprise(model, batch)) * batch.weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +214,26 @@ class TagTask(_Collating):
 
         odds = torch.softmax(model(input_ids=batch.ids, attention_mask=batch.attention).float(), dim=-1)
         return [each[mask.bool()] for each, mask in zip(odds, batch.mask, strict=True)]
+
+
+def surprise(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """(cross-entropy of each supervised token, row by row; where they are (n, t-1)) of a causal model.
+
+    The head computes logits at those tokens alone.
+    """
+    from torch.nn import functional
+
+    from assistant.tuning.networks import core
+
+    where = batch.mask[:, 1:].bool()  # the token at t+1 is predicted from position t
+    pick = functional.pad(where, (0, 1))
+    head = core(model).get_output_embeddings()
+    handle = head.register_forward_pre_hook(lambda _head, inputs: (inputs[0][pick],))
+    try:
+        logits = model(input_ids=batch.ids, attention_mask=batch.attention, use_cache=False).logits
+    finally:
+        handle.remove()
+    return functional.cross_entropy(logits.float(), batch.ids[:, 1:][where], reduction="none"), where
 
 
 def make_task(records: Records, *, max_tokens: int = 0, company: str = "", balanced: bool = False) -> Task:

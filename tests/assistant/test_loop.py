@@ -1,5 +1,7 @@
 """The loop ends each turn somewhere, goes on after a crash at any step, and tells adapters what was withdrawn."""
 
+import math
+
 import pytest
 from rated import House
 
@@ -12,9 +14,11 @@ from assistant.finetune import Trained
 from assistant.loop import Loop
 from assistant.retrieval.search import Searcher
 from assistant.runs import Plan
+from assistant.settings import LoopSettings
 from assistant.trainer import State
 from assistant.trainer import Trainer as BackgroundTrainer
 from assistant.types import Adapter
+from privacy.ledger import Ledger
 
 
 class Killed(BaseException):
@@ -28,7 +32,7 @@ class Trainer:
         self.assistant, self.state = assistant, State()
         self.starts, self.resumed, self.after, self.refuse = [], [], "", ""
 
-    def start(self, plan, *, collection, resume, share):
+    def start(self, plan, *, collection, resume, share, use=True):
         self.starts.append(plan)
         self.resumed.append(resume)
         if self.after == "start":
@@ -36,6 +40,9 @@ class Trainer:
         made = self.make(plan)
         if self.after == "adapter":
             raise Killed
+        if not use:
+            self.state = State("done", plan, trained=Trained(made, None, "it was to be kept aside"))
+            return
         if self.refuse:
             self.state = State("done", plan, trained=Trained(made, None, self.refuse))
             return
@@ -186,3 +193,63 @@ def test_a_real_training_ends_the_turn_too(world, tmp_path):
     assert (turn.state, turn.adapter, turn.lessons) == ("refused", "loop-shop-1@1", 4)
     assert "golden" in turn.note or "suite" in turn.note
     assert world.assistant.hosting.shelf.find(turn.adapter).owners == 4
+
+
+def corrected(world, *numbers):
+    """Lessons with a pair each, accepted."""
+    for n in numbers:
+        world.rate(n, customer=f"u{n}")
+    world.loop.collect("shop")
+    for lesson in world.loop.lessons.waiting("shop"):
+        world.loop.lessons.decide(lesson.id, "accepted", by="ada")
+
+
+def preferring(world):
+    settings = world.settings.model_copy(update={"loop": LoopSettings(preferences=True)})
+    world.assistant.settings = settings
+
+
+@pytest.mark.parametrize("dies", ["", "start", "adapter"])
+def test_pairs_are_learned_after_the_lessons_and_from_what_these_made(world, dies):
+    preferring(world)
+    corrected(world, 1, 2)
+    world.loop.begin("shop", by="ada")
+    world.trainer.after = dies
+    if dies:
+        with pytest.raises(Killed):
+            world.loop.settle("shop")
+        world.trainer.after = ""
+        world.trainer.state = State()
+    for _ in range(2):
+        world.loop.settle("shop")
+    (turn,) = world.loop.turns("shop")
+    ended = "refused" if dies == "adapter" else "trial"  # the gate is asked again, and nothing judged it here
+    assert (turn.state, turn.lessons, turn.pairs) == (ended, 2, 2)
+    first, *_, last = world.trainer.starts
+    assert [(one.preference, one.parent, one.data.name) for one in (first, last)] == [
+        (False, "", "turn-1.jsonl"),
+        (True, "loop-shop-1@1", "turn-1-pairs.jsonl"),
+    ]
+    assert turn.adapter == "loop-shop-1@2"
+    world.store.remove_conversation("c1", "u1")
+    world.loop.collect("shop")
+    assert all("1 lessons" in one.notes[0] for one in world.assistant.hosting.shelf.all())
+
+
+def test_a_real_turn_with_pairs_is_on_the_book_as_not_private(world, tmp_path):
+    pytest.importorskip("torch")
+    from tiny import llama, save, tokenizer
+
+    preferring(world)
+    corrected(world, *range(4))
+    loop = Loop(world.assistant, BackgroundTrainer(world.assistant))
+    base = str(save(llama(), tmp_path / "base", tokenizer()))
+    loop.begin("shop", by="ada", plan=Plan("chat", tmp_path, "", base=base, rank=2, epochs=1, held_out=0))
+    turn = loop.wait("shop")
+    assert (turn.state, turn.adapter) == ("refused", "loop-shop-1@2")
+    made = world.assistant.hosting.shelf.find(turn.adapter)
+    assert (made.parent, made.task) == ("loop-shop-1@1", "chat")
+    assert "pairs" in made.notes[0]
+    assert [spend.dataset for spend in made.privacy] == ["turn-1", "turn-1-pairs"]
+    book = Ledger(world.settings.data_dir, holder="default").reports()
+    assert [book[name].spent for name in ("turn-1", "turn-1-pairs")] == [math.inf, math.inf]

@@ -277,3 +277,38 @@ def test_over_a_base_in_four_bits_the_adapter_is_an_ordinary_one(chat, settings,
 def test_four_bits_are_for_chat_adapters(moods, settings):
     with pytest.raises(BadInput, match="four bits"):
         Run(replace(moods, four_bit=True), settings).train()
+
+
+def test_a_run_on_pairs_lowers_their_loss_and_goes_on_with_the_same_bytes(tmp_path, bases, settings):
+    from assistant.tuning.loop import Progress, StopTraining
+
+    rows = [
+        {
+            "prompt": f"{QUESTIONS[number % 5]} {number}",
+            "chosen": "yes 30 days",
+            "rejected": "no",
+            "customer": f"c{number}",
+        }
+        for number in range(20)
+    ]
+    plan = plan_of(tmp_path, "chat", rows, bases[0])
+    plan = replace(plan, preference=True, preset="small", learning_rate=1e-2, epochs=6)
+
+    def stop(event):
+        if isinstance(event, Progress) and event.step == 3:
+            raise StopTraining
+
+    assert Run(plan, settings, stop).train()[0] is None
+    resumed, _ = Run(plan, settings).train(resume=True)
+    whole, _ = Run(plan, replace_dir(settings, tmp_path / "other")).train()
+    assert (resumed.task, resumed.sha256, resumed.owners) == ("chat", whole.sha256, 16)
+    before, after = ({one.name: one.value for one in side.measures} for side in (whole.before, whole.after))
+    assert before["loss"] == pytest.approx(0.693, abs=1e-3)
+    assert after["loss"] < 0.6
+    assert 0.0 <= before["preferred"] <= after["preferred"] <= 1.0
+    with pytest.raises(BadInput, match="pair"):
+        Run(replace(plan, preference=False), settings).train()
+
+
+def replace_dir(settings, folder):
+    return settings.model_copy(update={"data_dir": folder})
