@@ -436,8 +436,8 @@ class Assistant:
         key = f"{info.tenant}/{info.name}/{self.searcher.manifest(info.tenant, info.name)}"
         reader = self._readers.get(key)
         if reader is None:
-            embedder = self.searcher.embedder(info.tenant, info.name)
-            reader = Reader(embedder, self.searcher.idf(info.tenant, info.name))
+            searcher, which = self.searcher, (info.tenant, info.name)
+            reader = Reader(searcher.embedder(*which), searcher.idf(*which), searcher.known(*which))
             self._readers = {**dict(list(self._readers.items())[-7:]), key: reader}
         return reader
 

@@ -34,6 +34,8 @@ from assistant.types import GenerateOptions, Message, ModelInfo
 CACHE_TOKENS = 24_576
 """Tokens of all running and remembered conversations whose keys and values are kept (the window, if that is longer)."""
 _BLOCK = 32
+_BREATH_S = 0.0002
+"""A pause between steps: a step holds Python's lock, so that who waits for its token would wait for the next, too."""
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
 
@@ -292,6 +294,7 @@ class _Pipeline:
                 ended = running
             with self._changed:
                 self._requests = [request for request in self._requests if request not in ended]
+            time.sleep(_BREATH_S)
         for request in running:
             request.handle.cancel()
             request.came.put(EngineUnavailable("The model was unloaded.", hint="Ask again."))

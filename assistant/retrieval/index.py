@@ -186,6 +186,16 @@ class Index:
         cosines = np.einsum("ij,ij->i", self._vectors.rows(np.array(known, dtype=np.int64)), again)
         return float(cosines.min())
 
+    def known(self, texts: Sequence[str]) -> dict[str, Vectors]:
+        """The (d,) vectors of those of `texts` that are units of its passages; the others are left out."""
+        ids = np.array([_unit_id(text) for text in texts], dtype=np.int64)
+        if not len(ids) or not len(self._by_unit):
+            return {}
+        places = np.minimum(np.searchsorted(self._by_unit, ids), len(self._by_unit) - 1)
+        there = np.flatnonzero(self._by_unit[places] == ids)
+        rows = self._vectors.rows(ids[there]) if len(there) else ()
+        return {texts[int(place)]: row for place, row in zip(there, rows, strict=True)}
+
     def table(self) -> Table:
         """Its vectors, to make the next version's from."""
         return self._vectors

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,11 +73,17 @@ class Question:
 
 
 class Reader:
-    """Reads for one collection: its embedder, and how rare its words are."""
+    """Reads for one collection: its embedder, how rare its words are, and which vectors its index has."""
 
-    def __init__(self, embedder: Embedder, idf: Callable[[str], float]) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        idf: Callable[[str], float],
+        known: Callable[[Sequence[str]], Mapping[str, Array]] = lambda texts: {},
+    ) -> None:
         self._embedder = embedder
         self._idf = idf
+        self._known = known
         self._model = calibration(embedder.name)
         self._vectors: dict[str, Array] = {}
 
@@ -175,10 +181,13 @@ class Reader:
         return self._vectors[text]
 
     def _warm(self, texts: Sequence[str]) -> None:
-        """Embeds what the cache does not have in one batch: a batch costs a fraction of single calls."""
+        """Embeds what neither cache nor index has in one batch: a batch costs a fraction of single calls."""
         if len(self._vectors) > CACHE_SIZE:
             self._vectors = {}
         missing = list(dict.fromkeys(text for text in texts if text not in self._vectors))
+        if missing:
+            self._vectors.update(self._known(missing))
+            missing = [text for text in missing if text not in self._vectors]
         if missing:
             for text, vector in zip(missing, self._embedder.encode(missing), strict=True):
                 self._vectors[text] = vector

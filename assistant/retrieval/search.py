@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +172,10 @@ class Searcher:
     def idf(self, tenant: str, collection: str) -> Callable[[str], float]:
         """How rare a term is among the collection's passages, as BM25 weighs it; terms as in `content_words`."""
         return self._current(self._info(tenant, collection)).idf
+
+    def known(self, tenant: str, collection: str) -> Callable[[Sequence[str]], Mapping[str, Vectors]]:
+        """Of texts the vectors that the collection's index has already: whole passages and their sentences."""
+        return self._current(self._info(tenant, collection)).known
 
     def index(self, tenant: str, collection: str) -> Index:
         """The index in force, for measuring; `search` is what answers."""

@@ -163,6 +163,14 @@ def test_a_collection_without_words_is_an_index_too(tmp_path: Path, texts: list[
     assert len(index.dense(HashingEmbedder().encode(["word"])[0], rows)) == len(rows)
 
 
+def test_the_vectors_of_its_units_are_known_and_of_nothing_else(tmp_path: Path) -> None:
+    index, asked = built(tmp_path), ["Send it back within 30 days.", "Never heard.", TEXTS[1], ""]
+    known = index.known(asked)
+    assert list(known) == [asked[0], asked[2]]
+    assert np.allclose(np.stack(list(known.values())), HashingEmbedder().encode(list(known)))
+    assert index.known([]) == built(tmp_path / "none", []).known(asked) == {}
+
+
 def test_the_heading_path_is_searched_too(tmp_path: Path) -> None:
     passages = [passage("p0", "Within 30 days.", "Tents", "Returns"), passage("p1", "Within 30 days.", "Boats")]
     index = indexes.build(

@@ -65,6 +65,23 @@ def test_the_sentence_that_answers_comes_first(hashing):
     )
 
 
+def test_what_the_index_has_is_not_embedded_again_and_reads_the_same(hashing):
+    class Watched(HashingEmbedder):
+        def __init__(self):
+            self.seen = []
+
+        def encode(self, texts):
+            self.seen += texts
+            return super().encode(texts)
+
+    hits, embedder, sentence = [hit("Boots can be resoled. We like trees.")], Watched(), "Boots can be resoled."
+    kept = dict.fromkeys([sentence], HashingEmbedder().encode([sentence])[0])
+    read = Reader(embedder, lambda term: 1.0, lambda texts: {text: kept[text] for text in texts if text in kept})
+    assert read.read("resole boots?", hits) == hashing.read("resole boots?", hits)
+    assert sentence not in embedder.seen
+    assert "We like trees." in embedder.seen
+
+
 @given(st.text(max_size=80), st.lists(st.text(max_size=120), max_size=4))
 def test_support_is_a_probability_and_scores_fall(question, texts):
     reading = Reader(HashingEmbedder(), lambda term: 1.0).read(
