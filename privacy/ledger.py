@@ -261,7 +261,8 @@ class Ledger:
         if budget is not None:
             if not (0 < budget.epsilon < math.inf and 0 < budget.delta <= MOST_DELTA and budget.unit in _UNITS):
                 raise BadRequest(
-                    f"A budget has an epsilon above 0 and a delta above 0 and at most {MOST_DELTA:g}, not {budget}.",
+                    f"A budget has an epsilon above 0 and a delta above 0 and at most {MOST_DELTA:g}, "
+                    f"not {budget.epsilon:g} and {budget.delta:g}.",
                     hint="Delta is the chance that the promise fails altogether: less than one over the records.",
                 )
             if scope.startswith(CUSTOMERS) and budget.unit != "customer":

@@ -14,6 +14,7 @@ import typer
 
 from assistant import console
 from assistant.commands.opening import JsonOption, settings_of
+from assistant.commands.training import MethodName
 from assistant.errors import BadInput
 
 
@@ -118,8 +119,19 @@ def plan(
 ) -> None:
     """What a data set can still afford: for each epsilon the noise, and how much signal is left in it."""
     from privacy.accounting import afford
+    from privacy.ledger import MOST_DELTA
 
+    wrong = {
+        "--records must be at least 1": records < 1,
+        "--batch-size must be at least 1": batch_size < 1,
+        "--epochs must be more than 0": not 0 < epochs < math.inf,
+        "--weights must be at least 1": weights < 1,
+        f"--delta must be more than 0 and at most {MOST_DELTA:g}": not 0 < delta <= MOST_DELTA,
+    }
+    if any(wrong.values()):
+        raise BadInput(f"There is no such plan: {'; '.join(what for what, is_so in wrong.items() if is_so)}.")
     spent = _book(context).book().spends(dataset, unit.value)
+    batch_size = min(batch_size, records)
     steps = max(1, round(epochs * math.ceil(records / batch_size)))
     rows = afford(
         units=records, batch=batch_size, steps=steps, trainable=weights, delta=delta, unit=unit.value, spent=spent
@@ -174,7 +186,12 @@ def export(
     if out is None:
         console.print_json(data)
         return
-    out.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    try:
+        out.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BadInput(
+            f"{out} cannot be written: {error.strerror}.", hint="Name a file in a folder that is there."
+        ) from error
     typer.echo(f"{len(data['entries'])} entries in {out}, head {data['head']}.")
 
 
@@ -192,18 +209,20 @@ def conform(
     model: Annotated[str, typer.Argument(help="A model of `models list`, or a folder with safetensors.")],
     task: Annotated[TaskName, typer.Option(help="What is learned.")] = TaskName.chat,
     unit: Annotated[UnitName, typer.Option(help="Whose presence is hidden.")] = UnitName.example,
-    method: Annotated[str, typer.Option(help="The kind of LoRA.")] = "lora",
+    method: Annotated[MethodName, typer.Option(help="The kind of LoRA, or a head alone.")] = MethodName.lora,
     as_json: JsonOption = False,
 ) -> None:
     """Asks a small copy of a model whether training it privately would be private. Exit code 1 where not."""
-    from assistant.runs import Plan, base_of
+    from assistant.runs import ENCODER, Plan, base_of
     from assistant.tuning.private import conform as ask
 
     folder = Path(model)
+    if model == ENCODER and task is TaskName.chat:
+        raise BadInput(f"{ENCODER} was not made to answer.", hint="Add --task classify, or --task tag.")
     if not folder.is_dir():
         plan = Plan(task.value, Path("records"), "conform", base=model)
         folder = base_of(plan, settings_of(context)).path
-    checks = ask(folder, task.value, unit=unit.value, method=method)
+    checks = ask(folder, task.value, unit=unit.value, method=method.value)
     if as_json:
         console.print_json([dataclasses.asdict(check) for check in checks])
     else:

@@ -52,6 +52,33 @@ def test_the_plan_shows_what_is_left(shop, capsys):
     assert rows[-1]["noise_multiplier"] < rows[0]["noise_multiplier"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (
+            ["plan", "chats", "--records", "0", "--batch-size", "0", "--epochs", "0"],
+            "--records must be at least 1; --b",
+        ),
+        (
+            ["plan", "chats", "--records", "500", "--epochs", "nan", "--delta", "1"],
+            "--epochs must be more than 0; --delta",
+        ),
+        (["budget", "chats", "--epsilon", "nan"], "not nan and 1e-05"),
+        (["export", "--out", "nowhere/book.json"], "cannot be written"),
+        (["conform", "all-MiniLM-L6-v2"], "--task classify"),
+        (["conform", "all-MiniLM-L6-v2", "--task", "classify", "--method", "nonsense"], "nonsense"),
+    ],
+)
+def test_wrong_input_is_told_without_a_traceback(shop, capsys, arguments, word):
+    assert run(["privacy", *arguments]) == 2
+    assert word in capsys.readouterr().err
+
+
+def test_fewer_records_than_a_batch_have_a_plan(shop, capsys):
+    assert run(["privacy", "plan", "new", "--records", "50", "--json"]) == 0
+    assert said(capsys)[0]["sample_rate"] == 1.0
+
+
 def test_an_export_is_the_witness_of_a_roll_back(shop, capsys):
     shutil.copytree(shop / "data", shop / "kept")
     run(["privacy", "declare", "abroad", "foreigners"])
