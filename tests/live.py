@@ -91,4 +91,4 @@ class Visitor:
 
     def ask(self, question: str, conversation: str = "", collection: str = "shop") -> str:
         """Asks on the chat page."""
-        return self.call("ask", conversation, collection, "", question)
+        return self.call("ask", conversation, collection, "", "", question)

@@ -111,6 +111,7 @@ class StandIn:
             yield Found(())
             yield Done(dataclasses.replace(self._answer("A person.", Outcome.NEEDS_HUMAN, (), question), by=person))
             return
+        answer_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{conversation.id}/{turn.client_id}").hex  # the same for the same
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         pieces, done = [], False
@@ -125,7 +126,7 @@ class StandIn:
         finally:
             self.running -= 1
             self.closed += not done
-            answer = self._answer("".join(pieces), outcome, hits, question)
+            answer = dataclasses.replace(self._answer("".join(pieces), outcome, hits, question), id=answer_id)
             self._keep(conversation, about, answer)
         for tell in self.listeners:
             tell(collection or self.settings.collection, answer)

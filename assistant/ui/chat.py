@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
+import re
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +62,8 @@ class Chat:
     email: gr.Textbox
     leave: gr.Button
     told: gr.Markdown
+    message: gr.Textbox
+    """The id that the next message is sent with; it changes once one is being answered."""
 
     def outputs(self) -> list[Any]:
         """Every component a handler may change: the one list of outputs of this page."""
@@ -118,21 +122,22 @@ def _main(front: Front, history: gr.Radio, nothing: gr.Markdown, delete: gr.Butt
     return Chat(
         hidden(), hidden(), history, nothing, delete, banner, collection, thread, live, examples, editing, question,
         send, stop, retry, edit, why, cancel, person, hidden(), gr.Timer(NEWS_SECONDS, active=False), address, email,
-        leave, told,
+        leave, told, hidden(),
     )  # fmt: skip
 
 
 def _wire(front: Front, chat: Chat, new: gr.Button, blocks: gr.Blocks) -> None:
     handlers = _Handlers(front, chat)
     outputs, known = chat.outputs(), [chat.conversation, chat.collection]
+    once = [*known, chat.message]
     light: dict[str, Any] = {"api_visibility": "private", "concurrency_id": LIGHT, "show_progress": "hidden"}
     model: dict[str, Any] = {**light, "concurrency_id": MODEL, "concurrency_limit": None}  # `Front.ask` has the line
     asked = gr.on(
-        [chat.question.submit, chat.send.click], handlers.ask, [*known, chat.mode, chat.question], outputs, **model
+        [chat.question.submit, chat.send.click], handlers.ask, [*once, chat.mode, chat.question], outputs, **model
     )
-    asking = [asked, chat.retry.click(handlers.retry, known, outputs, **model)]
-    asking.append(chat.person.click(handlers.person, known, outputs, **model))
-    asking += [button.click(handlers.example, [*known, button], outputs, **model) for button in chat.examples]
+    asking = [asked, chat.retry.click(handlers.retry, once, outputs, **model)]
+    asking.append(chat.person.click(handlers.person, once, outputs, **model))
+    asking += [button.click(handlers.example, [*once, button], outputs, **model) for button in chat.examples]
     stopped = chat.stop.click(None, None, None, cancels=asking, **light)
     stopped.then(handlers.show, known, outputs, **light)  # after it: what the answer came to is stored by then
     chat.edit.click(handlers.edit, known, outputs, **light)
@@ -147,6 +152,20 @@ def _wire(front: Front, chat: Chat, new: gr.Button, blocks: gr.Blocks) -> None:
     gr.on([chat.email.submit, chat.leave.click], handlers.leave_address, [*known, chat.email], outputs, **light)
     new.click(handlers.new, [chat.collection], outputs, cancels=asking, **light)
     blocks.load(handlers.load, None, outputs, **light)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Where a message is sent, and with which id of the page's."""
+
+    conversation: str
+    collection: str | None
+    message: str
+
+    @property
+    def id(self) -> str:
+        """The id, where it is one that this page made; else a new one."""
+        return self.message if re.fullmatch(r"[0-9a-f]{32}", self.message or "") else uuid.uuid4().hex
 
 
 class _Handlers:
@@ -211,15 +230,15 @@ class _Handlers:
         return update
 
     def ask(
-        self, conversation: str, collection: str | None, mode: str, question: str, request: gr.Request
+        self, conversation: str, collection: str | None, message: str, mode: str, question: str, request: gr.Request
     ) -> Iterator[Update]:
         who = visitor(request)
-        conversation = self._front.own(who.session, conversation)
+        asked = _Asked(self._front.own(who.session, conversation), collection, message)
         if question.strip():
-            yield from self._answer(who, conversation, collection, question.strip(), again=mode == "edit")
+            yield from self._answer(who, asked, question.strip(), again=mode == "edit")
 
-    def person(self, conversation: str, collection: str | None, request: gr.Request) -> Iterator[Update]:
-        yield from self.ask(conversation, collection, "", self._front.say("want_person"), request)
+    def person(self, conversation: str, collection: str | None, message: str, request: gr.Request) -> Iterator[Update]:
+        yield from self.ask(conversation, collection, message, "", self._front.say("want_person"), request)
 
     def news(self, conversation: str, collection: str | None, seen: str, request: gr.Request) -> Update | Any:
         """What a person wrote since, or who has the conversation now; what is being typed stays."""
@@ -245,25 +264,24 @@ class _Handlers:
         chat = self._chat
         return (chat.retry, chat.edit, chat.why, chat.person, chat.seen, chat.timer, chat.address, chat.told)
 
-    def retry(self, conversation: str, collection: str | None, request: gr.Request) -> Iterator[Update]:
+    def retry(self, conversation: str, collection: str | None, message: str, request: gr.Request) -> Iterator[Update]:
         who = visitor(request)
-        conversation = self._front.own(who.session, conversation)
-        question = self._front.last_question(who.session, conversation)
+        asked = _Asked(self._front.own(who.session, conversation), collection, message)
+        question = self._front.last_question(who.session, asked.conversation)
         if question:
-            yield from self._answer(who, conversation, collection, question, again=True)
+            yield from self._answer(who, asked, question, again=True)
 
     def example(
-        self, conversation: str, collection: str | None, question: str, request: gr.Request
+        self, conversation: str, collection: str | None, message: str, question: str, request: gr.Request
     ) -> Iterator[Update]:
-        yield from self.ask(conversation, collection, "", question, request)
+        yield from self.ask(conversation, collection, message, "", question, request)
 
-    def _answer(
-        self, who: Caller, conversation: str, collection: str | None, question: str, *, again: bool
-    ) -> Iterator[Update]:
+    def _answer(self, who: Caller, asked: _Asked, question: str, *, again: bool) -> Iterator[Update]:
         """Streams the turn in the making, then shows the conversation as it was stored."""
-        chat, session = self._chat, who.session
+        chat, session, conversation, collection = self._chat, who.session, asked.conversation, asked.collection
+        asking = self._front.ask(who, conversation, question, collection, again=again, message=asked.id)
         try:
-            with contextlib.closing(self._front.ask(who, conversation, question, collection, again=again)) as parts:
+            with contextlib.closing(asking) as parts:
                 first = next(parts)
                 yield {**self._busy(session, conversation, collection), chat.live: first}
                 for part in parts:
@@ -283,6 +301,7 @@ class _Handlers:
         hide = [chat.retry, chat.edit, chat.why, chat.cancel, chat.editing, chat.send, chat.person, *chat.examples]
         quiet = dict.fromkeys(hide, off) | {chat.timer: gr.Timer(active=False)}
         fields = {chat.conversation: conversation, chat.thread: thread, chat.question: "", chat.mode: ""}
+        fields |= {chat.message: uuid.uuid4().hex}
         return {**quiet, **fields, chat.stop: gr.update(visible=True)}
 
     def _view(self, session: str, conversation: str, collection: str | None) -> Update:
@@ -308,7 +327,7 @@ class _Handlers:
         update |= {component: gr.update(visible=visible) for component, visible in shown.items()}
         update |= {chat.conversation: conversation, chat.mode: "", chat.thread: thread, chat.live: ""}
         update |= {chat.seen: front.seen(session, conversation), chat.timer: gr.Timer(active=waits), chat.told: ""}
-        update |= {chat.email: ""}
+        update |= {chat.email: "", chat.message: uuid.uuid4().hex}
         update[chat.banner] = gr.update(value=banner, visible=bool(banner))
         update[chat.history] = gr.update(choices=titles, value=conversation if started else None)
         return update

@@ -211,11 +211,13 @@ class Front:
     # The walk ask
 
     def ask(
-        self, visitor: Visitor, conversation: str, question: str, collection: str | None, *, again: bool = False
-    ) -> Generator[str]:
+        self, visitor: Visitor, conversation: str, question: str, collection: str | None, *, again: bool = False,
+        message: str = "",
+    ) -> Generator[str]:  # fmt: skip
         """The turn in the making as HTML, again and again: first its place in the line; ends when it is stored.
 
-        Closing it stops the model. `again`: the last question is dropped before.
+        Closing it stops the model. `again`: the last question is dropped before. `message` is the page's id of it: sent
+        twice with it (a double press), it is kept and answered once.
 
         Raises:
             BadInput: the question is empty or too long, or there is no such collection.
@@ -226,25 +228,28 @@ class Front:
             raise BadInput(self.say("empty_collection"))
         look, standing = self.look(info.name), self.standing(conversation)
         if standing is not None and standing.state is State.TAKEN:  # a person's: no place before the model is needed
-            yield from self._answer(visitor.session, conversation, question, info, look)
+            yield from self._answer(visitor.session, conversation, question, info, look, message)
             return
         with self.assistant.line.join(Asker(visitor.session, visitor.address)) as ticket:
             pause = 0.0
             while not ticket.wait(pause):
                 pause = _LOOK_S
                 yield render.live(question, "", look, self.say("waiting", n=ticket.ahead + 1))
-            if again:
+            known = {turn.client_id for turn in self.turns(visitor.session, conversation)} if again else set()
+            if again and f"m:{message}" not in known:
                 self.forget_last_question(visitor.session, conversation)
-            yield from self._answer(visitor.session, conversation, question, info, look)
+            yield from self._answer(visitor.session, conversation, question, info, look, message)
 
     def _answer(
-        self, session: str, conversation: str, question: str, info: CollectionInfo, look: Look
+        self, session: str, conversation: str, question: str, info: CollectionInfo, look: Look, message: str
     ) -> Generator[str]:
         messages = tuple(turn.message for turn in self.turns(session, conversation)[-HISTORY:])
         thread = Conversation(conversation, session, messages)
         said, status = "", self.say("searching")
         yield render.live(question, said, look, status)
-        for event in self.assistant.ask(thread, question, collection=info.name):
+        for event in self.assistant.ask(
+            thread, question, collection=info.name, client_id=f"m:{message}" if message else None
+        ):
             if isinstance(event, Found):
                 status = self.say("reading", n=len(event.hits)) if event.hits else status
             elif isinstance(event, Delta):

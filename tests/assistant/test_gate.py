@@ -59,7 +59,7 @@ def test_too_many_questions_are_answered_with_429_and_retry_after(tmp_path: Path
         one, other = Visitor(url, app), Visitor(url, app)
         for _ in range(3):
             one.ask("How long can I return items?")
-        refused = one.join("ask", "", "shop", "", "again?")
+        refused = one.join("ask", "", "shop", "", "", "again?")
         assert refused.status_code == 429
         assert 1 <= int(refused.headers["retry-after"]) <= 60
         assert "process_completed" in other.ask("How long can I return items?")
@@ -72,7 +72,7 @@ def test_dropping_the_cookie_does_not_help_for_ever(tmp_path: Path):
         statuses = []
         for _ in range(6):
             fresh = Visitor(url, app)
-            answer = fresh.join("ask", "", "shop", "", "hello?")
+            answer = fresh.join("ask", "", "shop", "", "", "hello?")
             statuses.append(answer.status_code)
             if answer.status_code == 200:
                 list(fresh.messages())
@@ -85,7 +85,9 @@ def test_one_visitor_cannot_fill_the_queue(tmp_path: Path):
     with served(app) as url:
         flooder, other = Visitor(url, app), Visitor(url, app)
         statuses = [
-            flooder.join("ask", "", "shop", "", "How long can I return items?", session_hash=f"flood{n}").status_code
+            flooder.join(
+                "ask", "", "shop", "", "", "How long can I return items?", session_hash=f"flood{n}"
+            ).status_code
             for n in range(20)
         ]
         assert "30 days" in other.ask("How long can I return items?")
@@ -97,7 +99,7 @@ def test_one_visitor_cannot_fill_the_queue(tmp_path: Path):
 def test_a_full_queue_is_said_with_503_and_retry_after(tmp_path: Path):
     assistant, app = make(tmp_path, delay_s=0.1, concurrency=1, queue_size=1, requests_per_minute=1000)
     with served(app) as url:
-        answers = [Visitor(url, app).join("ask", "", "shop", "", "How long can I return items?") for _ in range(5)]
+        answers = [Visitor(url, app).join("ask", "", "shop", "", "", "How long can I return items?") for _ in range(5)]
         full = [answer for answer in answers if answer.status_code == 503]
         assert full
         assert all(int(answer.headers["retry-after"]) > 0 for answer in full)

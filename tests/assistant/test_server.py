@@ -244,7 +244,7 @@ def test_every_question_waits_in_the_line_and_nowhere_else(house):
 
 
 def test_an_error_inside_says_nothing_of_the_inside(visitor: Visitor):
-    said = visitor.call("ask", {"not": "text"}, [1], 7, {"x": 1})
+    said = visitor.call("ask", {"not": "text"}, [1], {"no": "id"}, 7, {"x": 1})
     assert "Traceback" not in said
     assert "site-packages" not in said
 
@@ -317,7 +317,8 @@ def test_another_visitors_conversation_id_shows_nothing_and_changes_nothing(hous
     one, conversation = secretive
     before = house[2].store.turns(conversation, _session(one, house[2]))
     other = Visitor(house[0], house[1])
-    data = {"ask": [conversation, "shop", "edit", "hello there"], "open": [None, "shop"]}
+    data = {"ask": [conversation, "shop", "", "edit", "hello there"], "retry": [conversation, "shop", ""]}
+    data["open"] = [None, "shop"]
     said = other.call(name, *data.get(name, [conversation, "shop"]))
     assert "PLATYPUS" not in said
     assert house[2].store.turns(conversation, _session(one, house[2])) == before
@@ -450,7 +451,7 @@ def test_leaving_the_page_stops_the_model(tmp_path: Path):
     assistant, app = make(tmp_path, delay_s=0.3)
     with served(app) as url:
         visitor = Visitor(url, app)
-        visitor.join("ask", "", "shop", "", "How long can I return items?")
+        visitor.join("ask", "", "shop", "", "", "How long can I return items?")
         for message in visitor.messages():
             if message["msg"] == "process_generating":
                 break
@@ -466,6 +467,26 @@ def _session(visitor: Visitor, assistant: StandIn) -> str:
     session = sessions.read(visitor.client.cookies[COOKIE])
     assert session is not None
     return session.id
+
+
+def test_a_message_that_is_sent_twice_with_the_pages_id_is_kept_and_answered_once(house):
+    visitor = Visitor(house[0], house[1])
+    session = _session(visitor, house[2])
+    conversation = Sessions.open(house[2].settings.data_dir).new_conversation(session)
+
+    def said() -> list[str]:
+        return [turn.message.text for turn in house[2].store.turns(conversation, session)]
+
+    for _ in range(2):
+        visitor.call("ask", conversation, "shop", "a" * 32, "", "How long can I return items?")
+    assert len(said()) == 2
+    for _ in range(2):  # asked anew in other words, by a double press: the first answer is dropped, once
+        visitor.call("ask", conversation, "shop", "b" * 32, "edit", "What does delivery to Germany cost?")
+    assert len(said()) == 2
+    assert "Germany" in said()[0]
+    for _ in range(2):
+        visitor.call("ask", conversation, "shop", "not an id of ours", "", "How long can I return items?")
+    assert len(said()) == 6
 
 
 def test_function_names_are_what_these_tests_think(house):
