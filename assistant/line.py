@@ -87,6 +87,11 @@ class Line:
         with self._lock:
             return [ticket.asker for ticket in self._all()]
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody is being answered."""
+        return bool(self._running)
+
     def give_way(self, seconds: float = 2.0) -> None:
         """For long work, between two steps: waits while somebody is being answered, but no longer than `seconds`."""
         until = time.monotonic() + seconds

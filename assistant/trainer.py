@@ -1,6 +1,7 @@
 """One training at a time in the background of a running assistant, and how it stands.
 
-The page looks at `state`; the chat goes on answering meanwhile, on the threads that are left. It is the walk
+The page looks at `state`; the chat goes on answering meanwhile and goes first: this thread has a lower priority, waits
+between two steps while somebody is being answered, and then takes half of its processor threads. It is the walk
 `finetune.py` in a thread, nothing else; the command line needs none of this.
 """
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from privacy.quote import Quote
 
 Phase = Literal["idle", "preparing", "training", "judging", "done", "interrupted", "failed"]
+NICE = 10
+"""How far behind the chat's threads a training's are; 19 would let a busy chat stop it altogether."""
 _PLAN, _GOAL = "plan.json", "goal.json"
 _log = logging.getLogger(__name__)
 
@@ -170,6 +173,15 @@ class Trainer:
             self._change(progress=event, losses=losses)
             if self._stop.is_set():
                 raise StopTraining
+            self._give_way()
+
+    def _give_way(self) -> None:
+        """Between two steps: waits a little while somebody is being answered, and leaves the chat half of the cores."""
+        import torch
+
+        self._assistant.line.give_way()
+        most = hardware.choose_threads()
+        torch.set_num_threads(max(1, most // 2) if self._assistant.line.is_busy else most)  # of this thread alone
 
     def _change(self, **fields: Any) -> None:
         with self._lock:
@@ -177,7 +189,12 @@ class Trainer:
 
 
 def _step_back() -> None:
-    """The chat's threads go first where both want the processor; this thread and those it starts wait."""
+    """Where both want the processor or the disk, the chat's threads go first; this thread and those it starts wait."""
     if sys.platform == "linux":
+        import psutil
+
+        me = threading.get_native_id()
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+            os.setpriority(os.PRIO_PROCESS, me, NICE)
+        with contextlib.suppress(OSError, psutil.Error):
+            psutil.Process(me).ionice(psutil.IOPRIO_CLASS_IDLE)

@@ -1,18 +1,26 @@
 """The background training: one at a time, watched, stopped, gone on with."""
 
 import json
+import os
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 pytest.importorskip("torch")
+import torch
 from tiny import llama, save, tokenizer
 
 from assistant.core import Assistant
+from assistant.engines import hardware
 from assistant.errors import BadInput
+from assistant.line import Asker
 from assistant.runs import Plan
 from assistant.settings import Settings
-from assistant.trainer import Trainer
+from assistant.trainer import NICE, Trainer, _step_back
+from assistant.tuning.loop import Progress
 
 
 @pytest.fixture
@@ -44,6 +52,33 @@ def test_a_training_runs_to_its_end_and_tells_how_it_stands(assistant, plan):
     assert "golden" in state.trained.kept_aside
     assert [step for step, _ in state.losses] == list(range(1, state.progress.steps + 1))
     assert state.prepared.records == 18
+
+
+def test_a_training_goes_behind_the_chat_and_leaves_it_room(assistant, monkeypatch):
+    """Nothing is trained: in a thread of its own, for a thread cannot take its priority back."""
+    monkeypatch.setattr(hardware, "choose_threads", lambda: 6)
+    step = Progress(1, 2, 1.0, 1.0, 0.1, 1.0, 1.0)
+    trainer, waited, threads = Trainer(assistant), [], []
+    monkeypatch.setattr(assistant.line, "give_way", lambda: waited.append(True))
+
+    def train():
+        me, before = threading.get_native_id(), torch.get_num_threads()
+        _step_back()
+        if sys.platform == "linux":
+            assert os.getpriority(os.PRIO_PROCESS, me) >= NICE
+            assert psutil.Process(me).ionice().ioclass == psutil.IOPRIO_CLASS_IDLE
+        with assistant.line.join(Asker("anna")):
+            trainer._watch(step)
+            threads.append(torch.get_num_threads())
+        trainer._watch(step)
+        threads.append(torch.get_num_threads())
+        torch.set_num_threads(before)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(train).result()
+    assert threads == [3, 6]
+    assert len(waited) == 2
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < NICE
 
 
 def test_only_one_trains_at_a_time(assistant, plan):
