@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -409,9 +410,9 @@ def assembled(plan: Plan, settings: Settings) -> _Parts:
 def _check(plan: Plan) -> None:
     """Raises BadInput: everything about a plan that no run could follow."""
     wrong = {
-        "epochs must be more than 0": plan.epochs <= 0,
+        "epochs must be more than 0": not 0 < plan.epochs < math.inf,
         "rank must be between 1 and 512": not 1 <= plan.rank <= 512,
-        "the learning rate must be more than 0": plan.learning_rate <= 0,
+        "the learning rate must be more than 0": not 0 < plan.learning_rate < math.inf,
         "the batch size must be at least 1": plan.batch_size < 1,
         "the held-out share must be at least 0 and less than 1": not 0 <= plan.held_out < 1,
         "patience must not be negative": plan.patience < 0,

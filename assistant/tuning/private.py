@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from assistant.errors import BadInput
 from assistant.tuning import lora
 from assistant.tuning.tasks import Task
 from assistant.types import Example
+from privacy.ledger import MOST_DELTA
 from privacy.types import PrivacyBudget, PrivacySpend
 
 if TYPE_CHECKING:
@@ -55,12 +57,22 @@ class Goal:
     """What a private run must keep: the data set's epsilon at a delta for a unit, all that was spent included.
 
     `clip_norm` bounds one unit's gradient; `per_customer` is how many of a customer's examples count in one
-    step, for the unit customer.
+    step, for the unit customer. Raises BadInput: a number that no promise can be made of.
     """
 
     budget: PrivacyBudget
     clip_norm: float = 1.0
     per_customer: int = 4
+
+    def __post_init__(self) -> None:
+        wrong = {
+            "epsilon must be more than 0": not 0 < self.budget.epsilon < math.inf,
+            f"delta must be more than 0 and at most {MOST_DELTA:g}": not 0 < self.budget.delta <= MOST_DELTA,
+            "the clip norm must be more than 0": not 0 < self.clip_norm < math.inf,
+            "a customer has at least one record a step": self.per_customer < 1,
+        }
+        if any(wrong.values()):
+            raise BadInput(f"There is no such promise: {'; '.join(what for what, is_so in wrong.items() if is_so)}.")
 
 
 def plan(

@@ -73,6 +73,11 @@ def test_a_head_alone_is_trained_privately_over_activations_that_are_not_left_be
     assert not list(settings.data_dir.rglob("activations.bin"))
 
 
+def test_numbers_that_no_promise_can_be_made_of_are_told_together():
+    with pytest.raises(BadInput, match=r"epsilon must be.*delta must be.*clip norm.*at least one record"):
+        Goal(PrivacyBudget(0.0, 1.0, "example"), clip_norm=math.inf, per_customer=0)
+
+
 def test_a_plan_is_shown_without_being_charged(moods, settings):
     book = Ledger(settings.data_dir)
     quote = Run(moods, settings, private=Privately(goal(), book)).quote()
