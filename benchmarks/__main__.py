@@ -148,6 +148,11 @@ REGISTRY: dict[str, Benchmark] = {
         "whole answers to a quiet visitor while another keeps eight questions under way, over the same alone",
         {"ratio_p95": ("<=", 2.0)},
     ),
+    "load": Benchmark(
+        "benchmarks.load:run",
+        11,
+        "8 to 48 customers who chat with a real server as people do, by locust: how many it holds",
+    ),
     "isolation": Benchmark(
         "benchmarks.isolation:run",
         5,
