@@ -107,8 +107,10 @@ async def _not_found(request: Request, error: Exception) -> Response:
     return await http_exception_handler(request, cast(HTTPException, error))
 
 
-def serve(settings: Settings, panels: Sequence[Panel] = (), *, share: bool = False) -> None:
+def serve(settings: Settings, panels: Callable[[], Sequence[Panel]] = tuple, *, share: bool = False) -> None:
     """Serves until it is stopped; with `share` under a public address too, where one can be had.
+
+    The model is loaded beside the pages, Gradio included: so `panels` is called, and imported, after that began.
 
     Raises:
         StoreBusy: another server runs on this data folder.
@@ -129,10 +131,13 @@ def serve(settings: Settings, panels: Sequence[Panel] = (), *, share: bool = Fal
         attendant, stop = Attendant(assistant), threading.Event()
         attendant.start()
         try:
-            url = _url(settings, listener)
-            app = create_app(assistant, settings, panels)
-            app.router.lifespan_context = _announced(app, lambda: _announce(settings, url))
             threading.Thread(target=_warm, args=(assistant,), name="warm", daemon=True).start()
+            url = _url(settings, listener)
+            _silence(settings.data_dir)
+            from assistant.ui import lean  # noqa: F401  before anything else imports Gradio
+
+            app = create_app(assistant, settings, panels())
+            app.router.lifespan_context = _announced(app, lambda: _announce(settings, url))
             threading.Thread(target=app.state.loop.keep_turning, args=(stop,), name="loop", daemon=True).start()
             config = uvicorn.Config(
                 app, log_level="warning", access_log=False, server_header=False, limit_concurrency=_CONNECTIONS,

@@ -27,7 +27,7 @@ def serve(
     settings = settings_of(context, server={name: value for name, value in flags.items() if value is not None})
     from assistant.server import serve as walk
 
-    walk(settings, [_load(panel) for panel in panels], share=share)
+    walk(settings, lambda: [_load(panel) for panel in panels], share=share)
 
 
 def mcp(context: typer.Context) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio is imported: it reads them then
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+from assistant.ui import lean  # noqa: F401  before anything else imports Gradio
 
+# isort: split
 import gradio as gr
 from fastapi import FastAPI
 

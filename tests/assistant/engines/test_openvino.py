@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -150,3 +152,36 @@ def test_a_model_that_came_as_safetensors_is_left_to_hf(settings: Settings):
     named = settings.model_copy(update={"model": ModelSettings(name=str(path), engine="openvino")})
     with pytest.raises(EngineUnavailable, match="GGUF"):
         openvino.build(named)
+
+
+SERVED = """
+import sys
+from pathlib import Path
+from assistant.core import Assistant
+from assistant.server import create_app
+from assistant.settings import ModelSettings, Settings
+from assistant.types import Conversation, Done, Outcome
+settings = Settings(data_dir=Path(sys.argv[1]), model=ModelSettings(engine="openvino"))
+assistant = Assistant.open(settings)
+create_app(assistant, settings)
+*_, done = assistant.ask(Conversation(""), "How long do I have to send something back?")
+assert isinstance(done, Done) and "30 days" in done.answer.text, done
+assert assistant.is_loaded and done.answer.outcome is Outcome.ANSWERED, done.answer
+print(*sorted({"torch", "sklearn", "matplotlib", "optuna", "peft", "flwr", "captum", "opacus"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.slow
+def test_pages_and_an_answer_of_a_second_start_need_no_torch(settings: Settings, engine, tmp_path: Path):
+    from assistant.ingest import ingest
+    from assistant.retrieval.search import Searcher
+    from assistant.store import Store
+
+    (tmp_path / "models").symlink_to((settings.data_dir / "models").resolve(), target_is_directory=True)
+    (tmp_path / "returns.md").write_text("# Returns\n\nYou can send anything back within 30 days. It is free.\n")
+    own, store = Settings(data_dir=tmp_path), Store.open(tmp_path)
+    ingest([tmp_path / "returns.md"], store=store, settings=own, index=Searcher(store, own), collection=own.collection)
+    store.close()
+    done = subprocess.run([sys.executable, "-c", SERVED, tmp_path], capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip() == ""
