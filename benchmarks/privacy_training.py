@@ -176,7 +176,7 @@ def _peak_mb(kind: str) -> float:
     return float(done.stdout.split()[-1]) / 1024
 
 
-REPEATS = 5
+REPEATS = 3
 """Private trainings of each kind: their noise is another each time."""
 
 
@@ -184,7 +184,7 @@ def utility() -> Report:
     """PhraseBank at epsilon 8, delta 1e-5 per sentence, beside the best recipe without privacy on the same split.
 
     A fifth is kept for judging. Private is what `train classify --dp` does where nobody says otherwise, chosen on a
-    part of the training side. `gap_*` in points, of the mean of five private trainings, with their range.
+    part of the training side. `gap_*` in points, of the mean of three private trainings, with their range.
     """
     from benchmarks import phrasebank
 
