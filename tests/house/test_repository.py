@@ -42,7 +42,14 @@ def pins(file: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "file", ["requirements.txt", "requirements-dev.txt", "requirements-models.txt", "requirements-openvino.txt"]
+    "file",
+    [
+        "requirements.txt",
+        "requirements-dev.txt",
+        "requirements-models.txt",
+        "requirements-openvino.txt",
+        "requirements-qdrant.txt",
+    ],
 )
 def test_every_requirement_is_pinned_and_installed_at_its_pin(file):
     lines = [

@@ -139,7 +139,7 @@ def test_the_laws_of_search_hold(law: Callable[..., None], searchers: tuple[Sear
 
 def test_what_one_process_embedded_no_other_embeds_again(
     searchers: tuple[Searcher, Searcher], store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+) -> None:
     one, two = searchers
     embedded: list[str] = []
     encode = HashingEmbedder.encode
@@ -151,6 +151,19 @@ def test_what_one_process_embedded_no_other_embeds_again(
     embedded.clear()
     assert names(one, "hammocks")[0] == "new"
     assert embedded == ["hammocks"]
+
+
+def test_the_server_has_no_word_of_a_document_and_nothing_that_is_gone_from_the_store(
+    searchers: tuple[Searcher, Searcher], store: Store, server: VectorServerStandIn
+) -> None:
+    names(searchers[0], "How do I send my parcel back?")
+    sent = " ".join(server.seen).lower()
+    assert not [word for word in ("parcel", "norway", "gift", "returns", "退货") if word in sent]
+    before = server.db.count(server.sets[0]).count
+    gone = next(document.id for document in store.documents("acme", "shop") if document.name == "gifts")
+    store.change_documents([], [gone])
+    searchers[0].refresh("acme", "shop")
+    assert server.db.count(server.sets[0]).count == before - 1
 
 
 def test_what_another_process_took_away_is_noticed_and_made_anew(
@@ -166,17 +179,6 @@ def test_what_another_process_took_away_is_noticed_and_made_anew(
         table.name, points_selector=[int(id) for id in table.nearest(HashingEmbedder().encode(["gift"])[0], 3)]
     )
     assert names(two, "gift card")[0] == "gifts"
-
-
-def test_what_is_gone_from_the_store_is_gone_from_the_server(
-    searchers: tuple[Searcher, Searcher], store: Store, server: VectorServerStandIn
-) -> None:  # fmt: skip
-    one, _ = searchers
-    before = server.db.count(server.sets[0]).count
-    gone = next(document.id for document in store.documents("acme", "shop") if document.name == "gifts")
-    store.change_documents([], [gone])
-    one.refresh("acme", "shop")
-    assert server.db.count(server.sets[0]).count == before - 1
 
 
 def test_tenants_and_collections_have_sets_of_their_own(
@@ -197,14 +199,7 @@ def test_tenants_and_collections_have_sets_of_their_own(
     assert not searcher.is_sound("acme", "shop")
 
 
-def test_no_word_of_a_document_goes_to_the_server(
-    searchers: tuple[Searcher, Searcher], server: VectorServerStandIn
-) -> None:
-    names(searchers[0], "How do I send my parcel back?")
-    sent = " ".join(server.seen).lower()
-    assert not [word for word in ("parcel", "norway", "gift", "returns", "退货") if word in sent]
-
-
+@pytest.mark.slow
 def test_changing_where_the_vectors_are_rebuilds(
     searchers: tuple[Searcher, Searcher], store: Store, tmp_path: Path
 ) -> None:
