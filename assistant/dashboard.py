@@ -151,7 +151,9 @@ class Dashboard:
                 .where(~sa.exists().where(facts.turn == turns.number))
             )  # fmt: skip
             names = [column.name for column in sa.inspect(AnswerFactRow).local_table.columns]
-            return session.connection().execute(sa.insert(facts).from_select(names, rows)).rowcount
+            kept = {"preserve_rowcount": True}  # without it only SQLite counts what an insert added
+            added = session.connection().execute(sa.insert(facts).from_select(names, rows), execution_options=kept)
+            return added.rowcount
 
     def _days(self, session: orm.Session, collection: str, period: Period) -> tuple[Day, ...]:
         facts, ratings = AnswerFactRow, RatingRow

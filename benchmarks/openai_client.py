@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ Check = Callable[[], bool]
 
 
 @contextlib.contextmanager
-def api(data_dir: Path, **server: Any) -> Iterator[tuple[str, Any]]:
-    """A served assistant over the demo shop's documents; yields its URL and the assistant."""
+def api(data_dir: Path, *, panels: Sequence[Any] = (), **server: Any) -> Iterator[tuple[str, Any]]:
+    """A served assistant over the demo shop's documents; yields its URL and the assistant. `panels`: more tabs."""
     import uvicorn
 
     from assistant import ingest
@@ -40,7 +40,7 @@ def api(data_dir: Path, **server: Any) -> Iterator[tuple[str, Any]]:
     assistant = Assistant.open(settings)
     paths = sorted((SHOP / "documents").rglob("*.md"))
     ingest.ingest(paths, store=assistant.store, settings=settings, index=assistant.searcher)
-    config = uvicorn.Config(create_app(assistant, settings), log_level="error", ws="none", port=0)
+    config = uvicorn.Config(create_app(assistant, settings, panels), log_level="error", ws="none", port=0)
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()

@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import databases
 import pytest
 
 from assistant.dashboard import Dashboard, Period
@@ -13,9 +14,9 @@ TODAY = dt.datetime(2026, 3, 10, 12)
 WEEK = Period(dt.datetime(2026, 3, 4), dt.datetime(2026, 3, 11))
 
 
-@pytest.fixture
-def store(tmp_path):
-    opened = Store.open(tmp_path)
+@pytest.fixture(params=databases.BOTH)
+def store(tmp_path, request):
+    opened = Store.open(tmp_path, databases.url_of(request.param))
     opened.save_collection(CollectionInfo("default", "shop", ("en",), "hashing", 0.5))
     yield opened
     opened.close()

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import databases
 import pytest
 
 from assistant.desk import Desk, Staff, State
@@ -20,9 +21,9 @@ ANNA, BOB = Staff("anna", "Anna"), Staff("bob", "Bob")
 THREAD = Conversation("c1", "customer-1")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(tmp_path)
+@pytest.fixture(params=databases.BOTH)
+def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
+    opened = Store.open(tmp_path, databases.url_of(request.param))
     yield opened
     opened.close()
 

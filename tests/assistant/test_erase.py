@@ -7,12 +7,13 @@ import datetime as dt
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import databases
 import pytest
+import sqlalchemy as sa
 
 from assistant import erase
 from assistant.adapters import CONFIG, WEIGHTS, Shelf
@@ -49,9 +50,9 @@ class House:
         return self.settings.data_dir
 
 
-def furnish(root: Path) -> House:
-    settings = load_settings(data_dir=root, retrieval={"embedder": "hashing", "threshold": 0.05})
-    store = Store.open(root)
+def furnish(root: Path, url: str = "") -> House:
+    settings = load_settings(data_dir=root, store_url=url, retrieval={"embedder": "hashing", "threshold": 0.05})
+    store = Store.of(settings)
     return House(store, settings, Searcher(store, settings))
 
 
@@ -109,9 +110,9 @@ def house_mark(house):
     return Marks(house.root, "default").of(ME)
 
 
-@pytest.fixture
-def house(tmp_path):
-    made = furnish(tmp_path / "data")
+@pytest.fixture(params=databases.BOTH)
+def house(tmp_path, request):
+    made = furnish(tmp_path / "data", databases.url_of(request.param))
     fill(made, tmp_path)
     yield made
     made.store.close()
@@ -120,10 +121,21 @@ def house(tmp_path):
 WANTED = [SAID, "Ålesund", "0151 23456789", "max@web.de", "zephyrium", "Trondheim", ME, "conversation-mine-1"]
 
 
-def test_nothing_is_left_anywhere_in_the_data_folder(house):
+def in_tables(house):
+    """What of the wanted words stands in any column of any table."""
+    with house.store.tables(sa.MetaData())() as session:
+        tables = sa.MetaData()
+        tables.reflect(session.connection())
+        rows = "\n".join(str(row) for table in tables.tables.values() for row in session.execute(sa.select(table)))
+    return [word for word in WANTED if word in rows]
+
+
+def test_nothing_is_left_anywhere_in_the_data_folder_or_the_database(house):
     assert list(traces(house.root, WANTED))
+    assert in_tables(house)
     done = house.forget()
     assert list(traces(house.root, WANTED)) == []
+    assert in_tables(house) == []
     assert done.complete
 
 
@@ -242,20 +254,15 @@ def test_another_tenants_customer_of_the_same_id_stays(house):
 
 
 def test_a_table_of_any_module_is_reached_by_its_customer_column(house):
-    with sqlite3.connect(house.root / "confide.db") as connection:
-        connection.execute(
-            "create table opinions (id integer primary key, customer text, conversation_id text, comment text)"
-        )
-        connection.execute(
-            "insert into opinions (customer, comment) values (?, ?)", (ME, "a comment of many words of mine")
-        )
-        connection.execute("insert into opinions (conversation_id) values ('conversation-mine-1')")
-        connection.execute("insert into opinions (customer) values (?)", (OTHER,))
-    connection.close()
+    columns = (sa.Column(name, sa.Text) for name in ("customer", "conversation_id", "comment"))
+    opinions = sa.Table("opinions", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), *columns)
+    with house.store.tables(opinions.metadata).begin() as session:
+        session.execute(sa.insert(opinions).values(customer=ME, comment="a comment of many words of mine"))
+        session.execute(sa.insert(opinions).values(conversation_id="conversation-mine-1"))
+        session.execute(sa.insert(opinions).values(customer=OTHER))
     house.forget()
-    with sqlite3.connect(house.root / "confide.db") as connection:
-        assert connection.execute("select customer from opinions").fetchall() == [(OTHER,)]
-    connection.close()
+    with house.store.tables(sa.MetaData())() as session:
+        assert session.scalars(sa.select(opinions.c.customer)).all() == [OTHER]
 
 
 def test_what_cannot_be_changed_is_named_in_the_receipt(house):

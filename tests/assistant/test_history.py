@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import databases
 import pytest
 import sqlalchemy as sa
 
@@ -26,9 +27,9 @@ from privacy.redaction import Redactor
 SECRET = "write to max.mustermann@web.de or call +49 170 1234567"
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(tmp_path)
+@pytest.fixture(params=databases.BOTH)
+def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
+    opened = Store.open(tmp_path, databases.url_of(request.param))
     say(opened, "c1", "anna", "How long is the warranty?", "ANSWERED")
     say(opened, "c2", "bert", SECRET, "NEEDS_HUMAN", collection="garage")
     say(opened, "c3", "anna", '=2+2 and "outcome": "NEEDS_HUMAN" 100%', "NOT_IN_KNOWLEDGE_BASE")
@@ -117,6 +118,8 @@ def test_nothing_personal_is_given_out(store: Store, tmp_path: Path, kind: str):
 def test_a_deleted_conversation_leaves_no_byte(store: Store, tmp_path: Path):
     History(store, "default").delete("c2")
     assert found(store) == ["c1", "c3"]
+    if not (tmp_path / "confide.db").exists():
+        pytest.skip("the files are a database server's")
     left = b"".join(path.read_bytes() for path in tmp_path.glob("confide.db*"))
     assert b"mustermann" not in left
     assert b"warranty" in left
