@@ -37,7 +37,7 @@ from assistant.likeness import encoder
 from assistant.line import Line
 from assistant.outbound import Outbound
 from assistant.retrieval.reader import Reader, Reading
-from assistant.retrieval.search import Searcher
+from assistant.retrieval.search import Searcher, sure_support
 from assistant.router import Router
 from assistant.settings import Settings
 from assistant.store import Store, Turn
@@ -247,7 +247,7 @@ class Assistant:
             yield draft.say(_SMALL_TALK[intent])
             if person and conversation.customer and not self.desk.hours.is_open(dt.datetime.now(dt.UTC)):
                 when = self.desk.hours.says_when(dt.datetime.now(dt.UTC), draft.language)
-                yield draft.add(Piece(texts.say("desk_closed", draft.language, when=when), (), "\n\n"))
+                yield draft.add(Piece(texts.say("desk_closed", draft.language, when=when), ()))
             return
         # 2. Goods, instead of an answer or beside it.
         offer = self.counter.offer(conversation, draft.info.name, draft.question, draft.language)
@@ -275,6 +275,9 @@ class Assistant:
             draft.outcome = Outcome.NOT_IN_KNOWLEDGE_BASE
             yield draft.say("refusal")
             return
+        if reading.support < sure_support(draft.info):  # true quotes, but perhaps of something else: it says so
+            draft.sure = False
+            yield draft.say("unsure")
         # 5. Quotes and checked sentences.
         yield from self._compose(conversation, draft, reading)
 
@@ -340,9 +343,7 @@ class Assistant:
         if not any(piece.spans for piece in draft.pieces):
             if draft.failed is None:
                 draft.notes.append("no sentence of the model was supported: the best passages are quoted")
-            first = bool(draft.pieces)
-            for piece in leading:
-                yield draft.add(Piece(piece.text, piece.spans, piece.lead or ("\n\n" if first else "")))
+            yield from map(draft.add, leading)
 
     def _shape(self, draft: Draft) -> str:
         """How this answer is made; `quotes` where the model does not write the question's language."""

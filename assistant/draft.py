@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass, field
 
@@ -27,6 +28,7 @@ class Draft:
     notes: list[str] = field(default_factory=list)
     outcome: Outcome = Outcome.ANSWERED
     support: float = 0.0
+    sure: bool = True
     shape: str = "none"
     usage: Usage = field(default_factory=Usage)
     failed: str | None = None
@@ -37,10 +39,12 @@ class Draft:
     def say(self, key: str) -> Delta:
         """One of the product's own texts."""
         company = self.info.company.name(self.language) or texts.say("this_company", self.language)
-        return self.add(Piece(texts.say(key, self.language, company=company), (), "\n\n" if self.pieces else ""))
+        return self.add(Piece(texts.say(key, self.language, company=company), ()))
 
     def add(self, piece: Piece) -> Delta:
-        """Adds a piece to the answer and returns what the reader sees of it."""
+        """Adds a piece, a paragraph of its own unless it says how it joins; returns what the reader sees of it."""
+        if self.pieces and not piece.lead:
+            piece = dataclasses.replace(piece, lead="\n\n")
         self.pieces.append(piece)
         return Delta(piece.lead + piece.text)
 
@@ -74,5 +78,6 @@ class Draft:
             notes=tuple(self.notes),
             failed_component=self.failed,
             privacy=self.privacy or spent.in_words(None, None, self.language),
+            sure=self.sure,
         )
         return Answer(answer_id, self.outcome, text, cited, self.hits, receipt, self.advice)

@@ -229,6 +229,8 @@ def measures(judged: Sequence[Judged]) -> Iterable[Measure]:
     yield metrics.share("citations_exact", exact) if exact else Measure("citations_exact", 1.0)
     yield metrics.share("refusal_recall", [row.answer.outcome in REFUSALS for row in unanswerable])
     yield metrics.share("false_refusals", [row.answer.outcome in REFUSALS for row in answerable])
+    yield metrics.share("unanswerable_warned", [_warned(row) for row in unanswerable])
+    yield metrics.share("answerable_warned", [_warned(row) for row in answerable])
     yield _facts("answer_facts", answerable)
     yield metrics.share("false_claims", [bool(row.claimed) for row in judged])
     yield Measure("unsupported_facts", float(sum(len(row.unsupported) for row in judged)), n=len(judged))
@@ -248,6 +250,11 @@ def _recall(name: str, rows: Sequence[Judged]) -> Measure:
 
 def _facts(name: str, rows: Sequence[Judged]) -> Measure:
     return metrics.ratio(name, [sum(row.facts_found) for row in rows], [len(row.facts_found) for row in rows])
+
+
+def _warned(row: Judged) -> bool:
+    """An answer that says that it may not be one."""
+    return row.answer.outcome is Outcome.ANSWERED and not row.answer.receipt.sure
 
 
 def _groups(rows: Sequence[Judged]) -> dict[str, list[Judged]]:

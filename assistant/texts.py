@@ -12,6 +12,10 @@ _TEXTS: dict[str, dict[str, str]] = {
         "en": "I could not find this in {company}'s documents, so I would rather not guess. You can rephrase the question or ask for a person.",
         "zh": "我在{company}的资料中没有找到相关内容，因此不便猜测。您可以换一种说法，或要求转人工客服。",
     },
+    "unsure": {
+        "en": "I am not sure that {company}'s documents answer this. The nearest I found is below; a person can tell you for certain.",
+        "zh": "我不确定{company}的资料能否回答这个问题。以下是最接近的内容；如需确认，可以要求转人工客服。",
+    },
     "handover": {
         "en": "I am passing you on to a colleague at {company}. They will see this conversation.",
         "zh": "我正在为您转接{company}的人工客服，同事会看到这段对话。",

@@ -166,6 +166,7 @@ class Usage:
 class Receipt:
     """How an answer came about: everything needed to reproduce or to audit it.
 
+    `sure` is False where the answer says that it may not be one: its support is above the threshold, but low.
     `privacy` says in words what the training of the adapter that answered has spent.
     """
 
@@ -185,6 +186,7 @@ class Receipt:
     notes: tuple[str, ...] = ()
     failed_component: str | None = None
     privacy: str = ""
+    sure: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 The two companies are not the exam. The figures it prints are cross-validated: fitted on the one company,
 judged on the other, both ways. What it writes is fitted on both. The threshold is the support under
-which a tenth of the other company's answerable questions would be refused.
+which a twentieth of the other company's answerable questions would be refused (`FALSE_REFUSALS`); under `sure`, at
+`UNSURE`, an answer says that it may not be one.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ JUDGED = ("bilingual", "minilm")
 FALSE_REFUSALS = 0.05
 """Half of what the goal allows: another company loses more than these two, and each is a customer sent away."""
 
+UNSURE = 0.20
+"""So many answerable questions of the other company are refused or answered with a warning that this may be no answer."""
+
 
 @dataclass(slots=True)
 class Case:
@@ -67,7 +71,7 @@ def run() -> Report:
         cases = [collect(embedder, company) for company in ("kitchen", "bank")]
         row, support, answerable = calibrated(cases)
         table["embedders"][embedder] = row
-        measures += summary(embedder, [*cases[0], *cases[1]], support, answerable, row["threshold"])
+        measures += summary(embedder, [*cases[0], *cases[1]], support, answerable, row)
     TARGET.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     return Report("calibrate", tuple(measures), provenance(settings))
 
@@ -88,13 +92,14 @@ def calibrated(cases: Sequence[Sequence[Case]]) -> tuple[dict[str, Any], np.ndar
         shift = _logit(threshold) - _logit(own)
         row["judged"]["bias"] = round(row["judged"]["bias"] + shift, 4)
         support[heard] = 1 / (1 + np.exp(-(_logit(better) + shift)))
-    return {"threshold": threshold, **row}, support, answerable
+    sure = round(float(np.quantile(support[answerable], UNSURE)), 4)
+    return {"threshold": threshold, "sure": sure, **row}, support, answerable
 
 
 def blank() -> dict[str, Any]:
     """A table with which the reader can be built before it is fitted."""
     empty = {"weights": [], "bias": 0.0}
-    none = {"threshold": 0.5, "unit": empty, "field": empty, "support": empty}
+    none = {"threshold": 0.5, "sure": 0.5, "unit": empty, "field": empty, "support": empty}
     return {"default": "use-multilingual", "embedders": {"use-multilingual": none}}
 
 
@@ -166,18 +171,19 @@ def judge(cases: Sequence[Case], model: dict[str, Any], name: str) -> tuple[np.n
 
 
 def summary(
-    embedder: str, cases: Sequence[Case], support: np.ndarray, answerable: np.ndarray, threshold: float
+    embedder: str, cases: Sequence[Case], support: np.ndarray, answerable: np.ndarray, row: dict[str, Any]
 ) -> list[Measure]:
     """What the report says of one embedder."""
     from sklearn.metrics import roc_auc_score
 
     recall = np.mean([case.found for case in cases if case.answerable])
-    refused = float(np.mean(support[~answerable] < threshold))
+    refused, warned = (float(np.mean(support[~answerable] < least)) for least in (row["threshold"], row["sure"]))
     return [
         Measure(f"recall@5_{embedder}", float(recall), n=int(answerable.sum())),
         Measure(f"auroc_{embedder}", float(roc_auc_score(answerable, support)), n=len(support)),
         Measure(f"refusal_recall_{embedder}", refused, n=int((~answerable).sum())),
-        Measure(f"threshold_{embedder}", threshold),
+        Measure(f"refused_or_warned_{embedder}", warned, n=int((~answerable).sum())),
+        Measure(f"threshold_{embedder}", row["threshold"]),
     ]
 
 

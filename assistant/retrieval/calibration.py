@@ -20,7 +20,7 @@ def _table() -> dict[str, Any]:
 
 
 def calibration(embedder: str) -> dict[str, Any]:
-    """The fitted numbers: `threshold`, and the models `unit`, `field` and `support`.
+    """The fitted numbers: `threshold` and `sure` (supports), and the models `unit`, `field` and `support`.
 
     Where the judge was fitted there is also the model `judged`. A model is
     `{"weights": [...], "bias": float}`, in the order of the reader's feature names.

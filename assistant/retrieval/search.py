@@ -294,6 +294,11 @@ def default_threshold(embedder_name: str) -> float:
     return threshold
 
 
+def sure_support(info: CollectionInfo) -> float:
+    """The support from which an answer need not say that it may not be one; never under the threshold."""
+    return max(info.threshold, float(calibration(_embedder_name(info))["sure"]))
+
+
 def _embedder_name(info: CollectionInfo) -> str:
     return info.embedder if info.embedder not in {"", "auto"} else choose_embedder(info.languages)
 

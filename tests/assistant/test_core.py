@@ -146,6 +146,16 @@ def test_what_the_documents_do_not_say_is_refused(make):
     assert not answer.citations
 
 
+@pytest.mark.parametrize(("least", "sure"), [(0.0, True), (1.0, False)])
+def test_an_answer_of_low_support_says_that_it_may_not_be_one_and_quotes_all_the_same(make, monkeypatch, least, sure):
+    monkeypatch.setattr("assistant.core.sure_support", lambda info: least)
+    assistant = make()
+    answer = run(assistant, "How much does it cost to have broken tent poles repaired?")
+    assert (answer.outcome, answer.receipt.sure) == (Outcome.ANSWERED, sure)
+    assert ("not sure" in answer.text.splitlines()[0]) is not sure
+    assert exact(assistant, answer)
+
+
 @pytest.mark.parametrize(
     ("question", "outcome"),
     [

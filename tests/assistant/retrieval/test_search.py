@@ -14,7 +14,7 @@ import pytest
 
 from assistant.errors import BadInput, UnknownName
 from assistant.retrieval import index as indexes
-from assistant.retrieval.search import Searcher, default_threshold
+from assistant.retrieval.search import Searcher, default_threshold, sure_support
 from assistant.settings import RetrievalSettings, Settings
 from assistant.store import Store
 from assistant.types import CollectionInfo, Document, Passage
@@ -246,6 +246,12 @@ def test_the_embedder_is_loaded_once_and_named_by_the_collection(shop: Searcher)
 
 def test_every_threshold_is_a_share() -> None:
     assert all(0 <= default_threshold(name) <= 1 for name in ("minilm", "use-multilingual", "hashing", "other"))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+def test_what_is_refused_is_never_surer_than_what_is_answered(threshold) -> None:
+    info = CollectionInfo("t", "c", ("en",), "hashing", threshold)
+    assert threshold <= sure_support(info) <= 1
 
 
 def test_every_file_of_the_index_lies_under_its_tenant(shop: Searcher, tmp_path: Path) -> None:
