@@ -60,6 +60,7 @@ def examine(load: Callable[[], Settings]) -> Iterator[Check]:
         _engine,
         _embedders,
         _collections,
+        _vectors,
         _erasures,
         _port,
         _browser,
@@ -243,6 +244,17 @@ def _collections(settings: Settings) -> Check:
         hint = f"`python app.py ingest PATH --collection {settings.collection}` makes it."
         return Check("collections", "note", f"{found or 'none'}; no {settings.collection!r}, the one asked", hint)
     return Check("collections", "ok", found)
+
+
+def _vectors(settings: Settings) -> Check:
+    url = settings.retrieval.index_url.get_secret_value()
+    if not url:
+        return Check("vectors", "ok", "in the data folder (FAISS)")
+    from assistant.retrieval import qdrant
+
+    server = qdrant.connect(url)
+    there = server.has(settings.tenant, settings.collection)
+    return Check("vectors", "ok", f"at {server.where}{'' if there else f', none yet of {settings.collection!r}'}")
 
 
 def _erasures(settings: Settings) -> Check:

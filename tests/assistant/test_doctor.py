@@ -8,7 +8,7 @@ from assistant import doctor
 from assistant.commands import run
 from assistant.engines import choice
 from assistant.engines.choice import Choice, Trial
-from assistant.errors import SettingsError
+from assistant.errors import IndexUnavailable, SettingsError
 from assistant.settings import Settings
 
 
@@ -35,6 +35,7 @@ def test_a_sound_installation_has_nothing_broken(tmp_path):
         "engine",
         "embedders",
         "collections",
+        "vectors",
         "erasures",
         "port",
         "browser",
@@ -91,6 +92,16 @@ def test_a_folder_that_cannot_be_made_is_broken(tmp_path):
     assert (
         checks(Settings(data_dir=tmp_path / "file" / "data", model={"engine": "echo"}))["data folder"].state == "broken"
     )
+
+
+@pytest.mark.filterwarnings("ignore:Api key is used:UserWarning")
+def test_a_vector_server_that_is_away_is_broken_and_its_key_is_not_shown(tmp_path):
+    pytest.importorskip("qdrant_client")
+    one = settings(tmp_path, retrieval={"index_url": "http://:secret@127.0.0.1:9"})
+    with pytest.raises(IndexUnavailable, match=r"http://127\.0\.0\.1:9 cannot be reached") as caught:
+        doctor._vectors(one)
+    assert "secret" not in str(caught.value)
+    assert doctor._vectors(settings(tmp_path)).state == "ok"
 
 
 def test_a_taken_port_is_told(tmp_path):
