@@ -22,11 +22,12 @@ from assistant.settings import load_settings
 from assistant.types import Measure, Report
 from benchmarks.common import provenance
 from federated import deploy
-from federated.coordinator import Address, Home, app_sha256
+from federated.coordinator import Address, Home
 from federated.demo import EXAMPLES
 from federated.enrol import apply
 from federated.learning import Recipe
 from federated.rounds import RunConfig
+from federated.shipping import app_sha256
 from federated.site import Site, SiteConfig
 from privacy.keys import durable_write
 

@@ -4,7 +4,7 @@
     run.json                  what is trained, how    run/          the run's one file, its lock, rounds.jsonl
     app/                      the two lines of code that are shipped to partners
 
-What is not here: the rounds (`rounds.py`), the daemons (`deploy.py`).
+What is not here: the rounds (`rounds.py`), the daemons (`deploy.py`), what `app/` holds (`shipping.py`).
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from federated.learning import (
 )
 from federated.publishing import Learnt, Notice, put_to_use, shelve
 from federated.rounds import Coordinator, RunConfig, Wire
+from federated.shipping import write_app
 from federated.types import Arrays, Promise, RoundResult
 from federated.weights import weights_sha256
 from privacy.accounting import epsilon
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
 HOME = "FEDERATED_COORDINATOR_HOME"
 FAILED = "failed.txt"
 """What the coordinator's program leaves in `run/` when it ends without an outcome: why."""
-_SHIPPED = Path(__file__).parent / "shipped"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -334,24 +334,3 @@ def _report(measures: Mapping[str, float]) -> Report | None:
 def _promised(dp: Promise) -> str:
     where = "on the sum of the updates" if dp.unit == "partner" else "at each partner, by its own book"
     return f"Differential privacy {where}: epsilon at most {dp.epsilon:g} per {dp.unit} at delta {dp.delta:g}."
-
-
-def write_app(folder: Path) -> None:
-    """The app that is shipped to partners: the same bytes for everybody who has this Confide."""
-    for path in sorted(_SHIPPED.rglob("*")):
-        if path.suffix in (".py", ".toml"):
-            target = folder / path.relative_to(_SHIPPED)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(path.read_bytes())
-
-
-def app_sha256() -> str:
-    """The hash of that app as Flower archives it: what a partner with this Confide approves by itself."""
-    import hashlib
-    import tempfile
-
-    from flwr.cli.build import build_fab_from_disk
-
-    with tempfile.TemporaryDirectory() as folder:
-        write_app(Path(folder))
-        return hashlib.sha256(build_fab_from_disk(Path(folder))).hexdigest()

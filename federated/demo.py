@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from federated import deploy
-from federated.coordinator import Address, Home, app_sha256
+from federated.coordinator import Address, Home
 from federated.enrol import apply
 from federated.errors import BadRequest
 from federated.learning import Recipe
 from federated.local import Policy
 from federated.rounds import RunConfig
+from federated.shipping import app_sha256
 from federated.site import Site, SiteConfig
 from federated.spending import promise
 from federated.types import RoundResult

@@ -23,6 +23,7 @@ from typing import Any
 from federated import coordinator, site
 from federated.coordinator import FAILED, Home
 from federated.errors import FederationError, RunLocked
+from federated.shipping import write_app
 from federated.site import Site
 from federated.types import RoundResult
 from privacy.keys import durable_write
@@ -130,7 +131,7 @@ def start_run(home: Home) -> None:
     """
     _await_predecessor(home)
     (home.folder / "run" / FAILED).unlink(missing_ok=True)
-    coordinator.write_app(home.folder / "app")
+    write_app(home.folder / "app")
     done = _flwr(home, "run", str(home.folder / "app"), "confide")
     if done.returncode:
         raise FederationError(f"The run could not be started: {(done.stdout + done.stderr).strip()[-500:]}")

@@ -40,9 +40,9 @@ def join(
     rank: Annotated[int, typer.Option(help="A weaker machine trains only so much of the shared rank; 0 = all.")] = 0,
 ) -> None:
     """Makes this partner's folder and keys, and the answer to send back to the coordinator."""
-    from federated.coordinator import app_sha256
     from federated.enrol import Invitation, apply
     from federated.local import Policy
+    from federated.shipping import app_sha256
     from federated.site import Site, SiteConfig
     from privacy.keys import durable_write
 

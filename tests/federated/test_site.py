@@ -16,12 +16,13 @@ import dataclasses
 from flwr.cli.build import build_fab_from_disk
 
 from federated import records
-from federated.coordinator import Address, Home, app_sha256, write_app
+from federated.coordinator import Address, Home
 from federated.enrol import Invitation
 from federated.errors import BadRequest, PolicyVeto
 from federated.learning import Recipe
 from federated.local import Policy
 from federated.rounds import RunConfig
+from federated.shipping import app_sha256, write_app
 from federated.site import Site, SiteConfig
 from federated.types import RoundPlan
 from federated.weights import weights_sha256
