@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from assistant.retrieval.embedders import Embedder, Vectors
 from assistant.retrieval.vectors import BATCH, FLAT_LIMIT, QDRANT, Cosines, Ids, Progress
 
 TIMEOUT_S = 10
+_SPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 PAGE = 10_000
 """Ids in one message, at most."""
 
@@ -245,9 +247,14 @@ def connect(url: str) -> VectorServer:
         host, port = "", 0
     if parts.scheme not in {"http", "https"} or not host:
         raise SettingsError("retrieval.index_url is not an address.", hint="For example http://127.0.0.1:6333.")
+    space = parts.username or "confide"
+    if not _SPACE.fullmatch(space):
+        raise SettingsError(
+            "The name before the key in retrieval.index_url cannot be used.", hint="Use a-z, 0-9, - and _, 63 at most."
+        )
     where = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     client = QdrantClient(
         url=where, prefix=parts.path.strip("/") or None, api_key=parts.password or None,
         timeout=TIMEOUT_S, check_compatibility=False,
     )  # fmt: skip
-    return VectorServer(client, where, space=parts.username or "confide")
+    return VectorServer(client, where, space=space)

@@ -235,6 +235,17 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
         qdrant.connect(url)
 
 
+def test_installations_that_share_a_server_do_not_meet(local: VectorServer) -> None:
+    other = VectorServer(local.client, "memory", space="shop-a")
+    for server in (local, other):
+        server.table("acme", "shop", HashingEmbedder())
+    other.drop("acme", "shop")
+    assert local.has("acme", "shop")
+    assert not other.has("acme", "shop")
+    with pytest.raises(SettingsError, match="name before the key"):  # a dot would reach into another's names
+        qdrant.connect("http://confide.acme:KEY@host:6333")
+
+
 def test_without_its_package_the_setting_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "qdrant_client", None)
     with pytest.raises(SettingsError, match=r"requirements-qdrant\.txt"):
