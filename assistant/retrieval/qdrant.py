@@ -17,7 +17,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
@@ -254,7 +254,7 @@ def connect(url: str) -> VectorServer:
         )
     where = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     client = QdrantClient(
-        url=where, prefix=parts.path.strip("/") or None, api_key=parts.password or None,
+        url=where, prefix=parts.path.strip("/") or None, api_key=unquote(parts.password or "") or None,
         timeout=TIMEOUT_S, check_compatibility=False,
     )  # fmt: skip
     return VectorServer(client, where, space=space)
