@@ -256,35 +256,44 @@ def test_only_a_gpu_batches_by_itself(folder: Path, monkeypatch: pytest.MonkeyPa
     assert [options["places"] for options in made] == [1, Settings().server.concurrency]
 
 
+@pytest.fixture(scope="module")
+def default_model(model_dir: Path) -> Iterator[HfEngine]:
+    settings = Settings(data_dir=model_dir)
+    path, (_, info) = hf.models.prepare(settings), hf.models.resolve(settings)
+    made = HfEngine(path, info, device="cpu", dtype="float32", places=4)
+    yield made
+    made.close()
+
+
 @pytest.mark.slow
 class TestContractOnTheDefaultModel(EngineContract):
-    @pytest.fixture(scope="class")
-    def engine(self, model_dir: Path) -> Iterator[HfEngine]:
-        made = hf.build(Settings(data_dir=model_dir, model=ModelSettings(dtype="float32", device="cpu")))
-        batched = HfEngine(
-            hf.models.prepare(Settings(data_dir=model_dir)), made.model, device="cpu", dtype="float32", places=4
-        )
-        made.close()
-        yield batched
-        batched.close()
+    @pytest.fixture
+    def engine(self, default_model: HfEngine) -> HfEngine:
+        return default_model
+
+
+@pytest.fixture(scope="module")
+def on_a_gpu(model_dir: Path) -> Iterator[HfEngine]:
+    """The default model in float32, so that a row alone and a row in a batch agree."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    made = hf.build(Settings(data_dir=model_dir, model=ModelSettings(dtype="float32", device="cuda")))
+    yield made
+    made.close()
 
 
 @pytest.mark.gpu
 class TestOnAGpu(EngineContract):
-    """The default model in float32, so that a row alone and a row in a batch agree."""
-
-    @pytest.fixture(scope="class")
-    def engine(self, model_dir: Path) -> Iterator[HfEngine]:
-        if not torch.cuda.is_available():
-            pytest.skip("no CUDA device")
-        made = hf.build(Settings(data_dir=model_dir, model=ModelSettings(dtype="float32", device="cuda")))
-        yield made
-        made.close()
+    @pytest.fixture
+    def engine(self, on_a_gpu: HfEngine) -> HfEngine:
+        return on_a_gpu
 
     def test_it_batches(self, engine: HfEngine) -> None:
         assert engine.places == Settings().server.concurrency
 
-    def test_mixed_adapters_do_not_leak(self, folder: Path, adapters: dict[str, Path], alone: HfEngine) -> None:
+    def test_mixed_adapters_do_not_leak(
+        self, engine: HfEngine, folder: Path, adapters: dict[str, Path], alone: HfEngine
+    ) -> None:
         batched = opened(folder, adapters, device="cuda", places=4)
         asked = [
             (messages, {"adapter": name}) for messages in (ASK, LONG, OTHER) for name in (None, "one", "two", "dora")
@@ -292,7 +301,7 @@ class TestOnAGpu(EngineContract):
         assert all_at_once(batched, asked) == [ask(alone, messages, **options) for messages, options in asked]
         batched.close()
 
-    def test_half_precision_answers(self, model_dir: Path) -> None:
+    def test_half_precision_answers(self, engine: HfEngine, model_dir: Path) -> None:
         made = hf.build(Settings(data_dir=model_dir, model=ModelSettings(device="cuda")))
         assert made.dtype == "bfloat16"
         answers = all_at_once(made, [((Message("user", "What is the capital of France?"),), {})] * 4)
