@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -176,6 +177,34 @@ def test_an_adapter_is_changed_between_two_requests_and_not_within_one(
     engine.remove_adapter("swapped")
     with pytest.raises(AdapterUnsupported, match="swapped"):
         ask(engine, adapter="swapped")
+
+
+@pytest.mark.slow
+def test_hundreds_that_come_go_and_leave_early_never_mix(alone: HfEngine, engine: HfEngine) -> None:
+    dice = random.Random(0)
+    plans = [
+        (dice.choice((ASK, LONG, OTHER)), dice.choice((None, "one", "two", "dora")), dice.randint(1, 40), dice.random())
+        for _ in range(400)
+    ]
+    whole = {
+        (messages, adapter): ask(alone, messages, adapter=adapter, max_new_tokens=40)
+        for messages, adapter in {(messages, adapter) for messages, adapter, _, _ in plans}
+    }
+
+    def one(plan: tuple[tuple[Message, ...], str | None, int, float]) -> None:
+        messages, adapter, most, chance = plan
+        conversation = f"c{int(chance * 6)}" if chance < 0.5 else None
+        options = GenerateOptions(max_new_tokens=most, adapter=adapter, conversation=conversation, time_limit_s=120)
+        stream, said = engine.stream(messages, options), ""
+        for piece in stream:
+            said += piece
+            if chance > 0.8 and len(said) > 8:
+                stream.close()  # type: ignore[attr-defined]
+        assert whole[messages, adapter].startswith(said)
+        assert said or most < 4  # of a few tokens, which may all be special
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(one, plans))
 
 
 def test_waiting_for_a_place_is_bounded(engine: HfEngine) -> None:
