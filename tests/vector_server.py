@@ -13,13 +13,14 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
-from qdrant_client import QdrantClient, models
 
 
 class VectorServerStandIn:
     """`with VectorServerStandIn() as server: server.url`."""
 
     def __init__(self, *, key: str = "") -> None:
+        from qdrant_client import QdrantClient  # a second to import, and every worker collects all tests
+
         self.key, self.fail = key, 0
         self.seen: list[str] = []
         self.db = QdrantClient(":memory:", force_disable_check_same_thread=True)
@@ -63,6 +64,8 @@ class VectorServerStandIn:
         return JSONResponse({"result": result, "status": "ok", "time": 0.0})
 
     def _do(self, what: str, name: str, body: dict[str, Any]) -> Any:
+        from qdrant_client import models
+
         if what == "GET" and not name:
             return self.db.get_collections().model_dump(mode="json")
         if what == "GET exists":
@@ -79,6 +82,8 @@ class VectorServerStandIn:
         return self._points(what, name, body)
 
     def _points(self, what: str, name: str, body: dict[str, Any]) -> Any:
+        from qdrant_client import models
+
         if what == "PUT points":
             batch = models.Batch.model_validate(body["batch"])
             return self.db.upsert(name, points=batch).model_dump(mode="json")

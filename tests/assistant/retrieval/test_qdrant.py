@@ -6,27 +6,28 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import test_index as index_laws
 import test_search as search_laws
+from test_search import add, add_collection, names, settings_of, store  # noqa: F401
+from vector_server import VectorServerStandIn
 
-qdrant_client = pytest.importorskip("qdrant_client", reason="pip install -r requirements-qdrant.txt -c constraints.txt")
-
-from test_search import add, add_collection, names, settings_of, store  # noqa: E402, F401
-from vector_server import VectorServerStandIn  # noqa: E402
-
-from assistant.errors import IndexMismatch, IndexUnavailable, SettingsError  # noqa: E402
-from assistant.retrieval import index as indexes  # noqa: E402
-from assistant.retrieval import qdrant  # noqa: E402
-from assistant.retrieval.embedders import HashingEmbedder  # noqa: E402
-from assistant.retrieval.qdrant import VectorServer  # noqa: E402
-from assistant.retrieval.search import Searcher  # noqa: E402
-from assistant.store import Store  # noqa: E402
+from assistant.errors import IndexMismatch, IndexUnavailable, SettingsError
+from assistant.retrieval import index as indexes
+from assistant.retrieval import qdrant
+from assistant.retrieval.embedders import HashingEmbedder
+from assistant.retrieval.qdrant import VectorServer
+from assistant.retrieval.search import Searcher
+from assistant.store import Store
 
 pytestmark = [
+    pytest.mark.skipif(
+        not find_spec("qdrant_client"), reason="pip install -r requirements-qdrant.txt -c constraints.txt"
+    ),
     pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
     pytest.mark.filterwarnings("ignore:Api key is used:UserWarning"),
 ]
@@ -36,7 +37,9 @@ pytestmark = [
 @pytest.fixture
 def local() -> VectorServer:
     """Qdrant's local mode, in memory."""
-    client = qdrant_client.QdrantClient(":memory:", force_disable_check_same_thread=True)
+    from qdrant_client import QdrantClient
+
+    client = QdrantClient(":memory:", force_disable_check_same_thread=True)
     return VectorServer(client, "memory")
 
 
