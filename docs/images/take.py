@@ -1,12 +1,14 @@
 """Takes the pictures of this folder from a running server with the demo shop.
 
     python docs/images/take.py http://127.0.0.1:7860 PASSWORD
+    python docs/images/take.py http://127.0.0.1:7860 PASSWORD chat|staff|widget
     python docs/images/take.py http://127.0.0.1:7860 PASSWORD federation
     python docs/images/take.py http://127.0.0.1:7860 PASSWORD learning
 
-Needs the system's Chromium and Playwright (requirements-dev.txt). PASSWORD is the owner's. The second
-form takes the Federation tab alone, from a server whose data folder has a run (`federated demo`); the third the tabs
-Answers, Dashboard and Loop, from one whose customers asked and rated.
+Needs the system's Chromium and Playwright (requirements-dev.txt), and the shop's catalogue (`catalog import`). PASSWORD
+is the owner's. The second form takes those alone: the chat page, the tabs Documents, Desk and Recommendations, the
+widget. The third takes the Federation tab, from a server whose data folder has a run (`federated demo`); the last
+the tabs Answers, Dashboard and Loop, from one whose customers asked and rated.
 """
 
 from __future__ import annotations
@@ -40,29 +42,55 @@ def main(url: str, password: str, only: str = "") -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         if only == "federation":
             _federation(_staff(browser, url, password))
-            return
-        if only == "learning":
+        elif only == "learning":
             _learning(_staff(browser, url, password))
-            return
-        for name, size, scheme, locale, questions in CHATS:
-            page = browser.new_context(viewport=size, color_scheme=scheme, locale=locale).new_page()
-            page.goto(url)
-            page.wait_for_selector("#thread .welcome")
-            for question in questions:
-                _ask(page, question)
-            page.mouse.move(0, 0)
-            page.wait_for_timeout(800)
-            page.screenshot(path=HERE / f"{name}.png")
-        page = _staff(browser, url, password)
-        page.wait_for_selector("#documents table")
-        page.wait_for_timeout(800)
-        page.screenshot(path=HERE / "documents.png")
-        _desk(browser, page, url)
-        for name, size in (("recommendations", DESKTOP), ("recommendations-phone", PHONE)):
-            page.set_viewport_size(size)
-            _recommend(page, "waterproof boots under 200")
-            page.screenshot(path=HERE / f"{name}.png")
+        if only in {"", "chat"}:
+            _chats(browser, url)
+        if only in {"", "widget"}:
+            _widget(browser, url)
+        if only in {"", "staff"}:
+            _tabs(browser, _staff(browser, url, password), url)
         browser.close()
+
+
+def _chats(browser: Any, url: str) -> None:
+    for name, size, scheme, locale, questions in CHATS:
+        page = browser.new_context(viewport=size, color_scheme=scheme, locale=locale).new_page()
+        page.goto(url)
+        page.wait_for_selector("#thread .welcome")
+        for question in questions:
+            _ask(page, question)
+        page.mouse.move(0, 0)
+        page.wait_for_timeout(800)
+        page.screenshot(path=HERE / f"{name}.png")
+
+
+def _widget(browser: Any, url: str) -> None:
+    """An answer with its quote, and the cards of a recommendation, on the demo page."""
+    for name, size, scheme in (("widget", DESKTOP, "light"), ("widget-dark", DESKTOP, "dark"),
+                               ("widget-phone", PHONE, "light")):  # fmt: skip
+        page = browser.new_context(viewport=size, color_scheme=scheme, locale="en-GB").new_page()
+        page.goto(f"{url}/widget/demo")
+        page.locator(".bubble").click()
+        for question in (RETURNS,) if name != "widget" else ("waterproof boots under 200", RETURNS):
+            done = page.locator(".answer[aria-busy=false]").count()
+            page.locator("form.ask textarea").fill(question)
+            page.keyboard.press("Enter")
+            page.locator(".answer[aria-busy=false]").nth(done).wait_for(timeout=180_000)
+        page.mouse.move(0, 0)
+        page.wait_for_timeout(800)
+        page.screenshot(path=HERE / f"{name}.png")
+
+
+def _tabs(browser: Any, page: Any, url: str) -> None:
+    page.wait_for_selector("#documents table")
+    page.wait_for_timeout(800)
+    page.screenshot(path=HERE / "documents.png")
+    _desk(browser, page, url)
+    for name, size in (("recommendations", DESKTOP), ("recommendations-phone", PHONE)):
+        page.set_viewport_size(size)
+        _recommend(page, "waterproof boots under 200")
+        page.screenshot(path=HERE / f"{name}.png")
 
 
 def _learning(page: Any) -> None:
@@ -72,17 +100,21 @@ def _learning(page: Any) -> None:
         "Loop": "#loop-turns p, #loop-turns table",
     }
     for name, ready in tabs.items():
-        page.wait_for_selector("#inside [role=tab]")
-        page.wait_for_timeout(500)
-        tab = page.get_by_role("tab", name=name)
-        if not tab.count() or not tab.first.is_visible():
-            page.locator(".overflow-menu > button").first.click()
-            tab = page.locator(".overflow-dropdown button", has_text=name)
-        tab.first.click()
+        _to(page, name)
         page.locator(ready).first.wait_for(timeout=60_000)
         page.mouse.move(0, 0)
         page.wait_for_timeout(1500)
         page.screenshot(path=HERE / f"{name.lower()}.png", full_page=True)
+
+
+def _to(page: Any, name: str) -> None:
+    page.wait_for_selector("#inside [role=tab]")
+    page.wait_for_timeout(500)
+    tab = page.get_by_role("tab", name=name)
+    if not tab.count() or not tab.first.is_visible():
+        page.locator(".overflow-menu > button").first.click()
+        tab = page.locator(".overflow-dropdown button", has_text=name)
+    tab.first.click()
 
 
 def _staff(browser: Any, url: str, password: str) -> Any:
@@ -94,7 +126,7 @@ def _staff(browser: Any, url: str, password: str) -> Any:
 
 
 def _federation(page: Any) -> None:
-    page.get_by_role("tab", name="Federation").first.click()
+    _to(page, "Federation")
     page.wait_for_selector("#federation-run table")
     page.mouse.move(0, 0)
     page.wait_for_timeout(800)
@@ -122,9 +154,7 @@ def _desk(browser: Any, staff: Any, url: str) -> None:
 
 
 def _recommend(page: Any, request: str) -> None:
-    tab = page.get_by_role("tab", name="Recommendations")
-    if tab.first.is_visible():
-        tab.first.click()
+    _to(page, "Recommendations")
     page.wait_for_selector("#goods-found .good")
     page.fill("#goods-request textarea, #goods-request input", request)
     page.click("#goods-ask")
