@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -42,7 +43,7 @@ def written(source: Source, adapter: Path | None = None) -> Path:
     Raises:
         AdapterUnsupported: the adapter does not fit the model.
     """
-    about = [version("openvino-genai"), source.info.sha256]
+    about = [version("openvino-genai"), source.info.sha256, "signed"]
     if adapter is not None:
         about.append(hashlib.sha256((adapter / _WEIGHTS).read_bytes()).hexdigest())
         about.append(repr(lora.read_spec(adapter)))
@@ -79,6 +80,40 @@ def merge(path: Path, target: Path, adapter: Path) -> None:
         raise AdapterUnsupported(f"The adapter in {adapter} cannot be merged: {error}") from error
 
 
+def signed(folder: Path) -> None:
+    """Makes the weights of a written model signed bytes, the numbers the same.
+
+    The reader of GGUF writes them unsigned and subtracts 128 as they are used; that costs a seventh of a token's time.
+    """
+    import numpy as np
+    import openvino
+    from openvino import opset13 as op
+
+    file, work = folder / "openvino_model.xml", folder / "signed.xml"
+    model = openvino.Core().read_model(file)
+    for node in [node for node in model.get_ops() if node.get_type_name() == "Subtract"]:
+        bytes_, zero = (_bytes(node.input_value(place)) for place in (0, 1))
+        if bytes_ is None or zero is None or not (zero == 128).all():
+            continue
+        weights = op.convert(op.constant((bytes_ ^ 128).view(np.int8)), node.get_output_element_type(0).get_type_name())
+        for user in node.output(0).get_target_inputs():
+            user.replace_source_output(weights.output(0))
+    model.validate_nodes_and_infer_types()
+    openvino.save_model(model, work, compress_to_fp16=False)
+    del model  # it holds the file that is replaced
+    for made in (work, work.with_suffix(".bin")):
+        os.replace(made, file.with_suffix(made.suffix))
+
+
+def _bytes(value: Any) -> Any:
+    """The array behind a value that is made of unsigned bytes, else None."""
+    node = value.get_node()
+    inner = node.input_value(0).get_node() if node.get_type_name() == "Convert" else node
+    if inner.get_type_name() != "Constant" or inner.get_output_element_type(0).get_type_name() != "u8":
+        return None
+    return inner.get_data()
+
+
 def _write(source: Source, target: Path, adapter: Path | None) -> None:
     """Makes `target`, whole or not at all."""
     import openvino_genai
@@ -95,6 +130,7 @@ def _write(source: Source, target: Path, adapter: Path | None) -> None:
         quantised.write(weights, file, like=source.like)
         openvino_genai.LLMPipeline(str(file), "CPU", enable_save_ov_model=True)
         file.unlink()
+        signed(made)
         os.replace(made, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -154,6 +154,19 @@ def test_a_model_that_came_as_safetensors_is_left_to_hf(settings: Settings):
         openvino.build(named)
 
 
+def test_no_zero_point_is_subtracted_from_a_written_models_weights(engine: OpenVinoEngine):
+    import openvino
+
+    folder = ov_files.written(engine._source)
+    large = [
+        node.get_output_element_type(0).get_type_name()
+        for node in openvino.Core().read_model(folder / "openvino_model.xml").get_ops()
+        if node.get_type_name() == "Constant" and node.get_output_size() and node.get_byte_size() > 50_000
+    ]
+    assert set(large) & {"u8", "i8"} == {"i8"}
+    assert sorted(file.name for file in folder.glob("*_model.*")) == ["openvino_model.bin", "openvino_model.xml"]
+
+
 SERVED = """
 import sys
 from pathlib import Path
