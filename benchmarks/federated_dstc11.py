@@ -2,19 +2,22 @@
 
 The task and the data are those of `dstc11-answers`: the product's grounded prompt, the human answer as the
 reference. Three partners train by masked rounds, weighed by their rows, beside one company with all rows, and beside
-each of the three alone; all sides have the same start, seed, options and number of passes over their rows, so the
-same gradient steps in all. The small-machine preset (upper fifth of the layers, frozen A, B trained); options were
-chosen by the loss on other rows of the training fold. The test is of other dialogues, about all places. The ratio's
-interval is over test answers (bootstrap).
+each of the three alone; all sides have the same start, seed, rate and number of passes over their rows. One company
+takes `batch` rows a step, a partner a third of them, in the federation and alone: so the pooled run and the shared one
+take the same number of steps one after the other. The small-machine preset (upper fifth of the layers, frozen A, B
+trained); options were chosen by the loss on other rows of the training fold. The test is of other dialogues, about all
+places, answered by the engine that serves (openvino). The ratio's interval is over test answers (bootstrap).
 
 Long, so it goes on where it was: rounds and answers lie under benchmarks/results/federated-dstc11.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +26,14 @@ import numpy as np
 
 from assistant import console
 from assistant.engines import hardware, models
+from assistant.engines.openvino import OpenVinoEngine
+from assistant.errors import BadInput
 from assistant.metrics import rouge_l
 from assistant.settings import load_settings
 from assistant.tuning import activations, lora, networks
 from assistant.tuning.data import ChatRow, Records
 from assistant.tuning.tasks import ChatTask
-from assistant.types import Report
+from assistant.types import GenerateOptions, Message, Report
 from benchmarks import dstc11_answers as answering
 from benchmarks.common import ROOT, mean, provenance, ratio
 from benchmarks.federated_classifier import Ground, conduct
@@ -38,7 +43,7 @@ from federated.partition import Parts
 from federated.rounds import RunConfig
 from federated.types import Arrays
 
-PARTNERS = 3
+PARTNERS, NEW, AT_ONCE = 3, 64, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +51,10 @@ class Plan:
     """What is trained. All of it decides which pieces on the disk fit."""
 
     train_rows: int = 150
-    test_rows: int = 80
-    rounds: int = 8
-    rate: float = 3e-3
+    test_rows: int = 200
+    rounds: int = 16
+    passes: float = 0.25
+    rate: float = 8e-3
     batch: int = 8
     rank: int = 16
     clip_norm: float = 100.0
@@ -66,9 +72,8 @@ def run(plan: Plan = Plan()) -> Report:
     folder = _folder(plan, train)
     trained = _trained(plan, train, sides, folder)
     references = [row.messages[-1].text for row in test.rows if isinstance(row, ChatRow)]
-    found = {
-        name: rouge_l(_answers(plan, name, weights, test, folder), references) for name, weights in trained.items()
-    }
+    said = _answers(plan, trained, test, folder)
+    found = {name: rouge_l(said[name], references) for name in trained}
     means = {name: float(np.mean(scores)) for name, scores in found.items()}
     best = max((name for name in means if name.startswith("alone")), key=means.__getitem__)
     against = ratio("rougeL_ratio", found["shared"], found["pooled"])
@@ -101,17 +106,16 @@ def _trained(plan: Plan, train: Records, sides: Mapping[str, Parts], folder: Pat
     task = _task()
     examples = task.examples(train, tokenizer)
     outside = {id(value): name for name, value in lora.trainable(model).items()}
-    training = {
-        "epochs": 1.0, "learning_rate": plan.rate, "batch_size": plan.batch, "precision": "bfloat16", "seed": plan.seed,
-    }  # fmt: skip
+    training = {"epochs": plan.passes, "learning_rate": plan.rate, "precision": "bfloat16", "seed": plan.seed}
     found = {}
     with activations.kept(model, examples, folder=folder / "kept"):
         names = {name: outside[id(value)] for name, value in lora.trainable(model).items()}
         ground = Ground(model, tokenizer, task, examples, train, (), np.zeros(0), weights_of(model))
         for side, parts in sides.items():
+            batch = plan.batch if side == "pooled" else round(plan.batch / PARTNERS)
             config = RunConfig(
                 side, plan.rounds, mode="masked" if len(parts) > 1 else "plain", encoding="float32",
-                quorum=len(parts), clip_norm=plan.clip_norm, training=training, cosine=True,
+                quorum=len(parts), clip_norm=plan.clip_norm, training=training | {"batch_size": batch}, cosine=True,
                 weights=tuple((f"p{place}", float(len(part))) for place, part in enumerate(parts)),
             )  # fmt: skip
             weights = conduct(ground, parts, config, folder / side)
@@ -120,16 +124,46 @@ def _trained(plan: Plan, train: Records, sides: Mapping[str, Parts], folder: Pat
     return found
 
 
-def _answers(plan: Plan, side: str, weights: Arrays, test: Records, folder: Path) -> list[str]:
-    """A side's answers to the test's questions, from the pieces on the disk and what is missing of them."""
-    done = folder / side / "answers.jsonl"
-    said = answering._said(done)
-    if len(said) < len(test):
+def _answers(plan: Plan, trained: Mapping[str, Arrays], test: Records, folder: Path) -> dict[str, list[str]]:
+    """Each side's answers to the test's questions, from the pieces on the disk and what is missing of them."""
+    said = {side: answering._said(folder / side / "answers.jsonl") for side in trained}
+    if any(len(found) < len(test) for found in said.values()):
         tokenizer, model = _model(plan)
-        put_weights(model, weights)
-        answering._say(model.eval(), tokenizer, _task(), test, said, done)
-        console.tell(f"{side}: answered")
-    return [said[place] for place in range(len(test))]
+        prompts = [_task().messages(row, tokenizer) for row in test.rows]
+        with contextlib.closing(_engine(folder)) as engine:
+            for side, weights in trained.items():
+                missing = [place for place in range(len(test)) if place not in said[side]]
+                if missing:
+                    put_weights(model, weights)
+                    lora.save(model, folder / side / "adapter")
+                    engine.add_adapter(side, folder / side / "adapter")
+                    said[side] |= _say(engine, side, {place: prompts[place] for place in missing}, folder)
+                    engine.remove_adapter(side)
+                    console.tell(f"{side}: answered")
+    return {side: [found[place] for place in range(len(test))] for side, found in said.items()}
+
+
+def _say(engine: OpenVinoEngine, side: str, prompts: Mapping[int, Sequence[Message]], folder: Path) -> dict[int, str]:
+    """Answers by place; each is appended to the side's file as it comes."""
+    options = GenerateOptions(max_new_tokens=NEW, adapter=side, time_limit_s=600.0)
+    said = {}
+    with ThreadPoolExecutor(AT_ONCE) as threads, (folder / side / "answers.jsonl").open("a", encoding="utf-8") as file:
+        answers = threads.map(lambda place: "".join(engine.stream(prompts[place], options)).strip(), prompts)
+        for place, text in zip(prompts, answers, strict=True):
+            said[place] = text
+            file.write(json.dumps({"place": place, "text": text}) + "\n")
+            file.flush()
+    return said
+
+
+def _engine(folder: Path) -> OpenVinoEngine:
+    """The engine that serves, which writes what it makes of the adapters below the benchmark's own folder."""
+    settings = load_settings()
+    like = models.source_of(settings)
+    if like is None:
+        raise BadInput("federated-dstc11 answers with the engine openvino, which serves models that came as a GGUF.")
+    info, cache = models.resolve(settings)[1], folder / "openvino"
+    return OpenVinoEngine(models.prepare(settings), info, like=like, cache=cache, aliases=models.aliases(settings))
 
 
 def _task() -> ChatTask:
