@@ -71,7 +71,10 @@ class Private:
 
     def __post_init__(self) -> None:
         if self.spend.mechanism != "dpsgd" or self.spend.unit == "partner":
-            raise BadRequest(f"This is a plan of private training per example or customer: {self.spend}.")
+            raise BadRequest(
+                f"Private steps hide an example or a customer, and this is {self.spend.mechanism} per {self.spend.unit}.",
+                hint="Choose the unit example, or customer.",
+            )
         if not (self.spend.noise_multiplier >= 0 and 0 < self.spend.clip_norm < math.inf):
             raise BadRequest(f"A private plan has a clip norm and a noise multiplier: {self.spend}.")
 
