@@ -72,7 +72,7 @@ class Private:
     def __post_init__(self) -> None:
         if self.spend.mechanism != "dpsgd" or self.spend.unit == "partner":
             raise BadRequest(
-                f"Private steps hide an example or a customer, and this is {self.spend.mechanism} per {self.spend.unit}.",
+                f"Private steps hide an example or a customer; this is {self.spend.mechanism} per {self.spend.unit}.",
                 hint="Choose the unit example, or customer.",
             )
         if not (self.spend.noise_multiplier >= 0 and 0 < self.spend.clip_norm < math.inf):
