@@ -82,7 +82,6 @@ def test_a_training_is_started_watched_judged_put_to_use_and_taken_back(page):
     assert not page.is_visible("#train-stop")
     assert "loss" in page.inner_text("#measures")
     page.wait_for_function("() => document.querySelector('#measures img.picture')?.naturalWidth > 100", timeout=30_000)
-    page.locator("#measures").screenshot(path="/tmp/measures.png")
     page.click("#use")
     page.wait_for_selector("#train-notice .notice.bad", timeout=30_000)
     assert "golden" in page.inner_text("#train-notice")
