@@ -310,7 +310,7 @@ class Loop:
         if gone <= turn.marked or not turn.adapter:
             return
         shelf = self._assistant.hosting.shelf
-        note = f"learned from {gone} lessons {_WITHDRAWN}: train it again without them"
+        note = f"learned from {gone} {'lesson' if gone == 1 else 'lessons'} {_WITHDRAWN}: train it again without them"
         for adapter in shelf.all():
             if adapter.name == self._name(turn):
                 others = tuple(one for one in adapter.notes if _WITHDRAWN not in one)

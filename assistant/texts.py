@@ -1,11 +1,18 @@
 """What the product says in its own words, by language. A third language is one more column.
 
-Not the language model's words, and not the company's: those are quoted from its documents.
+Not the language model's words, and not the company's: those are quoted from its documents. A word that depends on a
+number is written `{n:item|items}`, in the forms that the language has, in the order of `PLURALS`.
 """
 
 from __future__ import annotations
 
+import string
+from collections.abc import Callable, Mapping
+from typing import Any
+
 LANGUAGES = ("en", "zh")
+PLURALS: Mapping[str, Callable[[int], int]] = {"en": lambda n: int(n != 1), "zh": lambda n: 0}
+"""language -> which form a number takes, by the rules of Unicode's CLDR."""
 
 _TEXTS: dict[str, dict[str, str]] = {
     "refusal": {
@@ -71,7 +78,7 @@ _TEXTS: dict[str, dict[str, str]] = {
     },
     "because_matches": {"en": "{field}: {value}", "zh": "{field}：{value}"},
     "because_together": {
-        "en": "{value} customers who took {item} took this too",
+        "en": "{value} {value:customer|customers} who took {item} took this too",
         "zh": "{value} 位选择了{item}的顾客也选择了它",
     },
     "because_shares": {
@@ -79,7 +86,7 @@ _TEXTS: dict[str, dict[str, str]] = {
         "zh": "与您记录中的{item}同为{field}：{value}",
     },
     "because_like": {"en": "Similar to {item}", "zh": "与{item}相似"},
-    "because_popular": {"en": "{value} customers took it", "zh": "{value} 位顾客选择过"},
+    "because_popular": {"en": "{value} {value:customer|customers} took it", "zh": "{value} 位顾客选择过"},
     "because_new": {"en": "New: nobody has taken it yet", "zh": "新品：还没有顾客选择过"},
     "because_requires": {"en": "You have done {item}, which it builds on", "zh": "您已完成它的前置内容：{item}"},
     "currency_note": {
@@ -118,7 +125,28 @@ def say(key: str, language: str, **values: str) -> str:
     "You're welcome! Is there anything else I can help with?"
     """
     texts = _TEXTS[key]
-    return texts.get(language, texts["en"]).format(**values)
+    return fill(texts.get(language, texts["en"]), language if language in texts else "en", **values)
+
+
+class _Filler(string.Formatter):
+    """What `str.format` does, and the forms of words."""
+
+    def __init__(self, language: str) -> None:
+        self._plural = PLURALS[language]
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if "|" not in format_spec:
+            return str(super().format_field(value, format_spec))
+        return format_spec.split("|")[self._plural(int(str(value).replace(",", "")))]
+
+
+def fill(text: str, language: str, **values: object) -> str:
+    """The text with its braces filled.
+
+    >>> [fill("{n} {n:answer|answers}", "en", n=n) for n in (0, 1, "1,200")]
+    ['0 answers', '1 answer', '1,200 answers']
+    """
+    return _Filler(language).format(text, **values)
 
 
 def keys() -> list[str]:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from assistant.texts import fill
 from assistant.ui.render import notice, safe, table
 from federated.coordinator import Home
 from federated.local import COUNT
@@ -55,7 +56,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "seconds": {"en": "Seconds", "zh": "秒"},
     "void": {"en": "void", "zh": "作废"},
     "facts": {
-        "en": "{mode}, {made} of {planned} rounds, {mb} MB of updates and weights",
+        "en": "{mode}, {made} of {planned} {planned:round|rounds}, {mb} MB of updates and weights",
         "zh": "{mode}，{planned} 轮中的 {made} 轮，更新与权重共 {mb} MB",
     },
     "masked": {"en": "Masked: the coordinator sees sums only", "zh": "掩码模式：协调方只看到总和"},
@@ -124,7 +125,7 @@ def sayer(language: str) -> Say:
 
     def say(key: str, **values: object) -> str:
         words = TEXTS[key]
-        return (words.get(language) or words["en"]).format(**values)
+        return fill(words.get(language) or words["en"], language if language in words else "en", **values)
 
     return say
 

@@ -234,8 +234,8 @@ def stages(now: Stages, look: Look) -> str:
     say = look.say
     turn = f"{now.turn.number}: {say(_state(now.turn.state))}" if now.turn else "–"
     cards = (
-        ("loop_rated", str(now.rated), say("loop_rated_of")),
-        ("loop_waiting", str(now.waiting), say("loop_waiting_of")),
+        ("loop_rated", str(now.rated), say("loop_rated_of", n=now.rated)),
+        ("loop_waiting", str(now.waiting), say("loop_waiting_of", n=now.waiting)),
         ("loop_accepted", str(now.accepted), say("loop_accepted_of", n=now.used)),
         ("loop_exam", str(now.exam), say("loop_exam_of" if now.exam else "loop_exam_none")),
         ("loop_turn", turn, now.turn.adapter if now.turn else say("loop_turn_none")),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from assistant.texts import fill
 from assistant.ui import texts_answers, texts_dashboard, texts_desk, texts_loop, texts_team
 
 LANGUAGES = ("en", "zh")
@@ -47,7 +48,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     },
     "searching": {"en": "Looking in the documents …", "zh": "正在查找资料……"},
     "waiting": {"en": "Your question is number {n} in the line …", "zh": "您的问题排在第 {n} 位……"},
-    "reading": {"en": "Reading {n} passages …", "zh": "正在阅读 {n} 段资料……"},
+    "reading": {"en": "Reading {n} {n:passage|passages} …", "zh": "正在阅读 {n} 段资料……"},
     "stopped": {"en": "Stopped before an answer.", "zh": "已停止，尚无回答。"},
     "ANSWERED": {"en": "Answered from the documents", "zh": "已根据资料回答"},
     "CHAT": {"en": "Reply", "zh": "回复"},
@@ -120,7 +121,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "no_files": {"en": "Choose files first.", "zh": "请先选择文件。"},
     "adding": {"en": "Reading the files", "zh": "正在读取文件"},
     "added_summary": {
-        "en": "{documents} documents and {passages} passages are in “{collection}” now; it took {seconds} s.",
+        "en": "{documents} {documents:document|documents} and {passages} {passages:passage|passages} are in “{collection}” now; it took {seconds} s.",
         "zh": "“{collection}”现有 {documents} 个文档、{passages} 段资料；用时 {seconds} 秒。",
     },
     "verdict_head": {"en": "File|Verdict|Passages|Reason", "zh": "文件|结果|段数|说明"},
@@ -138,7 +139,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "remove": {"en": "Remove", "zh": "删除"},
     "removed_summary": {"en": "Removed {n} from “{collection}”.", "zh": "已从“{collection}”中删除 {n} 个文档。"},
     "collection_facts": {
-        "en": "{documents} documents · {passages} passages · languages: {languages} · search model: {embedder}",
+        "en": "{documents} {documents:document|documents} · {passages} {passages:passage|passages} · languages: {languages} · search model: {embedder}",
         "zh": "{documents} 个文档 · {passages} 段资料 · 语言：{languages} · 检索模型：{embedder}",
     },
     # The Train page
@@ -171,7 +172,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "train_unit": {"en": "Hides the presence of a", "zh": "保护单位"},
     "train_batch": {"en": "Records or customers a step", "zh": "每步的记录数或客户数"},
     "quote": {
-        "en": "This would spend epsilon {epsilon} at delta {delta} per {unit}: noise {noise}, {steps} steps, signal to noise {signal}. Under 0.01 little is learned.",
+        "en": "This would spend epsilon {epsilon} at delta {delta} per {unit}: noise {noise}, {steps} {steps:step|steps}, signal to noise {signal}. Under 0.01 little is learned.",
         "zh": "此训练将对每个{unit}消耗 epsilon {epsilon}（delta {delta}）：噪声 {noise}，{steps} 步，信噪比 {signal}。低于 0.01 时几乎学不到内容。",
     },
     "quote_head": {"en": "Epsilon|Noise|Signal to noise", "zh": "epsilon|噪声|信噪比"},
@@ -276,7 +277,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "forget_unsure": {"en": "Tick the box first: it cannot be undone.", "zh": "请先勾选确认：此操作无法撤销。"},
     "forget": {"en": "Forget", "zh": "删除"},
     "forgot": {
-        "en": "Deleted: {rows} rows, {documents} documents, {lines} lines of files, {copies} cached copies. Then {strings} strings were searched for in every file.",
+        "en": "Deleted: {rows} {rows:row|rows}, {documents} {documents:document|documents}, {lines} {lines:line|lines} of files, {copies} cached {copies:copy|copies}. Then {strings} {strings:string was|strings were} searched for in every file.",
         "zh": "已删除：{rows} 条记录、{documents} 个文档、{lines} 行文件内容、{copies} 个缓存副本；随后在所有文件中搜索了 {strings} 个字符串。",
     },
     "forgot_trace": {"en": "Still there, and not ours to change: {file}", "zh": "仍有残留且无法自动更改：{file}"},
@@ -356,6 +357,6 @@ def words(language: str) -> Say:
     """
 
     def say(key: str, **values: object) -> str:
-        return TEXTS[key][language].format(**values)
+        return fill(TEXTS[key][language], language, **values)
 
     return say

@@ -11,7 +11,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "dashboard_period": {"en": "Period", "zh": "时间段"},
     "dashboard_days": {"en": "{n} days", "zh": "{n} 天"},
     "dashboard_answers": {"en": "Answers", "zh": "回答数"},
-    "dashboard_conversations": {"en": "in {n} conversations", "zh": "来自 {n} 个对话"},
+    "dashboard_conversations": {"en": "in {n} {n:conversation|conversations}", "zh": "来自 {n} 个对话"},
     "dashboard_answered": {"en": "Answered", "zh": "已回答"},
     "dashboard_approved": {"en": "{n} by approved answers", "zh": "其中 {n} 个为审核答案"},
     "dashboard_coverage": {"en": "With quotes", "zh": "附有引文"},

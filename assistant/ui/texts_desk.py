@@ -79,7 +79,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "zh": "客户的提问与回答原文。导出时会替换个人信息，但姓名可能仍在其中。",
     },
     "talks_keep": {
-        "en": "Conversations that nobody wrote in for {n} days are deleted.",
+        "en": "Conversations that nobody wrote in for {n} {n:day|days} are deleted.",
         "zh": "{n} 天无人发言的对话会被自动删除。",
     },
     "talks_keep_all": {
@@ -103,7 +103,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "zh": "仅显示最新的 {n} 个，请缩小搜索范围。",
     },
     "talks_none": {"en": "No conversation fits.", "zh": "没有符合条件的对话。"},
-    "talks_messages": {"en": "{n} messages", "zh": "{n} 条消息"},
+    "talks_messages": {"en": "{n} {n:message|messages}", "zh": "{n} 条消息"},
     "talks_export": {"en": "Export what was found, personal data replaced:", "zh": "导出搜索结果（已替换个人信息）："},
     "talks_delete": {"en": "Delete this conversation", "zh": "删除此对话"},
     "talks_sure": {"en": "Yes, delete it for good", "zh": "确认永久删除"},

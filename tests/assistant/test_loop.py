@@ -164,7 +164,7 @@ def test_withdrawn_lessons_mark_every_adapter_that_learned_from_them(world):
     world.loop.collect("shop")
     for adapter in world.assistant.hosting.shelf.all():
         (note,) = adapter.notes
-        assert "1 lessons" in note
+        assert "1 lesson " in note
     assert [turn.marked for turn in world.loop.turns("shop")] == [1, 1]
 
 
@@ -233,7 +233,7 @@ def test_pairs_are_learned_after_the_lessons_and_from_what_these_made(world, die
     assert turn.adapter == "loop-shop-1@2"
     world.store.remove_conversation("c1", "u1")
     world.loop.collect("shop")
-    assert all("1 lessons" in one.notes[0] for one in world.assistant.hosting.shelf.all())
+    assert all("1 lesson " in one.notes[0] for one in world.assistant.hosting.shelf.all())
 
 
 def test_a_real_turn_with_pairs_is_on_the_book_as_not_private(world, tmp_path):

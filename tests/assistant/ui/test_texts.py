@@ -2,6 +2,7 @@ import string
 
 import pytest
 
+from assistant.texts import PLURALS
 from assistant.ui.texts import LANGUAGES, NAMES, TEXTS, words
 
 
@@ -14,6 +15,25 @@ def test_every_text_exists_in_every_language_with_the_same_fields(key: str):
 
 def test_every_language_has_its_own_name():
     assert set(NAMES) == set(LANGUAGES)
+
+
+@pytest.mark.parametrize(
+    ("language", "n", "said"), [("en", 1, "1 message"), ("en", 0, "0 messages"), ("zh", 1, "1 条消息")]
+)
+def test_a_word_has_the_form_that_its_number_takes(language: str, n: int, said: str):
+    assert words(language)("talks_messages", n=n).strip() == said
+
+
+def test_every_language_has_a_rule_for_plurals_and_every_word_its_forms():
+    assert set(PLURALS) == set(LANGUAGES)
+    for texts in TEXTS.values():
+        for language, forms in (
+            (name, spec)
+            for name, text in texts.items()
+            for *_, spec, _ in string.Formatter().parse(text)
+            if spec and "|" in spec
+        ):
+            assert max(PLURALS[language](n) for n in range(200)) < len(forms.split("|"))
 
 
 def test_words_fill_in_what_they_are_given():
