@@ -8,8 +8,8 @@ anybody may write, and a person's answer, which may be about one customer's own 
 customer only the newest few count. Training is `loop.py`'s.
 
 A person's answer is a lesson about the question that the assistant had before it: a wish for a person is no question.
-Where the assistant had given an answer to it, that is the one not to give; a refusal or a hand-over is none, since to
-prefer an answer to them would teach to guess.
+Where the assistant had given an answer to it, that is the one not to give. A refusal or a hand-over is the worse side
+of no pair, corrected or not: to prefer an answer to them would teach to guess.
 """
 
 from __future__ import annotations
@@ -160,10 +160,11 @@ class Lessons:
         wanted = self._of(collection).where(LessonRow.turn <= until).order_by(LessonRow.id)
         with self._sessions() as session:
             rows = list(session.scalars(wanted))
+            paired = [row for row in rows if row.rejected and not _refused(session, row)]
         chat, pairs = folder / f"turn-{until}.jsonl", folder / f"turn-{until}-pairs.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
         write_lines(chat, [self._record(row) for row in rows])
-        write_lines(pairs, [self._pair(row) for row in rows if row.rejected])
+        write_lines(pairs, [self._pair(row) for row in paired])
         return chat, pairs
 
     # Inside
@@ -236,6 +237,7 @@ class _Said:
     text: str
     teaches: bool
     passages: list[str]
+    refused: bool = False
     person: bool = False
     instead: str = ""
 
@@ -259,9 +261,17 @@ def _said(session: orm.Session, rating: RatingRow) -> _Said | None:
     return None
 
 
+def _refused(session: orm.Session, lesson: LessonRow) -> bool:
+    """Whether what was corrected was no answer."""
+    rating = session.get(RatingRow, lesson.id)
+    said = _said(session, rating) if rating is not None else None
+    return said is not None and said.refused
+
+
 def _of_ours(said: Sequence[Message], answer: dict[str, Any]) -> _Said:
-    teaches = answer.get("outcome") == Outcome.ANSWERED.value and bool(answer.get("citations"))
-    return _Said(prompts.standalone(said), str(answer["text"]), teaches, _passages(answer))
+    answered = answer.get("outcome") == Outcome.ANSWERED.value
+    teaches = answered and bool(answer.get("citations"))
+    return _Said(prompts.standalone(said), str(answer["text"]), teaches, _passages(answer), refused=not answered)
 
 
 def _of_a_person(said: Sequence[Message], answers: dict[int, dict[str, Any]], text: str) -> _Said | None:

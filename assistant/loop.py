@@ -32,10 +32,11 @@ from assistant.errors import AdapterRefused, BadInput
 from assistant.lessons import ACCEPTED, EXAMINED, WAITING, Collected, Lessons
 from assistant.rows import Base, LessonRow, LoopTurnRow, now
 from assistant.runs import PAIRS_LEARNING_RATE, Plan, unfinished
-from assistant.trainer import Trainer
+from assistant.trainer import Trainer, read_goal, write_goal
 from assistant.trial import Contrast
 
 if TYPE_CHECKING:
+    from assistant.tuning.private import Goal
     from assistant.types import Adapter
 
 PREPARED, TRAINING, TRIAL = "prepared", "training", "trial"
@@ -158,10 +159,13 @@ class Loop:
             exam.add(self.folder(collection) / EXAM, row)
             self.lessons.decide(lesson, EXAMINED, by=by, text=answer)
 
-    def begin(self, collection: str, *, by: str, least: int = 1, plan: Plan | None = None) -> LoopTurn:
+    def begin(
+        self, collection: str, *, by: str, least: int = 1, plan: Plan | None = None, goal: Goal | None = None
+    ) -> LoopTurn:
         """Starts a turn in the background with all lessons so far; `settle` takes it further once it is trained.
 
-        `plan` says how to train; its name, data and suite are the loop's own.
+        `plan` says how to train; its name, data and suite are the loop's own. With a `goal` it is private, also where
+        it is taken up again; pairs are not learned from then.
 
         Raises:
             BadInput: a turn is open, the trainer is busy, or fewer than `least` lessons are new.
@@ -185,6 +189,8 @@ class Loop:
                     told = f"{new} lessons are new, {least} are needed."
                     raise BadInput(told, hint="Accept more corrections, or wait for more ratings.")
                 number = row.number
+                self.folder(collection).mkdir(parents=True, exist_ok=True)
+                write_goal(self._goal(collection, number), goal)
             return self._train(number, plan)
 
     def settle(self, collection: str) -> LoopTurn | None:
@@ -264,6 +270,7 @@ class Loop:
         self._trainer.start(
             plan if last else dataclasses.replace(plan, suite=None), collection=turn.collection,
             resume=self._has_checkpoint(name), share=self._assistant.settings.loop.share, use=last,
+            goal=read_goal(self._goal(turn.collection, number)),
         )  # fmt: skip
         return turn
 
@@ -297,7 +304,13 @@ class Loop:
         return self._made_of(turn, self.folder(turn.collection) / f"turn-{turn.number}{kind}.jsonl")
 
     def _prefers(self, turn: LoopTurn) -> bool:
-        return self._assistant.settings.loop.preferences and turn.pairs > 0
+        if not self._assistant.settings.loop.preferences or not turn.pairs:
+            return False
+        return read_goal(self._goal(turn.collection, turn.number)) is None
+
+    def _goal(self, collection: str, number: int) -> Path:
+        """Where a turn's promise is kept."""
+        return self.folder(collection) / f"turn-{number}-goal.json"
 
     def _made_of(self, turn: LoopTurn, data: Path) -> Adapter | None:
         digest = sha256_of(data) if data.is_file() else ""

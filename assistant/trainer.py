@@ -151,15 +151,11 @@ class Trainer:
         folder = self._assistant.settings.data_dir / "runs" / plan.name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _PLAN).write_text(json.dumps(dataclasses.asdict(plan), default=str), encoding="utf-8")
-        (folder / _GOAL).write_text(json.dumps(dataclasses.asdict(goal) if goal else None), encoding="utf-8")
+        write_goal(folder / _GOAL, goal)
 
     def _goal(self, plan: Plan) -> Goal | None:
         """What an unfinished run promised when it began."""
-        from assistant.tuning.private import Goal
-
-        file = self._assistant.settings.data_dir / "runs" / plan.name / _GOAL
-        kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-        return Goal(**{**kept, "budget": PrivacyBudget(**kept["budget"])}) if kept else None
+        return read_goal(self._assistant.settings.data_dir / "runs" / plan.name / _GOAL)
 
     def _watch(self, event: Any) -> None:
         from assistant.tuning.loop import Progress, StopTraining
@@ -186,6 +182,19 @@ class Trainer:
     def _change(self, **fields: Any) -> None:
         with self._lock:
             self.state = dataclasses.replace(self.state, **fields)
+
+
+def write_goal(file: Path, goal: Goal | None) -> None:
+    """Keeps what a training promises; None = nothing."""
+    file.write_text(json.dumps(dataclasses.asdict(goal) if goal else None), encoding="utf-8")
+
+
+def read_goal(file: Path) -> Goal | None:
+    """What `write_goal` kept; None where nothing was promised."""
+    from assistant.tuning.private import Goal
+
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return Goal(**{**kept, "budget": PrivacyBudget(**kept["budget"])}) if kept else None
 
 
 def _step_back() -> None:

@@ -19,9 +19,9 @@ class House:
         self.feedback = Feedback.open(self.store, self.settings)
         self.lessons = Lessons(self.store, self.settings)
 
-    def rate(self, n, customer="u1", *, rating="down", correction=RIGHT, consent=True, cited=True):
+    def rate(self, n, customer="u1", *, rating="down", correction=RIGHT, consent=True, cited=True, outcome="ANSWERED"):
         """One answered question and its rating; the ticket to change it."""
-        answer = {"id": f"a{n}", "outcome": "ANSWERED", "text": f"Within 14 days ({n}).", "hits": [], "receipt": {}}
+        answer = {"id": f"a{n}", "outcome": outcome, "text": f"Within 14 days ({n}).", "hits": [], "receipt": {}}
         answer["citations"] = [{}] if cited else []
         turns = [
             Turn(f"q{n}", Message("user", SAID), None, now()),

@@ -23,8 +23,11 @@ from assistant.ui import render
 from assistant.ui.front import Front
 from assistant.ui.parts import html, not_allowed, visitor
 from assistant.ui.render import Look, safe
+from privacy.types import PrivacyBudget
 
 _POLL_S = 5.0
+_DELTA, _MOST_EPSILON = 1e-5, 20
+"""Of a private turn."""
 _SHOWN = 12
 _CHIPS = {LIVE: "added", TRIAL: "replaced", REFUSED: "refused", "failed": "refused"}
 _log = logging.getLogger(__name__)
@@ -71,6 +74,9 @@ def build(front: Front, loop: Loop) -> None:
             examine = gr.Button(say("loop_examine"), elem_id="loop-examine", elem_classes="plain")
             decline = gr.Button(say("loop_decline"), elem_id="loop-decline", elem_classes="plain")
     html(f"<h2>{safe(say('loop_turns'))}</h2>", elem_classes="tab-title")
+    with gr.Row(elem_id="loop-promise"):
+        private = gr.Checkbox(False, label=say("train_private"), elem_id="loop-private")
+        epsilon = gr.Number(8.0, label=say("train_epsilon"), minimum=0.1, maximum=20, elem_id="loop-epsilon")
     with gr.Row(elem_id="loop-go"):
         train = gr.Button(say("loop_train"), variant="primary", elem_id="loop-train")
         keep = gr.Button(say("loop_keep"), visible=False, elem_id="loop-keep", elem_classes="plain")
@@ -93,10 +99,8 @@ def build(front: Front, loop: Loop) -> None:
         (accept, handlers.accept_lesson), (examine, handlers.examine_lesson), (decline, handlers.decline_lesson),
     ):  # fmt: skip
         button.click(handler, [collection, chosen, text], outputs, **staff, show_progress_on=[notice])
-    for button, turn in (
-        (train, handlers.begin_turn), (keep, handlers.keep_trial), (end, handlers.end_trial),
-        (rollback, handlers.roll_back),
-    ):  # fmt: skip
+    train.click(handlers.begin_turn, [collection, private, epsilon], outputs, **owner, show_progress_on=[notice])
+    for button, turn in ((keep, handlers.keep_trial), (end, handlers.end_trial), (rollback, handlers.roll_back)):
         button.click(turn, [collection], outputs, **owner, show_progress_on=[notice])
 
 
@@ -138,9 +142,14 @@ class _Handlers:
             one, name, by=by, text=text or ""
         ), "lesson.exam")  # fmt: skip
 
-    def begin_turn(self, collection: str | None, request: gr.Request) -> Update:
+    def begin_turn(self, collection: str | None, private: bool, epsilon: float, request: gr.Request) -> Update:
         def begin(name: str, by: str) -> str:
-            turn = self._loop.begin(name, by=by)
+            from assistant.tuning.private import Goal
+
+            if private and not 0 < float(epsilon or 0) <= _MOST_EPSILON:
+                raise BadInput(f"Epsilon is more than 0 and at most {_MOST_EPSILON}.", hint="8 is a usual choice.")
+            goal = Goal(PrivacyBudget(float(epsilon or 0), _DELTA, "customer")) if private else None
+            turn = self._loop.begin(name, by=by, goal=goal)
             self._log(request, "loop.begin", str(turn.number))
             return self._front.say("loop_started")
 

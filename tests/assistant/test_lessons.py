@@ -111,6 +111,15 @@ def test_a_persons_answer_is_learned_with_its_customers_consent_after_a_review(h
     assert {one.source for one in Curated(house.store, "default").suggestions("shop")} == {"desk"}
 
 
+def test_a_corrected_refusal_is_learned_but_is_no_pair(house, tmp_path):
+    house.rate(1, outcome="NOT_IN_KNOWLEDGE_BASE", cited=False)
+    house.lessons.collect("shop")
+    house.lessons.decide("a1", ACCEPTED, by="ada")
+    house.take(1)
+    chat, pairs = house.lessons.write("shop", 1, tmp_path / "loop")
+    assert [len(file.read_text().splitlines()) for file in (chat, pairs)] == [1, 0]
+
+
 def test_a_withdrawn_consent_takes_a_persons_answer_back(house):
     ticket = house.person(1, ("user", SAID), ("ANSWERED", "Within 14 days."), *WISH)
     house.lessons.collect("shop")

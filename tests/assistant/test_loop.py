@@ -17,8 +17,10 @@ from assistant.runs import Plan
 from assistant.settings import LoopSettings
 from assistant.trainer import State
 from assistant.trainer import Trainer as BackgroundTrainer
+from assistant.tuning.private import Goal
 from assistant.types import Adapter
 from privacy.ledger import Ledger
+from privacy.types import PrivacyBudget
 
 
 class Killed(BaseException):
@@ -30,10 +32,11 @@ class Trainer:
 
     def __init__(self, assistant):
         self.assistant, self.state = assistant, State()
-        self.starts, self.resumed, self.after, self.refuse = [], [], "", ""
+        self.starts, self.resumed, self.goals, self.after, self.refuse = [], [], [], "", ""
 
-    def start(self, plan, *, collection, resume, share, use=True):
+    def start(self, plan, *, collection, resume, share, use=True, goal=None):
         self.starts.append(plan)
+        self.goals.append(goal)
         self.resumed.append(resume)
         if self.after == "start":
             raise Killed
@@ -253,3 +256,39 @@ def test_a_real_turn_with_pairs_is_on_the_book_as_not_private(world, tmp_path):
     assert [spend.dataset for spend in made.privacy] == ["turn-1", "turn-1-pairs"]
     book = Ledger(world.settings.data_dir, holder="default").reports()
     assert [book[name].spent for name in ("turn-1", "turn-1-pairs")] == [math.inf, math.inf]
+
+
+GOAL = Goal(PrivacyBudget(8.0, 1e-5, "customer"))
+
+
+def test_a_private_turn_stays_private_when_it_is_taken_up_again_and_learns_no_pairs(world):
+    preferring(world)
+    corrected(world, 1, 2)
+    world.trainer.after = "start"
+    with pytest.raises(Killed):
+        world.loop.begin("shop", by="ada", goal=GOAL)
+    world.trainer.after, world.trainer.state = "", State()
+    for _ in range(2):
+        world.loop.settle("shop")
+    assert world.trainer.goals == [GOAL, GOAL]
+    assert [plan.preference for plan in world.trainer.starts] == [False, False]
+    assert world.loop.turns("shop")[0].state == "trial"
+
+
+@pytest.mark.slow
+def test_a_real_private_turn_is_on_the_book_with_its_epsilon(world, tmp_path):
+    pytest.importorskip("torch")
+    from tiny import llama, save, tokenizer
+
+    praised(world, *range(6))
+    loop = Loop(world.assistant, BackgroundTrainer(world.assistant))
+    base = str(save(llama(), tmp_path / "base", tokenizer()))
+    plan = Plan("chat", tmp_path, "", base=base, rank=2, epochs=1, batch_size=3, held_out=0)
+    loop.begin("shop", by="ada", plan=plan, goal=GOAL)
+    turn = loop.wait("shop")
+    assert (turn.state, turn.adapter) == ("refused", "loop-shop-1@1"), turn.note
+    (spend,) = world.assistant.hosting.shelf.find(turn.adapter).privacy
+    assert spend.unit == "customer"
+    book = Ledger(world.settings.data_dir, holder="default")
+    book.set_budget("turn-1", GOAL.budget)
+    assert 0 < book.reports()["turn-1"].spent <= 8.0
