@@ -322,7 +322,7 @@ def test_a_real_kill_at_any_moment_loses_nothing(tmp_path):
         house = furnish(root / "data")
         fill(house, root / "files")
         house.store.close()
-        script = SCRIPT.format(paths=[str(Path(__file__).parent), str(Path(__file__).parents[2])])
+        script = SCRIPT.format(paths=[str(Path(__file__).parents[n]) for n in range(3)])
         with subprocess.Popen([sys.executable, "-c", script, str(root / "data")], stdout=subprocess.PIPE) as child:
             assert child.stdout.readline() == b"go\n"
             time.sleep(random.uniform(0, 0.6))
