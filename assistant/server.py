@@ -29,6 +29,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 
 from assistant.accounts import SHORTEST, Role, to_csv
+from assistant.engines import hardware
 from assistant.errors import BadInput, SettingsError, StoreBusy
 from assistant.gate import Gate
 from assistant.guard import SESSION, BodyCap, SafeHeaders, SameOrigin, SessionCookie
@@ -124,6 +125,7 @@ def serve(settings: Settings, panels: Callable[[], Sequence[Panel]] = tuple, *, 
 
     if share:
         check_shareable(settings)
+    hardware.share_memory()
     with data_lock(settings.data_dir), _listening(settings) as listener:
         if share:
             settings = shared(settings, listener.getsockname()[1])

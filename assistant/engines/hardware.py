@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 from collections.abc import Iterator
 
 from assistant.errors import EngineUnavailable
+
+_M_ARENA_MAX = -8
+"""Of glibc's malloc.h."""
 
 
 def choose_device(wanted: str) -> str:
@@ -57,6 +61,15 @@ def choose_threads() -> int:
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     threads = int(asked) if asked.isdigit() and int(asked) else min(cores, psutil.cpu_count(logical=False) or cores)
     return threads if threads < cores else max(1, threads - 1)
+
+
+def share_memory() -> None:
+    """Lets the threads of this process share two heaps, where its allocator is glibc's.
+
+    It gives each thread one of its own, up to eight a core, and each keeps what it once needed: 50 MB of a server here.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 @contextlib.contextmanager

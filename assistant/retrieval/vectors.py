@@ -123,6 +123,10 @@ class VectorTable:
         """Ids of at most `count` rows nearest to a (d,) vector by inner product, nearest first."""
         if not len(self):
             return np.zeros(0, dtype=np.int64)
+        import faiss
+
+        # For this thread: OpenMP's helpers stay awake after a search, on the cores that the answer's next step needs.
+        faiss.omp_set_num_threads(1)
         _, found = self._index.search(vector[None, :], min(count, len(self)))
         near: Ids = found[0][found[0] >= 0]
         return near
