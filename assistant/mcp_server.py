@@ -51,9 +51,10 @@ class Quote(BaseModel):
 
 
 class Answered(BaseModel):
-    """An answer, what became of the question, and the quotes that support it."""
+    """An answer, what became of the question, and the quotes that support it. Not `sure`: they may be no answer."""
 
     outcome: str
+    sure: bool
     text: str
     quotes: list[Quote]
     contact: str
@@ -178,7 +179,9 @@ def _ask(assistant: Assistant, question: str, collection: str) -> Answered:
             answer = event.answer
             quotes = [Quote(document=one.document, page=one.page, quote=one.quote) for one in answer.citations]
             contact = assistant.company(collection or None).contact
-            return Answered(outcome=answer.outcome.value, text=answer.text, quotes=quotes, contact=contact)
+            return Answered(
+                outcome=answer.outcome.value, sure=answer.receipt.sure, text=answer.text, quotes=quotes, contact=contact
+            )
     raise ConfideError("The assistant stopped before its answer was whole.", hint="Ask again.")
 
 

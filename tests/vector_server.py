@@ -7,16 +7,17 @@ the client's, compared vector by vector. `key`: what a caller must send; `fail`:
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
+from live import served
 
 
 class VectorServerStandIn:
-    """`with VectorServerStandIn() as server: server.url`."""
+    """`with VectorServerStandIn() as server: server.url`, with its key."""
+
+    url: str
 
     def __init__(self, *, key: str = "") -> None:
         from qdrant_client import QdrantClient  # a second to import, and every worker collects all tests
@@ -28,25 +29,15 @@ class VectorServerStandIn:
         app = FastAPI()
         app.add_exception_handler(ValueError, lambda request, error: _refused(404, str(error)))
         app.api_route("/{path:path}", methods=["GET", "PUT", "POST", "DELETE"])(self._answer)
-        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", ws="none")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._served = served(app)
 
     def __enter__(self) -> VectorServerStandIn:
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
+        url = self._served.__enter__()
+        self.url = url.replace("//", f"//:{self.key}@") if self.key else url
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
-
-    @property
-    def url(self) -> str:
-        """Where it is, with its key."""
-        port = self._server.servers[0].sockets[0].getsockname()[1]
-        return f"http://:{self.key}@127.0.0.1:{port}" if self.key else f"http://127.0.0.1:{port}"
+    def __exit__(self, *error: Any) -> None:
+        self._served.__exit__(*error)
 
     @property
     def sets(self) -> list[str]:

@@ -57,7 +57,7 @@ class Confide(BaseModel):
     """What became of the question. `conversation` continues it, `answer` (signed) rates it; "" = not kept.
 
     `person` has the conversation and answers in the assistant's place; "" = the assistant answers. `turn` is the
-    answer's id in the conversation.
+    answer's id in the conversation. Not `sure`: the quotes may be no answer, as its text says.
     """
 
     outcome: Outcome
@@ -72,6 +72,7 @@ class Confide(BaseModel):
     language: str
     support: float
     seconds: float
+    sure: bool = True
     person: str = ""
     turn: str = ""
 
@@ -117,6 +118,7 @@ def finished(
         support=receipt["support"],
         seconds=answer["seconds"],
         person=person,
+        sure=receipt.get("sure", True),
         turn=answer["id"] if kept and not person else "",
     )
 

@@ -8,8 +8,9 @@ Source: FAISS (Douze et al. 2024, arXiv:2401.08281).
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -76,6 +77,22 @@ class Table(Protocol):
         ...
 
 
+@contextlib.contextmanager
+def _one_core() -> Iterator[None]:
+    """Within it FAISS wakes no helpers: OpenMP's stay awake after a search, on the cores that the next step needs.
+
+    Put back after: the number is this thread's in every library that was linked with the same OpenMP, torch too.
+    """
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
 class VectorTable:
     """(n, d) float32 unit rows by 63-bit id. `trained_on` vectors shaped its lists; 0 = exact."""
 
@@ -123,11 +140,8 @@ class VectorTable:
         """Ids of at most `count` rows nearest to a (d,) vector by inner product, nearest first."""
         if not len(self):
             return np.zeros(0, dtype=np.int64)
-        import faiss
-
-        # For this thread: OpenMP's helpers stay awake after a search, on the cores that the answer's next step needs.
-        faiss.omp_set_num_threads(1)
-        _, found = self._index.search(vector[None, :], min(count, len(self)))
+        with _one_core():
+            _, found = self._index.search(vector[None, :], min(count, len(self)))
         near: Ids = found[0][found[0] >= 0]
         return near
 

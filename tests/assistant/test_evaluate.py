@@ -1,5 +1,6 @@
 """The judge, on answers whose faults are known. The walk on the real model is in tests/flows."""
 
+import dataclasses
 import json
 
 import pytest
@@ -179,6 +180,17 @@ def test_measures_are_the_ones_that_were_promised(tmp_path, store):
     assert values["unsupported_facts"] == 2.0
     assert values["recall@5[en]"] == 1.0
     assert values["seconds_p50"] == 1.0
+
+
+def test_an_answer_under_a_warning_is_counted_and_is_no_refusal(tmp_path, store):
+    said = answer("You have 14 days.", cite(0, "You have 14 days"))
+    warned = dataclasses.replace(said, receipt=dataclasses.replace(said.receipt, sure=False))
+    refused = dataclasses.replace(warned, outcome=Outcome.NOT_IN_KNOWLEDGE_BASE)
+    questions = [RETURNS, dataclasses.replace(RETURNS, id="r2"), MOON, dataclasses.replace(MOON, id="m2")]
+    report = measured(tmp_path, store, questions, [said, warned, warned, refused])
+    values = {measure.name: measure.value for measure in report.measures}
+    assert (values["answerable_warned"], values["unanswerable_warned"]) == (0.5, 0.5)
+    assert (values["false_refusals"], values["refusal_recall"]) == (0.0, 0.5)
 
 
 def test_the_report_says_where_it_comes_from_and_no_secret(tmp_path, store):

@@ -61,7 +61,7 @@ def test_the_three_tools_say_that_they_change_nothing(shop: StandIn):
 
 def test_an_answer_comes_with_its_quotes(shop: StandIn):
     answer = called(shop, "ask", question=QUESTION).structured_content
-    assert (answer["outcome"], answer["text"]) == ("ANSWERED", QUOTE)
+    assert (answer["outcome"], answer["sure"], answer["text"]) == ("ANSWERED", True, QUOTE)
     assert answer["quotes"] == [{"document": "returns.md", "page": 2, "quote": QUOTE}]
 
 

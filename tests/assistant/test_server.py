@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import stat
 import subprocess
@@ -15,7 +14,6 @@ from pathlib import Path
 import httpx
 import pytest
 from live import Visitor, blocks_of, functions, served
-from shelves import put
 from stand_in import PASSWORD, StandIn, make
 
 from assistant import guard, server
@@ -492,20 +490,3 @@ def test_a_message_that_is_sent_twice_with_the_pages_id_is_kept_and_answered_onc
 def test_function_names_are_what_these_tests_think(house):
     assert {"load", "ask", "show", "retry", "edit", "open", "delete", "new"} <= set(functions(house[1]))
     assert {"add", "enter", "leave", "load", "remove", "show"} <= set(functions(house[1], "manage"))
-
-
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [("open", [None]), ("tick", [None, None]), ("choose", [None]), ("stop", [])],
-)
-def test_the_training_tab_tells_a_stranger_nothing(house, name, data):
-    put(house[2].settings.data_dir)
-    stranger = Visitor(house[0], house[1], page="manage")
-    told = stranger.call(name, *data)
-    assert "support@1" not in told
-    assert "sign in" in re.sub(r"&#(\d+);", lambda one: chr(int(one[1])), told)
-
-
-@pytest.mark.parametrize("name", ["check", "start", "resume", "use", "rollback"])
-def test_the_training_tab_does_nothing_for_a_stranger(house, name):
-    assert Visitor(house[0], house[1], page="manage").join(name).status_code == 403

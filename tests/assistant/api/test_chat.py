@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import openai
 import pytest
@@ -14,6 +16,7 @@ from open_house import SITE, OpenHouse, open_house
 from assistant.api import chat
 from assistant.keys import Keys, Role
 from assistant.line import Asker
+from assistant.types import Answer
 
 RETURNS = "How long can I return items?"
 QUOTE = "You can return unused items within 30 days of delivery."
@@ -77,6 +80,18 @@ def test_a_stream_ends_as_the_protocol_says(house: OpenHouse):
 def test_the_outcome_is_told_beside_the_answer(house: OpenHouse, question: str, outcome: str, contact: str):
     confide = ask(house, question).model_extra["confide"]
     assert (confide["outcome"], confide["contact"]) == (outcome, contact)
+
+
+@pytest.mark.parametrize("sure", [True, False])
+def test_an_answer_that_may_be_none_says_so_to_a_program(house: OpenHouse, monkeypatch, sure: bool):
+    plain = house.assistant._answer
+
+    def answer(*args: Any) -> Answer:
+        made = plain(*args)
+        return dataclasses.replace(made, receipt=dataclasses.replace(made.receipt, sure=sure))
+
+    monkeypatch.setattr(house.assistant, "_answer", answer)
+    assert ask(house).model_extra["confide"]["sure"] is sure
 
 
 def test_a_message_in_parts_is_read_and_an_image_is_refused(house: OpenHouse):

@@ -248,10 +248,15 @@ def test_every_threshold_is_a_share() -> None:
     assert all(0 <= default_threshold(name) <= 1 for name in ("minilm", "use-multilingual", "hashing", "other"))
 
 
-@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
-def test_what_is_refused_is_never_surer_than_what_is_answered(threshold) -> None:
-    info = CollectionInfo("t", "c", ("en",), "hashing", threshold)
-    assert threshold <= sure_support(info) <= 1
+@pytest.mark.parametrize("embedder", ["minilm", "bilingual", "use-multilingual", "hashing"])
+def test_between_a_refusal_and_a_sure_answer_there_is_room_for_a_warning(embedder: str) -> None:
+    info = CollectionInfo("t", "c", ("en",), embedder, default_threshold(embedder))
+    assert info.threshold < sure_support(info) < 1
+
+
+@pytest.mark.parametrize("threshold", [0.9, 1.0])
+def test_what_is_refused_is_never_surer_than_what_is_answered(threshold: float) -> None:
+    assert sure_support(CollectionInfo("t", "c", ("en",), "hashing", threshold)) == threshold
 
 
 def test_every_file_of_the_index_lies_under_its_tenant(shop: Searcher, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,6 +35,17 @@ def test_a_table_holds_exactly_the_ids_of_the_last_update(steps: list[set[int]])
         assert len(table) == len(keys)
         assert np.allclose(table.rows(ids), ENCODER.encode([f"text number {key}" for key in ids])) or not keys
         assert set(table.nearest(ENCODER.encode(["number"])[0], 100).tolist()) == keys
+
+
+def test_a_search_leaves_this_threads_cores_to_who_computes_next() -> None:
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(3)  # torch would see it, too: it may be linked with the same OpenMP
+    try:
+        table = VectorTable.empty(ENCODER.dimension).updated(texts(1, 2), ENCODER.encode, progress=quiet)
+        table.nearest(ENCODER.encode(["number"])[0], 1)
+        assert faiss.omp_get_max_threads() == 3
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def test_only_what_is_new_is_encoded() -> None:

@@ -6,12 +6,14 @@ import dataclasses
 import datetime as dt
 import html
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from live import Visitor, blocks_of, functions, served
+from shelves import put
 from stand_in import StandIn, make
 
 from assistant.accounts import Accounts, Role
@@ -149,3 +151,20 @@ def test_what_cannot_be_done_is_said(enter):
     owner.call("add_account", "grace", "staff")
     assert "an account 'grace' already" in html.unescape(owner.call("add_account", "Grace ", "staff"))
     assert "cannot be a user name" in html.unescape(owner.call("add_account", "a b", "staff"))
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("open", [None]), ("tick", [None, None]), ("choose", [None]), ("stop", [])],
+)
+def test_the_training_tab_tells_a_stranger_nothing(house, name, data):
+    put(house[2].settings.data_dir)
+    stranger = Visitor(house[0], house[1], page="manage")
+    told = stranger.call(name, *data)
+    assert "support@1" not in told
+    assert "sign in" in re.sub(r"&#(\d+);", lambda one: chr(int(one[1])), told)
+
+
+@pytest.mark.parametrize("name", ["check", "start", "resume", "use", "rollback"])
+def test_the_training_tab_does_nothing_for_a_stranger(house, name):
+    assert Visitor(house[0], house[1], page="manage").join(name).status_code == 403
