@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
@@ -12,6 +14,7 @@ from mcp.client.streamable_http import create_mcp_http_client, streamable_http_c
 from open_house import SITE, OpenHouse, open_house
 
 from assistant.keys import Keys, Role
+from assistant.line import Asker
 from assistant.types import Hit
 
 QUESTION = "How long can I return items?"
@@ -59,6 +62,22 @@ def test_the_official_client_asks_searches_and_gets_recommendations(house: OpenH
     assert [one["id"] for one in goods.structured_content["items"]] == ["rain-boot"]
     assert not house.assistant.line.pending()
     assert not house.assistant.store.conversations("default", None)
+
+
+def test_a_question_waits_in_the_line_like_any_other(house: OpenHouse):
+    line = house.assistant.line
+    taken = [line.join(Asker(f"visitor {n}")) for n in range(house.assistant.settings.server.concurrency)]
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(used, house, house.keys[Role.VISITOR], ("ask", {"question": QUESTION}))
+        until = time.monotonic() + 20
+        while len(line.pending()) == len(taken) and not asked.done() and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        waits = not asked.done()
+        for ticket in taken:
+            ticket.leave()
+        assert waits
+        assert asked.result(20)[1].structured_content["text"] == QUOTE
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer ck_x", "Basic abc", "Bearer vt_forged"])
