@@ -23,7 +23,14 @@ from assistant.ui.texts import Say
 EXCERPT = 150
 """Characters of a passage that are shown on either side of its quotes."""
 _HARDLY, _VERY = math.log(1.5), math.log(1000)
-_ICONS = {"ANSWERED": "✓", "CHAT": "✓", "NOT_IN_KNOWLEDGE_BASE": "∅", "NEEDS_HUMAN": "☎", "COMPONENT_FAILED": "!"}
+_ICONS = {
+    "ANSWERED": "✓",
+    "CHAT": "✓",
+    "UNSURE": "?",
+    "NOT_IN_KNOWLEDGE_BASE": "∅",
+    "NEEDS_HUMAN": "☎",
+    "COMPONENT_FAILED": "!",
+}
 _PLAIN = frozenset(" ,;%") | frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 # Marks that turn the reading direction of what follows: a document could reverse our own words with them.
 _BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c")
@@ -205,6 +212,8 @@ def _chip(data: Mapping[str, Any], look: Look) -> str:
     outcome = str(data["outcome"])
     if outcome == Outcome.ANSWERED and not data["citations"]:
         outcome = "CHAT"
+    elif outcome == Outcome.ANSWERED and not data["receipt"].get("sure", True):
+        outcome = "UNSURE"
     icon = _ICONS[outcome]
     text = look.say(outcome)
     failed = data["receipt"].get("failed_component")

@@ -51,6 +51,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "reading": {"en": "Reading {n} {n:passage|passages} …", "zh": "正在阅读 {n} 段资料……"},
     "stopped": {"en": "Stopped before an answer.", "zh": "已停止，尚无回答。"},
     "ANSWERED": {"en": "Answered from the documents", "zh": "已根据资料回答"},
+    "UNSURE": {"en": "Perhaps no answer", "zh": "可能不是答案"},
     "CHAT": {"en": "Reply", "zh": "回复"},
     "NOT_IN_KNOWLEDGE_BASE": {"en": "Not in the documents", "zh": "资料中没有"},
     "NEEDS_HUMAN": {"en": "A person will take over", "zh": "转人工客服"},

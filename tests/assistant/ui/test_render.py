@@ -181,6 +181,14 @@ def test_every_outcome_has_a_chip(outcome: Outcome, language: str):
     assert words(language)(outcome.value) in html.unescape(made)
 
 
+@pytest.mark.parametrize("sure", [True, False])
+def test_an_answer_that_may_be_none_has_no_chip_that_says_answered(sure: bool):
+    data = answer(spans=((0, 2, 2),))
+    data["receipt"]["sure"] = sure
+    made = render.answer(data, LOOK, 0)
+    assert ('class="chip answered"' in made, 'class="chip unsure"' in made) == (sure, not sure)
+
+
 def test_a_failed_component_is_named():
     data = answer() | {"outcome": "COMPONENT_FAILED"}
     data["receipt"]["failed_component"] = "engine"
