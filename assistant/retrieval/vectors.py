@@ -147,7 +147,8 @@ class VectorTable:
 
     def rows(self, ids: Ids) -> Vectors:
         """(n, d): the rows of these ids, which must all be there."""
-        found: Vectors = self._index.reconstruct_batch(ids)
+        with _one_core():
+            found: Vectors = self._index.reconstruct_batch(ids)
         return found
 
     def cosines(self, ids: Ids, vector: Vectors) -> Cosines:

@@ -42,7 +42,7 @@ def test_a_search_leaves_this_threads_cores_to_who_computes_next() -> None:
     faiss.omp_set_num_threads(3)  # torch would see it, too: it may be linked with the same OpenMP
     try:
         table = VectorTable.empty(ENCODER.dimension).updated(texts(1, 2), ENCODER.encode, progress=quiet)
-        table.nearest(ENCODER.encode(["number"])[0], 1)
+        table.rows(table.nearest(ENCODER.encode(["number"])[0], 1))
         assert faiss.omp_get_max_threads() == 3
     finally:
         faiss.omp_set_num_threads(before)
