@@ -33,6 +33,9 @@ SAME_PASSAGE_RELATIVE = 0.05
 SAME_RECORD_RELATIVE = 0.01
 """The same for a field of the record that leads: a few more fields cost a glance, a missing one the answer."""
 
+CUT = "… "
+"""Stands before a quote that begins in the middle of its sentence; no part of the quote."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -59,10 +62,13 @@ def quotes(reading: Reading) -> list[Piece]:
 
 def _as_pieces(units: Sequence[Unit], *, first: bool) -> Iterator[Piece]:
     """Units of one passage in their order as quotes."""
-    for number, span in enumerate(map(_without_verdict, _joined(units))):
+    for number, whole in enumerate(_joined(units)):
+        span = _without_verdict(whole)
         lead = "\n" if units[0].record or span.text.startswith("- ") else " "
         if number == 0:
             lead = "" if first else "\n\n"
+        if span.start > whole.start and span.text[:1].islower():  # a capital would no longer be the document's letter
+            lead += CUT
         yield Piece(span.text, (span,), lead)
 
 

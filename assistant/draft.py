@@ -43,8 +43,8 @@ class Draft:
 
     def add(self, piece: Piece) -> Delta:
         """Adds a piece, a paragraph of its own unless it says how it joins; returns what the reader sees of it."""
-        if self.pieces and not piece.lead:
-            piece = dataclasses.replace(piece, lead="\n\n")
+        if self.pieces and not piece.lead[:1].isspace():
+            piece = dataclasses.replace(piece, lead="\n\n" + piece.lead)
         self.pieces.append(piece)
         return Delta(piece.lead + piece.text)
 

@@ -67,8 +67,11 @@ def test_a_records_name_takes_no_fields_place():
 def test_a_leading_yes_of_the_faq_is_not_the_answers():
     faq = passage("Can I return gift cards?\nYes, gift cards can be returned within 14 days.")
     text, cited = composer.render(composer.quotes(reading(faq)))
-    assert text == "gift cards can be returned within 14 days."
-    assert faq.text[cited[0].start : cited[0].end] == text
+    assert text == "… gift cards can be returned within 14 days."
+    quote = faq.text[cited[0].start : cited[0].end]
+    assert quote == text[cited[0].answer_start : cited[0].answer_end] == text.removeprefix("… ")
+    whole = passage("Can I return it?\nNo. Gift cards cannot be returned.")
+    assert composer.render(composer.quotes(reading(whole)))[0] == "Gift cards cannot be returned."
 
 
 def test_a_translation_of_a_quote_is_not_repeated_word_for_word():
