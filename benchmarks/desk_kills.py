@@ -14,7 +14,6 @@ import contextlib
 import multiprocessing
 import os
 import random
-import socket
 import tempfile
 import threading
 import time
@@ -29,6 +28,7 @@ import httpx
 from assistant.console import tell
 from assistant.types import Measure, Report
 from benchmarks.common import provenance
+from benchmarks.running import free_port
 
 KILLS = 200
 CUSTOMERS, STAFF = 4, ("Anna", "Bob")
@@ -100,7 +100,7 @@ class Scene:
 
     def play(self, kills: int) -> None:
         """Customers and staff at work while the server is killed so many times; ends when all is acknowledged."""
-        self.port = _free_port()
+        self.port = free_port()
         keys = _prepare(self.folder)
         server = _Server(self.folder, self.port, self.broken)
         work: list[Callable[[], None]] = [
@@ -390,10 +390,3 @@ def _prepare(folder: Path) -> dict[str, str]:
     keys = {name: made.create(name, role=role, per_minute=1_000_000)[1] for name, role in names}
     assistant.close()
     return keys
-
-
-def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assistant.engines import choice
 from assistant.ingest import ingest
 from assistant.keys import Keys, Role
 from assistant.retrieval.search import Searcher
@@ -65,8 +66,13 @@ class Running:
 
 
 def furnished(settings: Settings, folder: Path) -> str:
-    """Makes `folder` a data folder with the demo shop and the models of `settings`; a key to ask with."""
+    """Makes `folder` a data folder with the demo shop and the models of `settings`; a key to ask with.
+
+    The engine is chosen as set-up does it: measured where that was not done, lest a benchmark quietly tells of `hf`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if settings.model.engine == "auto" and not settings.remote.url and choice.kept(settings) is None:
+        choice.measure(settings)
     (folder / "models").symlink_to((settings.data_dir / "models").resolve(), target_is_directory=True)
     with contextlib.suppress(FileNotFoundError):
         shutil.copy(settings.data_dir / "engine.json", folder / "engine.json")
@@ -85,7 +91,7 @@ def running(folder: Path, key: str, **environment: str) -> Iterator[Running]:
     """The server while it runs, once it has answered on its health page."""
     import httpx
 
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, str(ROOT / "app.py"), "--data-dir", str(folder), "serve", "--port", str(port)]
     began = time.perf_counter()
     env = {**os.environ, "CONFIDE_SERVER__OPEN_BROWSER": "false", "CONFIDE_COLLECTION": "shop", **environment}
@@ -107,7 +113,8 @@ def running(folder: Path, key: str, **environment: str) -> Iterator[Running]:
         process.kill()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     import socket
 
     with socket.socket() as free:

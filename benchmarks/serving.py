@@ -7,7 +7,8 @@ against the better of bfloat16 and float32. `throughput_ratio_8`: eight at once 
 seconds to the first token of a conversation's second turn over those of its first. `grounded_decode_ratio`: whole
 answers of the demo shop, from the question to the last token: the same walk with the engine, and with `generate` (the better
 one) for just as many tokens on the same prompt. `bandwidth_share`: the bytes of weights that are read each second of decoding
-over what one thread can read from memory here.
+over what one thread can read from memory here. `llama_cpp_ratio_8`, where there is a `llama-server` (`llama_cpp.py`): eight
+at once over eight at once by llama.cpp, with the GGUF as it came or in eight bits, whichever is the quicker there.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from assistant import template
-from assistant.engines import hardware, models, openvino, ov_files
+from assistant.engines import hardware, models, openvino, ov_files, quantised
 from assistant.engines.base import Engine
 from assistant.provenance import provenance
 from assistant.settings import Settings, load_settings
 from assistant.tuning import lora, networks
 from assistant.types import Conversation, GenerateOptions, Measure, Message, Report
+from benchmarks import llama_cpp
 from benchmarks.running import QUESTIONS
 from benchmarks.shop import SHOP, ingested
 
@@ -61,6 +63,7 @@ def run() -> Report:
         best = max(("float32", "bfloat16"), key=lambda name: _rate(took[name]))
         grounded = _grounded(engine, nets[best], tokenizer)
         ahead = [_ratio_at_once(engine, nets[best], tokenizer, number) for number in range(2)]
+        peers = _llama_cpp(engine, settings, path, Path(folder), threads)
         engine.close()
     ours, theirs = _rate(took["openvino"]), _rate(took[best])
     measures = (
@@ -68,6 +71,7 @@ def run() -> Report:
         Measure("lora_decode_ratio", _rate(took["openvino lora"]) / _rate(took["lora"]), n=ROUNDS),
         Measure("first_token_ratio", _first(took[best]) / _first(took["openvino"]), n=ROUNDS),
         Measure("throughput_ratio_8", statistics.median(ahead), n=len(ahead)),
+        *peers,
         Measure("second_turn_ratio", statistics.median(second[1:]), n=ROUNDS),
         Measure("grounded_decode_ratio", grounded, n=len(QUESTIONS)),
         Measure("bandwidth_share", ours * _weights(settings) / _bandwidth(), n=ROUNDS),
@@ -140,14 +144,39 @@ def _second_turn(engine: Engine, number: int) -> float:
     return _stream(engine, again)[0] / first
 
 
-def _ratio_at_once(engine: Engine, net: Any, tokenizer: Any, number: int) -> float:
-    """New tokens a second of eight at once, over those of eight one after another by `generate`."""
+def _at_once(engine: Engine, seed: str) -> float:
+    """Seconds of eight at once."""
     began = time.perf_counter()
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda each: _stream(engine, _prompt(f"once {number} {each}")), range(AT_ONCE)))
-    ours = time.perf_counter() - began
+        list(pool.map(lambda each: _stream(engine, _prompt(f"{seed} {each}")), range(AT_ONCE)))
+    return time.perf_counter() - began
+
+
+def _ratio_at_once(engine: Engine, net: Any, tokenizer: Any, number: int) -> float:
+    """New tokens a second of eight at once, over those of eight one after another by `generate`."""
+    ours = _at_once(engine, f"once {number}")
     one = _generate(net, tokenizer, _prompt(f"after {number}"))
     return AT_ONCE * (one[0] + (NEW - 1) / one[1]) / ours
+
+
+def _llama_cpp(engine: Engine, settings: Settings, path: Path, folder: Path, threads: int) -> tuple[Measure, ...]:
+    """llama.cpp's seconds over ours, and the same by file; () where there is no server, or no GGUF."""
+    program, source = llama_cpp.program(), models.source_of(settings)
+    if program is None or source is None:
+        return ()
+    files = {source.stem.rsplit(".", 1)[-1].lower(): source, "q8_0": folder / "q8_0.gguf"}
+    quantised.write(path, files["q8_0"], like=source)
+    ratios: dict[str, float] = {}
+    for name, file in files.items():
+        with llama_cpp.serving(program, file, threads=threads, at_once=AT_ONCE, context=2 * PROMPT) as url:
+            turns = []
+            for number in range(ROUNDS + 1):  # the first round warms up
+                ours = _at_once(engine, f"ours {name} {number}")
+                prompts = [_prompt(f"theirs {name} {number} {each}") for each in range(AT_ONCE)]
+                turns.append(llama_cpp.seconds(url, prompts, NEW) / ours)
+            ratios[name] = statistics.median(turns[1:])
+    each = [Measure(f"llama_cpp_ratio_8[{name}]", ratio, n=ROUNDS) for name, ratio in ratios.items()]
+    return Measure("llama_cpp_ratio_8", min(ratios.values()), n=ROUNDS), *each
 
 
 class _Watched:
