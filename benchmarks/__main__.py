@@ -153,6 +153,11 @@ REGISTRY: dict[str, Benchmark] = {
         11,
         "8 to 48 customers who chat with a real server as people do, by locust: how many it holds",
     ),
+    "quantised-quality": Benchmark(
+        "benchmarks.quantised_quality:run",
+        8,
+        "answers to DSTC11's questions with weights of eight and four bits, against float32: ROUGE-L and seconds",
+    ),
     "isolation": Benchmark(
         "benchmarks.isolation:run",
         5,

@@ -21,7 +21,7 @@ from assistant.types import Measure, Report
 from benchmarks.common import ROOT
 from benchmarks.running import QUESTIONS, furnished, running
 
-STAGES, SECONDS, THINK_S = (8, 32, 64, 96, 128), 120, 30.0
+STAGES, SECONDS, THINK_S = (8, 16, 32, 48), 150, 30.0
 WITHIN_S = 3.0
 LET_IN, FIRST, WHOLE = "let in", "first text", "whole answer"
 """What `customers.py` tells apart; it cannot be imported here, for locust changes how the standard library waits."""
