@@ -234,9 +234,9 @@ class Assistant:
 
     def _walk(self, conversation: Conversation, draft: Draft) -> Iterator[AskEvent]:
         # 1. What the staff approved for this question wins; chatter and the wish for a person reach no documents.
-        intent = smalltalk.intent(draft.question)
+        intent, asked = smalltalk.intent(draft.question), prompts.asked(conversation.messages)
         if intent in {smalltalk.Intent.QUESTION, smalltalk.Intent.PRIVATE}:
-            match = self._approved(draft, prompts.standalone(conversation.messages))
+            match = self._approved(draft, asked)
             if match is not None:
                 yield from self._say_approved(conversation, draft, match)
                 return
@@ -259,9 +259,9 @@ class Assistant:
             yield draft.add(Piece(offer.advice.text, (), ""))
             return
         # 3. Passages, for a query that needs no conversation.
-        draft.query = prompts.standalone(conversation.messages)
+        draft.query = asked.query
         try:
-            reading = self._find(draft)
+            reading = self._find(draft, asked)
         except Exception as error:
             _log.exception("retrieval failed")
             draft.outcome, draft.failed = Outcome.COMPONENT_FAILED, "retrieval"
@@ -295,20 +295,23 @@ class Assistant:
         if route.offers_person and draft.outcome is not Outcome.NEEDS_HUMAN:
             yield draft.say("offer_person")
 
-    def _approved(self, draft: Draft, query: str) -> Match | None:
+    def _approved(self, draft: Draft, asked: prompts.Asked) -> Match | None:
         """The approved answer of the question, where there is one."""
         try:
-            return self.approvals.match(draft.info.name, query)
+            for query in filter(None, (asked.query, asked.joined)):
+                match = self.approvals.match(draft.info.name, query)
+                if match is not None:
+                    draft.query = query
+                    return match
         except Exception as error:  # the ordinary answer is there without it
             _log.exception("approved answers could not be asked")
             draft.notes.append(f"approved answers: {type(error).__name__}")
-            return None
+        return None
 
     def _say_approved(self, conversation: Conversation, draft: Draft, match: Match) -> Iterator[AskEvent]:
         """It cites itself, whole: what the staff wrote is a stored passage."""
         passage = match.passage
         draft.shape, draft.support = "approved", match.likeness
-        draft.query = prompts.standalone(conversation.messages)
         draft.hits = (Hit(passage, match.likeness, "dense"),)
         draft.notes.append(f"the staff approved this answer ({match.answer.id}) for this question")
         yield Found(draft.hits)
@@ -316,15 +319,20 @@ class Assistant:
         if conversation.customer:
             self.approvals.curated.hit(match.answer.id)
 
-    def _find(self, draft: Draft) -> Reading:
-        info = draft.info
-        variants = () if draft.query == draft.question else (draft.question,)
-        draft.hits = self.searcher.search(
-            info.tenant, info.name, draft.query, self.settings.retrieval.top_k, variants=variants
-        )
-        reading = self._reader(info).read(draft.query, draft.hits)
+    def _find(self, draft: Draft, asked: prompts.Asked) -> Reading:
+        """The passages and what they say; a second time where only that tells whether the question stands alone."""
+        draft.hits, reading = self._read(draft, asked.query)
+        other = functools.cache(lambda: self._read(draft, asked.joined))
+        if asked.joined_instead(reading.support, draft.info.threshold, lambda: other()[1].support):
+            draft.query, (draft.hits, reading) = asked.joined, other()
         draft.support = reading.support
         return reading
+
+    def _read(self, draft: Draft, query: str) -> tuple[tuple[Hit, ...], Reading]:
+        info = draft.info
+        variants = () if query == draft.question else (draft.question,)
+        hits = self.searcher.search(info.tenant, info.name, query, self.settings.retrieval.top_k, variants=variants)
+        return hits, self._reader(info).read(query, hits)
 
     def _compose(self, conversation: Conversation, draft: Draft, reading: Reading) -> Iterator[AskEvent]:
         leading = composer.quotes(reading)

@@ -271,7 +271,8 @@ def _refused(session: orm.Session, lesson: LessonRow) -> bool:
 def _of_ours(said: Sequence[Message], answer: dict[str, Any]) -> _Said:
     answered = answer.get("outcome") == Outcome.ANSWERED.value
     teaches = answered and bool(answer.get("citations"))
-    return _Said(prompts.standalone(said), str(answer["text"]), teaches, _passages(answer), refused=not answered)
+    query = answer["receipt"].get("query") or prompts.standalone(said)
+    return _Said(query, str(answer["text"]), teaches, _passages(answer), refused=not answered)
 
 
 def _of_a_person(said: Sequence[Message], answers: dict[int, dict[str, Any]], text: str) -> _Said | None:

@@ -77,16 +77,79 @@ def build(
     return Prompt((system, *history, Message("user", question)), used, tuple(notes))
 
 
-_DEPENDENT = re.compile(
-    r"^\W*(?:and|but|so|or|then|also|what about|how about|what if|and if|ok(?:ay)?,? (?:and|but)|even if|same|why|why not|really|which one|in that case|"
-    r"even|only|except|if (?:so|not))\b|\b(?:it|its|that|this|those|these|them|they|their|there|one|ones|same|then|instead|either|both|such|do so)\b"
+_LEANS = re.compile(
+    r"^\W*(?:and|but|so|or|then|also|what about|how about|what if (?:so|not|it|they|i|we)\b|and if|ok(?:ay)?,? (?:and|but)|even if|same|why|why not|really|which one|in that case|"
+    r"even|only|except|if (?:so|not))\b|\b(?:it|its|this|those|these|them|they|their|ones|same|instead|either|both|such|do so)\b"
+    r"|(?:^|\b(?:am|is|are|was|were|do|does|did|can|will|would|for|of|to|on|in|at|by|with|from|about|than|like|after|before|what's)) that\b|^\W*that\b|\b(?:that|there|then)\W*$"
+    r"|\b(?:the|this|that|which|an?)(?: \w+)? one\b|\bone\W*$|^\W*(?:what|how)(?:['’]s| is| are| was| were) the [\w-]+\W*$"
+    r"|(?<!is )(?<!are )(?<!was )(?<!were )(?<!be )\bthere\b(?!'s| is| are| was| will| be)"
     r"|^\W*(?:那|那么|如果|要是|假如|还有|另外|但|但是|为什么|同样|这样|这个|它|其)|[它这那](?:个|些|种|款|样|时|里|么)?|呢[？?]?\s*$|的话|也(?:是|可以|能|要|行)|一样",
     re.IGNORECASE,
 )  # fmt: skip
+"""Words that point at what was said before."""
+_SENTENCE = re.compile(
+    r"\b(?:am|is|are|was|were|be|do|does|did|can|could|may|might|must|shall|should|will|would|have|has|had)(?:n['’]t)?\b"
+    r"|\b(?:can|won)['’]t\b|\b(?:what|how|where|when|who|there|i|we|you)['’](?:s|m|re|ve|ll|d)\b|^\W*who \w+",
+    re.IGNORECASE,
+)
+"""A verb that a whole English question has, and an elliptic one ("In red?") has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The last question of a conversation as a search query.
+
+    `joined` is the question behind what it may lean on, where its words do not tell whether it does; both are to be
+    read then, see `joined_instead`. `whole`: it is a sentence of its own, however short.
+    """
+
+    query: str
+    joined: str = ""
+    whole: bool = False
+
+    def joined_instead(self, alone: float, threshold: float, read: Callable[[], float]) -> bool:
+        """Whether to take `joined`, by the supports of the two readings; `read` gives that of `joined`, where it is needed.
+
+        A whole sentence is taken by itself, also where it is refused so, unless with its context it is far better
+        answered. Other short questions are taken by themselves where that is answered at all.
+        """
+        if not self.joined or self.whole != (alone >= threshold):
+            return False
+        joined = read()
+        return not self.whole or _odds(joined) > FAR_BETTER * _odds(alone)
+
+
+FAR_BETTER = 7.5
+"""Chosen, as the rules here, on benchmarks/calibration/dialogues.jsonl (`python -m benchmarks follow-ups`)."""
+
+
+def asked(turns: Sequence[Message]) -> Asked:
+    """The last question, with what was said before where it leans on that.
+
+    >>> turns = [Message("user", "Do you sharpen knives?"), Message("assistant", "Yes.")]
+    >>> asked([*turns, Message("user", "Is there parking?")])
+    Asked(query='Is there parking?', joined='Do you sharpen knives? Is there parking?', whole=True)
+    """
+    question = turns[-1].text.strip()
+    earlier = [turn.text.strip() for turn in turns[:-1] if turn.role == "user"]
+    if not earlier:
+        return Asked(question)
+    leans, short = bool(_LEANS.search(question)), _is_short(question)
+    if not leans and not short:
+        return Asked(question)
+    context = earlier[-1]
+    if len(earlier) > 1 and leans_on_context(context):
+        context = f"{earlier[-2]} {context}"
+    joined = f"{context} {question}"
+    english = question.isascii() and language.detect(joined) == "en"  # a short text alone is often taken for another's
+    whole = english and bool(_SENTENCE.search(question))
+    if leans or (english and not whole) or not language.content_words(question):
+        return Asked(joined)
+    return Asked(question, joined, whole)
 
 
 def standalone(turns: Sequence[Message]) -> str:
-    """The last question as a search query that needs no conversation.
+    """The last question as one search query that needs no conversation, by its words alone.
 
     A question that leans on what was said before ("And if it was a gift?") is put behind the
     previous question; one that stands alone stays as it is.
@@ -95,18 +158,18 @@ def standalone(turns: Sequence[Message]) -> str:
     ...             Message("user", "And if they are worn?")])
     'How long can I return boots? And if they are worn?'
     """
-    question = turns[-1].text.strip()
-    earlier = [turn.text.strip() for turn in turns[:-1] if turn.role == "user"]
-    if not earlier or not leans_on_context(question):
-        return question
-    context = earlier[-1]
-    if len(earlier) > 1 and leans_on_context(context):
-        context = f"{earlier[-2]} {context}"
-    return f"{context} {question}"
+    question = asked(turns)
+    return question.query if question.whole or not question.joined else question.joined
 
 
 def leans_on_context(question: str) -> bool:
-    """Whether a question of a conversation needs the turns before it to be understood."""
-    subject = language.content_words(question)
-    short = len(subject) <= (6 if language.detect(question) == "zh" else 2)
-    return short or bool(_DEPENDENT.search(question))
+    """Whether a question of a conversation may need the turns before it to be understood."""
+    return _is_short(question) or bool(_LEANS.search(question))
+
+
+def _is_short(question: str) -> bool:
+    return len(language.content_words(question)) <= (6 if language.detect(question) == "zh" else 2)
+
+
+def _odds(support: float) -> float:
+    return support / max(1 - support, 1e-6)

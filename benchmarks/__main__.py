@@ -100,6 +100,11 @@ REGISTRY: dict[str, Benchmark] = {
         3,
         "fits the reader and the refusal thresholds on the calibration companies; writes calibration.json",
     ),
+    "follow-ups": Benchmark(
+        "benchmarks.follow_ups:run",
+        1,
+        "short questions of conversations, follow-ups and new topics: answered about what was asked",
+    ),
     "redaction": Benchmark(
         "benchmarks.redaction:run",
         0.3,

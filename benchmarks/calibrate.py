@@ -133,7 +133,7 @@ def _case(row: dict[str, Any], query: str, hits: Sequence[Hit], read: Reader) ->
     units = [unit for rank, hit in enumerate(hits) for unit in reader.split_units(hit.passage, rank)]
     asked = read.analyse(query)
     labels = np.array([_is_gold(unit, row) for unit in units], dtype=bool)
-    found = any(_holds(hit.passage, gold) for hit in hits for gold in row["gold"])
+    found = any(holds(hit.passage, gold) for hit in hits for gold in row["gold"])
     asks = smalltalk.intent(row["question"]) is smalltalk.Intent.QUESTION
     return Case(row["answerable"], asked, units, read.unit_features(asked, units), labels, found, read, asks)
 
@@ -232,7 +232,8 @@ def _is_gold(unit: Unit, row: dict[str, Any]) -> bool:
     return False
 
 
-def _holds(passage: Passage, gold: dict[str, str]) -> bool:
+def holds(passage: Passage, gold: dict[str, str]) -> bool:
+    """Whether a passage has the text of a gold place."""
     return gold["document"] == passage.document and _squeeze(gold["quote"]) in _squeeze(passage.text)
 
 

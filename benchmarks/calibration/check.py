@@ -207,8 +207,29 @@ def check(company: str) -> tuple[list[str], Counter]:
     return problems, counts
 
 
+def check_dialogues() -> tuple[list[str], Counter]:
+    """Every gold quote of dialogues.jsonl is in its document once."""
+    problems: list[str] = []
+    counts: Counter = Counter()
+    documents = {company: load_documents(HERE / company / "documents") for company in LEAST}
+    for line in (HERE / "dialogues.jsonl").read_text(encoding="utf-8").splitlines():
+        item = json.loads(line)
+        counts[f"{item['kind']} {item['language']}"] += 1
+        if item["kind"] not in ("follow_up", "new_topic") or item["answerable"] != bool(item["gold"]):
+            problems.append(f"{item['id']}: kind or answerable")
+        for gold in item["gold"]:
+            passages = documents[item["company"]].get(gold["document"], [])
+            found = sum(any(norm(gold["quote"]) in norm(cell) for cell in passage.cells) for passage in passages)
+            if found != 1:
+                problems.append(f"{item['id']}: quote found in {found} passages: {gold['quote']}")
+    return problems, counts
+
+
 def main() -> int:
     problems: list[str] = []
+    found, counts = check_dialogues()
+    problems += found
+    print("dialogues: " + ", ".join(f"{what} {number}" for what, number in sorted(counts.items())))
     for company in LEAST:
         found, counts = check(company)
         problems += found

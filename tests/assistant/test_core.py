@@ -253,6 +253,13 @@ def test_a_follow_up_is_searched_with_its_question_before(make):
     assert "15 EUR" in answer.text
 
 
+def test_a_short_question_about_something_else_is_not_answered_about_what_was_said_before(make):
+    before = (Message("user", "Do you repair tent poles?"), Message("assistant", "Yes."))
+    answer = run(make(), "Can I return items?", Conversation("", messages=before))
+    assert answer.receipt.query == "Can I return items?"
+    assert answer.text.startswith("Unused items can be returned")
+
+
 @pytest.mark.parametrize("question", ["", "  \n", "x" * 4001])
 def test_a_bad_question_is_bad_input(make, question):
     with pytest.raises(BadInput):

@@ -73,6 +73,54 @@ def test_a_question_that_stands_alone_stays_alone():
     assert prompts.standalone(turns) == "Which payment methods do you accept in stores?"
 
 
+@pytest.mark.parametrize(
+    ("earlier", "question"),
+    [
+        ("Do you have a store in Paris?", "How long can I return a tent?"),
+        ("Do you sharpen knives?", "Is there parking?"),
+        ("Do you sharpen knives?", "Do you gift wrap?"),
+        ("Do you take old pans?", "Can I return something that was engraved?"),
+    ],
+)
+def test_a_whole_sentence_however_short_is_read_by_itself_first(earlier, question):
+    asked = prompts.asked([Message("user", earlier), Message("assistant", "No."), Message("user", question)])
+    assert (asked.query, asked.joined) in {(question, f"{earlier} {question}"), (question, "")}
+    assert asked.whole == bool(asked.joined)
+    assert (
+        prompts.standalone([Message("user", earlier), Message("assistant", "No."), Message("user", question)])
+        == question
+    )
+
+
+@pytest.mark.parametrize("question", ["Which colours?", "For Gold members?", "What is the price?", "Does that last?"])
+def test_where_the_words_tell_nothing_is_read_twice(question):
+    turns = [
+        Message("user", "How much is the Alder tent?"),
+        Message("assistant", "249 EUR."),
+        Message("user", question),
+    ]
+    assert prompts.asked(turns) == prompts.Asked(f"{turns[0].text} {question}")
+
+
+def test_a_whole_sentence_stays_alone_unless_its_context_answers_it_far_better():
+    whole, chinese = prompts.Asked("q", "c q", whole=True), prompts.Asked("q", "c q")
+
+    def never() -> float:
+        raise AssertionError("the second reading was not needed")
+
+    assert not whole.joined_instead(0.1, 0.5, never)
+    assert not whole.joined_instead(0.9, 0.5, lambda: 0.95)
+    assert whole.joined_instead(0.6, 0.5, lambda: 0.99)
+    assert not chinese.joined_instead(0.6, 0.5, never)
+    assert chinese.joined_instead(0.1, 0.5, lambda: 0.0)
+    assert not prompts.Asked("q").joined_instead(0.1, 0.5, never)
+
+
+def test_a_short_chinese_question_is_joined_only_where_it_is_not_answered_by_itself():
+    turns = [Message("user", "可以寄到中国吗？"), Message("assistant", "不可以。"), Message("user", "怎么取消订单？")]
+    assert prompts.asked(turns) == prompts.Asked("怎么取消订单？", "可以寄到中国吗？ 怎么取消订单？")
+
+
 def test_a_prompt_says_nothing_secret():
     prompt = build([Message("user", "hi")], ["p"], 500)
     text = "\n".join(message.text for message in prompt.messages).lower()
