@@ -1,7 +1,7 @@
 """The line before the language model: the one place where every door's questions wait for their turn.
 
 Bounded, and fair between visitors: a free place goes to the next visitor, not to the oldest question, so one who asks
-much waits for himself, and never has more than a quarter of the places (one at least): a newcomer is begun at once, and
+much waits for himself, and never has more than an eighth of the places (one at least): a newcomer is begun at once, and
 is not computed beside a crowd of another's. A question that would wait longer than the patience is turned away when it
 comes, and told when to try again. It computes nothing: whoever holds a ticket that was called works, and leaves.
 
@@ -21,7 +21,7 @@ from assistant.errors import Busy
 
 PER_VISITOR, PER_ADDRESS = 2, 8
 """How many questions a visitor, or an address, may have waiting or running at once."""
-SHARE = 4
+SHARE = 8
 """A visitor has at most this part of the places."""
 _LEARNING = 0.2
 _MOST_WAIT_S = 120

@@ -130,8 +130,8 @@ class ServerSettings(BaseModel):
     """Questions per visitor and day over the API and the widget; four times that per address."""
     queue_size: int = Field(default=32, ge=1)
     """Questions that may wait; more are turned away with a clear message."""
-    concurrency: int = Field(default=4, ge=1)
-    """Questions answered at once over all doors, at most a quarter of them one visitor's; the engine hf takes two."""
+    concurrency: int = Field(default=8, ge=1)
+    """Questions answered at once over all doors, at most an eighth of them one visitor's; the engine hf takes two."""
     wait_s: float = Field(default=60.0, gt=0)
     """The longest that a question waits for its turn; what would wait longer is turned away when it comes."""
     session_days: int = Field(default=30, ge=1)

@@ -56,8 +56,8 @@ def test_the_position_is_how_many_are_called_before(names: str):
     assert [order.index(ticket) for ticket in tickets] == told
 
 
-def test_one_visitor_never_has_more_than_a_quarter_of_the_places():
-    one = line(places=8)
+def test_one_visitor_never_has_more_than_an_eighth_of_the_places():
+    one = line(places=16)
     flood = [one.join(key("a")) for _ in range(6)]
     assert [ticket.called for ticket in flood] == [True, True, False, False, False, False]
     assert one.join(key("b")).called
