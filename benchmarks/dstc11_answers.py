@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,17 @@ from assistant.engines import hardware, models
 from assistant.metrics import rouge_l
 from assistant.settings import load_settings
 from assistant.tuning import activations, loop, lora, networks
-from assistant.tuning.answers import answers
 from assistant.tuning.data import ChatRow, Records, records_of
 from assistant.tuning.tasks import ChatTask
 from assistant.types import Measure, Message, Report
 from benchmarks.common import ROOT, eval_data, mean, provenance
+from benchmarks.consensus import Draw, Speaker, consensus
 
 REFERENCE = {"organisers_rougeL": 0.287}
 TURNS = 3
 """Of the dialogue, so many turns are shown: the question and the exchange before it."""
+DRAW = Draw(count=16, temperature=0.7)
+"""Chosen on dialogues of the training side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +53,25 @@ class Plan:
 
 def run(plan: Plan = Plan()) -> Report:
     """The report; with pieces of an earlier, unfinished run it takes only the rest of the time."""
-    data = read_rows()
-    tuned: list[float] = []
-    untuned: list[float] = []
-    for fold, (train, test) in enumerate(folds(data, plan)):
+    scores: dict[str, list[float]] = {}
+    for fold, (train, test) in enumerate(folds(read_rows(), plan)):
         references = [row.messages[-1].text for row in test.rows if isinstance(row, ChatRow)]
-        untuned += rouge_l(fold_answers(plan, fold, train, test, tuned=False), references)
-        tuned += rouge_l(fold_answers(plan, fold, train, test, tuned=True), references)
-    gain = mean("gain", [after - before for after, before in zip(tuned, untuned, strict=True)])
-    measures = [mean("rougeL", tuned), mean("rougeL_untuned", untuned), gain]
-    measures.append(Measure("gain_low", gain.low if gain.low is not None else 0.0, n=gain.n))
-    settings = load_settings()
-    return Report(
-        "dstc11-answers", tuple(measures), provenance(settings, seed=plan.seed, plan=asdict(plan), **REFERENCE)
-    )
+        for side, tuned in (("_untuned", False), ("", True)):
+            said = fold_answers(plan, fold, train, test, tuned=tuned)
+            likeliest, agreed = [texts[0] for texts in said], [consensus(texts[1:]) for texts in said]
+            scores.setdefault(f"rougeL{side}", []).extend(rouge_l(agreed, references))
+            scores.setdefault(f"rougeL_greedy{side}", []).extend(rouge_l(likeliest, references))
+    gain = _gain("gain", scores, "rougeL")
+    measures = [mean(name, values) for name, values in sorted(scores.items())]
+    measures += [gain, Measure("gain_low", gain.low if gain.low is not None else 0.0, n=gain.n)]
+    measures.append(_gain("gain_greedy", scores, "rougeL_greedy"))
+    about = {"seed": plan.seed, "plan": asdict(plan), "draw": asdict(DRAW)}
+    return Report("dstc11-answers", tuple(measures), provenance(load_settings(), **about, **REFERENCE))
+
+
+def _gain(name: str, scores: Mapping[str, Sequence[float]], of: str) -> Measure:
+    """The tuned side less the untuned one, answer by answer."""
+    return mean(name, [after - before for after, before in zip(scores[of], scores[f"{of}_untuned"], strict=True)])
 
 
 def read_rows() -> Records:
@@ -107,28 +114,29 @@ def folds(data: Records, plan: Plan) -> list[tuple[Records, Records]]:
     return made
 
 
-def fold_answers(plan: Plan, fold: int, train: Records, test: Records, *, tuned: bool) -> list[str]:
-    """The answers to the fold's test questions, from the pieces on disk and what is missing of them."""
+def fold_answers(plan: Plan, fold: int, train: Records, test: Records, *, tuned: bool) -> list[list[str]]:
+    """To each of the fold's test questions the likeliest answer and then the drawn ones; what is on disk, completed."""
     settings = load_settings()
     path, info = models.prepare(settings), models.resolve(settings)[1]
     about = json.dumps(asdict(replace(plan, layers="", epochs=0) if not tuned else plan)) + info.sha256
     folder = ROOT / "benchmarks" / "results" / "dstc11-answers" / hashlib.sha256(about.encode()).hexdigest()[:12]
-    done = folder / f"fold{fold}.jsonl"
+    done = folder / f"fold{fold}-{DRAW.count}-{DRAW.temperature}.jsonl"
     said = _said(done)
     if len(said) < len(test):
-        dtype = hardware.choose_dtype("auto", "cpu")
-        tokenizer, net = networks.load_chat(path, dtype=dtype)
+        tokenizer, net = networks.load_chat(path, dtype=hardware.choose_dtype("auto", "cpu"))
         task = ChatTask(max_tokens=1024, company="Cambridge hotels and restaurants")
         if tuned:
-            net = _tuned(net, task, train, tokenizer, plan, folder / f"fold{fold}")
-        _say(net, tokenizer, task, test, said, done)
+            _train(net, task, train, tokenizer, plan, folder / f"fold{fold}")
+        prompts = {place: task.messages(row, tokenizer) for place, row in enumerate(test.rows) if place not in said}
+        adapter = folder / f"fold{fold}" / "adapter" if tuned else None
+        said |= _say(Speaker(settings, folder / "openvino", adapter), prompts, done)
     return [said[place] for place in range(len(test))]
 
 
-def _tuned(net: Any, task: ChatTask, train: Records, tokenizer: Any, plan: Plan, folder: Path) -> Any:
-    """The model with the fold's adapter, trained or read."""
+def _train(net: Any, task: ChatTask, train: Records, tokenizer: Any, plan: Plan, folder: Path) -> None:
+    """The fold's adapter, unless it is there."""
     if (folder / "adapter" / lora.WEIGHTS).is_file():
-        return lora.load(net, folder / "adapter")
+        return
     layers = lora.top_layers(net) if plan.layers else ()
     model = lora.attach(net, lora.LoraPlan(rank=plan.rank, layers=layers, seed=plan.seed))
     examples = task.examples(train, tokenizer)
@@ -150,23 +158,22 @@ def _tuned(net: Any, task: ChatTask, train: Records, tokenizer: Any, plan: Plan,
     else:
         loop.train(model, task, examples, options, checkpoint=folder / "checkpoint", on_progress=show)
     lora.save(model, folder / "adapter")
-    return model
 
 
-def _say(net: Any, tokenizer: Any, task: ChatTask, test: Records, said: dict[int, str], done: Path) -> None:
-    """Answers what is missing and appends it, batch by batch."""
+def _say(speaker: Speaker, prompts: Mapping[int, Sequence[Message]], done: Path) -> dict[int, list[str]]:
+    """The answers to these prompts; each prompt's are appended as they come."""
     done.parent.mkdir(parents=True, exist_ok=True)
-    missing = [place for place in range(len(test)) if place not in said]
-    rows: Sequence[Any] = [test.rows[place] for place in missing]
-    prompts = [task.messages(row, tokenizer) for row in rows]
+    said = {}
     with done.open("a", encoding="utf-8") as file:
-        for number, text in answers(net, tokenizer, prompts, max_new_tokens=64, batch_size=24):
-            said[missing[number]] = text
-            file.write(json.dumps({"place": missing[number], "text": text}) + "\n")
+        likeliest = dict(speaker.say(prompts, Draw()))
+        for place, texts in speaker.say(prompts, DRAW):
+            said[place] = likeliest[place] + texts
+            file.write(json.dumps({"place": place, "text": said[place]}) + "\n")
             file.flush()
+    return said
 
 
-def _said(path: Path) -> dict[int, str]:
+def _said(path: Path) -> dict[int, Any]:
     if not path.is_file():
         return {}
     lines = path.read_text(encoding="utf-8").splitlines()
