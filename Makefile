@@ -66,6 +66,7 @@ demo: $(DEMO)
 $(DEMO): | $(MODELS)
 	@echo "Reading the demo shop's documents ..."
 	@$(PY) app.py ingest $(SHOP)/documents --collection shop --company $(SHOP)/company.json
+	@$(PY) app.py catalog import $(SHOP)/documents/products.csv --words $(SHOP)/words.json --collection shop
 	@mkdir -p $(DATA) && rm -f $(DATA)/.demo-*
 	@touch $@
 

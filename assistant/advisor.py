@@ -22,9 +22,10 @@ from assistant.errors import BadInput
 from assistant.goods import Advice, Condition, Event, Interaction, Item, Reason, Recommendation
 from assistant.likeness import Encode
 from assistant.recommend import filters, reasons
+from assistant.recommend.log import Mask
 from assistant.recommend.propensity import Propensity, fit_propensity
 from assistant.recommend.recommender import EVENTS, TAKEN, Ask
-from assistant.recommend.requests import Wish
+from assistant.recommend.requests import Order, Wish
 from assistant.recommend.table import Table
 from assistant.shops import Shop, Shops
 from assistant.stock import Stock
@@ -151,13 +152,13 @@ class Advisor:
             seeds=[shop.table.row[name] for name in seeds],
             hidden=[shop.table.row[name] for name in query.hidden if name in shop.table.row],
         )
-        ranked = shop.model.rank(ask)
+        ranked = shop.model.rank(ask) if wish.order is None else _ordered(wish.order, shop.table, allowed, n=query.n)
         # 3. Reasons, and the text from the same rows.
-        known = _explained(ranked, query, shop, conditions=conditions, history=history, seeds=seeds)
+        known = _explained(ranked, query, shop, conditions=conditions, history=history, seeds=seeds, order=wish.order)
         relax = () if allowed.any() else shop.table.relax(conditions)
         return Advice(
             asked=query.request,
-            text=render(known, conditions, relax, language=query.language),
+            text=render(known, conditions, relax, language=query.language, order=wish.order),
             recommendations=known,
             conditions=conditions,
             items=int(allowed.sum()),
@@ -173,10 +174,14 @@ def render(
     relax: Sequence[Any] = (),
     *,
     language: str = "en",
+    order: Order | None = None,
 ) -> str:
     """The text of an advice: names, prices and stock of the rows, nothing else."""
     if found:
         head = texts.say("advice" if len(found) > 1 else "advice_one", language)
+        if order is not None:
+            key = "advice_most" if order.descending else "advice_least"
+            head = texts.say(key, language, field=reasons.field_name(order.field, language))
         return "\n".join([head, *(_line(number, one.item, language) for number, one in enumerate(found, start=1))])
     if not relax:
         return texts.say("advice_empty", language)
@@ -207,6 +212,14 @@ def _conditions(query: Query, wish: Wish, table: Table) -> tuple[Condition, ...]
     return (*wish.conditions, *stock)
 
 
+def _ordered(order: Order, table: Table, allowed: Mask, *, n: int) -> list[tuple[int, float]]:
+    """(row, score) of the first `n` by a numeric field; rows without a number are none of them."""
+    numbers = table.numbers(order.field)
+    rows = np.flatnonzero(allowed & ~np.isnan(numbers))
+    best = rows[np.argsort(-numbers[rows] if order.descending else numbers[rows], kind="stable")][:n]
+    return [(int(row), 1.0 / place) for place, row in enumerate(best, start=1)]
+
+
 def _seeds(
     query: Query, wish: Wish, conditions: Sequence[Condition], *, history: Sequence[Interaction], shop: Shop
 ) -> tuple[str, ...]:
@@ -229,12 +242,15 @@ def _explained(
     conditions: Sequence[Condition],
     history: Sequence[Interaction],
     seeds: Sequence[str],
+    order: Order | None,
 ) -> tuple[Recommendation, ...]:
     """The items with reasons that their rows, the log or the customer's history prove."""
     own = {one.item: one for one in history if one.event != "dismiss" and one.item in shop.table.row}
     names = list(own)[-50:]
     together = shop.model.together([row for row, _ in ranked], [shop.table.row[name] for name in names])
     asked = conditions if query.request or query.conditions else ()
+    if order is not None and order.field != "price":  # the line has the price already
+        asked = (Condition(order.field, ">=", ("0",)), *asked)
     found = []
     for (row, score), counts in zip(ranked, together, strict=True):
         item = shop.table.items[row]

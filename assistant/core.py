@@ -273,7 +273,9 @@ class Assistant:
         # 4. Support decides, not the model.
         if reading.support < draft.info.threshold or not reading.units:
             draft.outcome = Outcome.NOT_IN_KNOWLEDGE_BASE
-            yield draft.say("refusal")
+            yield draft.say("refusal" if offer is None else "advice_beside")
+            if offer is not None:
+                yield draft.add(Piece(offer.advice.text.partition("\n")[2], (), "\n"))
             return
         if reading.support < sure_support(draft.info):  # true quotes, but perhaps of something else: it says so
             draft.sure = False

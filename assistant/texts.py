@@ -63,6 +63,12 @@ _TEXTS: dict[str, dict[str, str]] = {
     },
     "advice": {"en": "These fit best:", "zh": "为您推荐："},
     "advice_one": {"en": "This fits:", "zh": "为您推荐："},
+    "advice_least": {"en": "Lowest {field} first:", "zh": "从低到高（{field}）："},
+    "advice_most": {"en": "Highest {field} first:", "zh": "从高到低（{field}）："},
+    "advice_beside": {
+        "en": "I could not find an answer to this in {company}'s documents. These come nearest in the catalogue:",
+        "zh": "我在{company}的资料中没有找到答案。目录中最接近的商品：",
+    },
     "advice_line": {"en": "{n}. {name}: {price}{stock}", "zh": "{n}. {name}：{price}{stock}"},
     "advice_bare": {"en": "{n}. {name}{stock}", "zh": "{n}. {name}{stock}"},
     "advice_stock": {"en": ", {n} in stock", "zh": "，库存 {n} 件"},

@@ -298,6 +298,9 @@ class _Pipeline:
         for request in running:
             request.handle.cancel()
             request.came.put(EngineUnavailable("The model was unloaded.", hint="Ask again."))
+        with contextlib.suppress(Exception):  # it ends in any case
+            while self._pipe.has_non_finished_requests():  # what was cancelled is freed by a step, or it complains
+                self._pipe.step()
         self._pipe = None
 
 

@@ -23,7 +23,7 @@ _WISH = re.compile(
     r"|\b(?:something|anything|gift) (?:like|similar|for|from|by|in|under|below|waterproof|warm|light)|\bgift for\b|^(?:any|a|an|some)\b|想买|想要|要买|需要|想找|找一|来一|挑一|买一|看看|类似"
 )
 _QUESTION = re.compile(
-    r"\bdo you (?:have|sell|stock|carry)\b|\bhave you got\b|\bare there any\b|\b(?:which|what)\b|有没有|有哪些|有什么|哪(?:些|款|种|个)|吗[？?]?$"
+    r"\bdo (?:you|u|ya) (?:have|sell|stock|carry)\b|\b(?:you )?got any\b|\bhave you got\b|\bare there any\b|\b(?:which|what)\b|有没有|有哪些|有什么|哪(?:些|款|种|个)|吗[？?]?$"
 )
 _SERVICE = re.compile(
     r"\b(?:return\w*|refund\w*|exchang\w+|repair\w*|warranty|guarantee|deliver\w*|shipping|shipped|ship|cancel\w*|wash\w*|clean\w*|pay\w*|invoice|complain\w*|broken|torn|store|shop|open(?:ing)?|track\w*|voucher|coupon|discount|"
@@ -67,7 +67,7 @@ def decide(message: str, wish: Wish) -> Decision:
     >>> from assistant.goods import Condition
     >>> tents = Wish((Condition("category", "is", ("tents",)),), "")
     >>> decide("recommend a tent", tents), decide("Can I return a tent?", tents), decide("Which tents do you have?", tents)
-    ('advise', 'answer', 'both')
+    ('advise', 'answer', 'advise')
     """
     text = normal(message).strip()
     named = {one.field for one in wish.conditions} & _GOODS
@@ -75,9 +75,13 @@ def decide(message: str, wish: Wish) -> Decision:
     strong = bool(_STRONG.search(text))
     if strong and (named or _GENERIC.search(text) or wish.like_own):
         return "both" if service else "advise"
+    if wish.order is not None and "category" in named and not (service and wish.unread):
+        return "advise"
     if service or not (named or wish.like_own):
         return "answer"
     if _QUESTION.search(text):
+        if "category" in named and not wish.unread:
+            return "advise"
         return "both" if "category" in named or len(named) > 1 else "answer"
     if _WISH.search(text) or wish.like_own:
         return "advise"
@@ -92,6 +96,9 @@ def follow_up(message: str, wish: Wish) -> FollowUp | None:
     """
     text = normal(message).strip()
     place = _place(text)
+    kind = any(one.field == "category" for one in wish.conditions)
+    if wish.order is not None and not kind and not wish.unread:  # "which of them is the lightest?"
+        return FollowUp("refine")
     if _CHEAPER.search(text):
         return FollowUp("cheaper", place)
     if _SERVICE.search(text):
@@ -103,7 +110,7 @@ def follow_up(message: str, wish: Wish) -> FollowUp | None:
     if _OTHER.search(text):
         return FollowUp("other", place)
     short = len(re.findall(r"[a-z0-9']+|[\u3400-\u9fff]", text)) <= 12
-    if short and wish.conditions and not any(one.field == "category" for one in wish.conditions):
+    if short and wish.conditions and not kind:
         return FollowUp("refine", place)
     return None
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from assistant.goods import Condition
-from assistant.language import stem
+from assistant.language import content_words, stem
 from assistant.recommend.amounts import amounts
 from assistant.recommend.cells import holds, normal
 from assistant.recommend.lexicon import TERMS
@@ -49,6 +49,15 @@ _OWN = re.compile(
 _GOES_WITH = re.compile(
     r"\b(?:to go|goes|go|going|fits?|for use|to use) with (?:the|my)\b[^,.;!?]*|(?:搭配|配)我的[^，。；]*"
 )
+_CHEAPEST = re.compile(r"\b(?:cheapest|least expensive|lowest[ -]priced?|most affordable)\b|最便宜|最低价|价格最低")
+_DEAREST = re.compile(r"\b(?:most expensive|dearest|priciest|highest[ -]priced?)\b|最贵|价格最高")
+_LIGHTEST, _HEAVIEST = re.compile(r"\blightest\b|最轻"), re.compile(r"\bheaviest\b|最重(?!要)")
+_ASKING = frozenset(
+    "u got sell stock carry offer look looking search want need like find show buy please person people one ones them these those which"
+    " recommend suggest gift hi hello hey 你们 有没 没有 有哪 哪些 哪款 哪种 哪个 什么 有什 是哪 们有 想买 想要 要买 需要 推荐 我想 一款 一个 一顶 有卖 卖吗 请问 有吗 你好 帮我 能用 的吗"
+    " 我要 买一 找一".split()
+)
+"""Words of a request that ask for goods and say nothing of which."""
 _NUMBERS = {word: number for number, word in enumerate("one two three four five six seven eight".split(), start=1)}
 _NOT_DOWN = (
     set("go come get calm slow cut narrow bring sit write break walk up scroll mark marked way".split()),
@@ -57,13 +66,26 @@ _NOT_DOWN = (
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """What is to come first: the least of a numeric field, or the most."""
+
+    field: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
-    """A request understood: hard conditions, what is left of the text, and whether it points to what was bought."""
+    """A request understood: hard conditions, what is left of the text, and whether it points to what was bought.
+
+    `order` is what a superlative asked for ("the cheapest"); `unread` are the words of substance that became neither.
+    """
 
     conditions: tuple[Condition, ...]
     about: str
     like_own: bool = False
     currency: str = ""
+    order: Order | None = None
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +127,7 @@ class Vocabulary:
         own = _OWN.search(text)
         text = _GOES_WITH.sub(lambda match: " " * len(match.group()), text)
         conditions: list[Condition] = []
+        text, order = self._order(text)
         text, stock = _STOCK.subn(" ", text)
         if stock and "stock" in self._table.fields:
             conditions.append(Condition("stock", ">=", ("1",)))
@@ -114,7 +137,8 @@ class Vocabulary:
         mentions = self._mentions(text)
         conditions = [*self._choices(text, mentions), *found.conditions, *conditions]
         left = self._bare_size(text, mentions, conditions)
-        return Wish(tuple(conditions), left, own is not None, found.currency)
+        unread = _unread(text, mentions)
+        return Wish(tuple(conditions), left, own is not None, found.currency, order=order, unread=unread)
 
     # What is built
 
@@ -184,6 +208,15 @@ class Vocabulary:
         before = tokens[at - 1][2] if at else ""
         after = tokens[at + 1][2] if at + 1 < len(tokens) else ""
         return "material" in self._table.fields and before not in _NOT_DOWN[0] and after not in _NOT_DOWN[1]
+
+    def _order(self, text: str) -> tuple[str, Order | None]:
+        """The text without its superlative, and what that asks for, where the catalogue has such numbers."""
+        for words, field, descending in (
+            (_CHEAPEST, "price", False), (_DEAREST, "price", True), (_LIGHTEST, self._weight, False), (_HEAVIEST, self._weight, True),
+        ):  # fmt: skip
+            if field in self._table.fields and words.search(text):
+                return words.sub(" ", text), Order(field, descending)
+        return text, None
 
     def _choices(self, text: str, mentions: Sequence[_Mention]) -> list[Condition]:
         mentions = _without_context(text, mentions)
@@ -274,6 +307,13 @@ class Vocabulary:
                 conditions.append(Condition("size", "is", (match[1],)))
                 text = text[: match.start()] + " " * len(match.group()) + text[match.end() :]
         return " ".join(text.split())
+
+
+def _unread(text: str, mentions: Sequence[_Mention]) -> tuple[str, ...]:
+    """Words of substance outside all mentions."""
+    for one in mentions:
+        text = text[: one.start] + " " * (one.end - one.start) + text[one.end :]
+    return tuple(word for word in content_words(text) if word not in _ASKING)
 
 
 def _without_context(text: str, mentions: Sequence[_Mention]) -> list[_Mention]:

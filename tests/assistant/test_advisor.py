@@ -82,6 +82,16 @@ def test_what_is_shown_satisfies_the_request_and_is_in_stock(advisor: Advisor):
     assert {reason.text for reason in advice.recommendations[0].reasons} >= {"waterproof: 10000 mm", "price: 60.00 EUR"}
 
 
+def test_a_superlative_is_an_order_of_the_rows_and_says_so(advisor: Advisor):
+    cheapest = advisor.recommend("shop", Query(request="the cheapest boots"))
+    prices = [one.item.price for one in cheapest.recommendations]
+    assert len(prices) > 1
+    assert prices == sorted(prices)
+    assert cheapest.text.startswith("Lowest price first:")
+    chinese = advisor.recommend("shop", Query(request="最贵的鞋", language="zh"))
+    assert [one.item.price for one in chinese.recommendations] == sorted(prices, reverse=True)
+
+
 def test_an_edited_filter_is_used_as_it_is(advisor: Advisor):
     conditions = advisor.read_filter("shop", "category = jackets; price < 100")
     advice = advisor.recommend("shop", Query(request="boots", conditions=conditions))

@@ -37,7 +37,7 @@ def test_a_question_is_left_to_the_documents(counter: Counter):
 
 def test_a_wish_is_answered_with_goods_alone_and_a_question_about_goods_with_both(counter: Counter):
     wish = counter.offer(Conversation("1"), "shop", "recommend waterproof boots", "en")
-    question = counter.offer(Conversation("2"), "shop", "Do you have waterproof boots?", "en")
+    question = counter.offer(Conversation("2"), "shop", "Do you have waterproof boots with spikes?", "en")
     assert wish is not None
     assert question is not None
     assert (wish.alone, question.alone) == (True, False)
@@ -53,6 +53,14 @@ def test_follow_ups_refine_what_was_shown(counter: Counter):
     assert all(price[name] < price[first[0]] for name in shown(cheaper))
     black = counter.offer(thread, "shop", "in black", "en")
     assert set(shown(black)) <= {"beach-sandal"}
+
+
+def test_the_most_of_what_was_shown_comes_first(counter: Counter):
+    thread, price = Conversation("1"), {item.id: item.price for item in ITEMS}
+    first = shown(counter.offer(thread, "shop", "recommend boots", "en"))
+    dearest = shown(counter.offer(thread, "shop", "which of them is the most expensive?", "en"))
+    assert set(dearest) == set(first)
+    assert [price[name] for name in dearest] == sorted((price[name] for name in first), reverse=True)
 
 
 def test_more_like_one_leaves_it_out_and_keeps_the_conditions(counter: Counter):

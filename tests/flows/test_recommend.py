@@ -58,6 +58,15 @@ def test_a_wish_its_follow_up_and_a_question_in_one_conversation(assistant: Assi
     assert "30 days" in question.text
 
 
+def test_goods_stand_in_for_a_refusal_and_it_says_so(assistant: Assistant):
+    answer = ask(assistant, "Do you have waterproof boots with spikes?", Conversation("c", "visitor"))
+    assert answer.outcome is Outcome.NOT_IN_KNOWLEDGE_BASE
+    assert answer.advice is not None
+    head, *lines = answer.text.split("\n")
+    assert head.startswith("I could not find an answer to this")
+    assert lines == answer.advice.text.split("\n")[1:]
+
+
 def test_what_was_shown_is_kept_with_the_turn(assistant: Assistant):
     answer = ask(assistant, "推荐防水的鞋", Conversation("c", "visitor"))
     stored = assistant.store.turns("c", "visitor")[-1].answer

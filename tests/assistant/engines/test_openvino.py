@@ -136,7 +136,7 @@ def test_eight_at_once_are_the_same_as_one_after_another(engine: OpenVinoEngine)
         assert list(pool.map(lambda each: ask(engine, each), questions)) == alone
 
 
-def test_closing_ends_what_is_under_way(settings: Settings):
+def test_closing_ends_what_is_under_way_and_leaves_no_complaint(settings: Settings, capfd):
     engine = openvino.build(settings)
     stream = engine.stream(OTHER, GenerateOptions(max_new_tokens=400, time_limit_s=60))
     next(iter(stream))
@@ -145,6 +145,7 @@ def test_closing_ends_what_is_under_way(settings: Settings):
         "".join(stream)
     with pytest.raises(EngineUnavailable, match="closed"):
         ask(engine)
+    assert "leak" not in "".join(capfd.readouterr())
 
 
 def test_a_model_that_came_as_safetensors_is_left_to_hf(settings: Settings):

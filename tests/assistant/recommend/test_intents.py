@@ -15,7 +15,10 @@ VOCABULARY = Vocabulary(Table(ITEMS), WORDS)
 @pytest.mark.parametrize(("message", "wanted"), [
     ("recommend a jacket under 100", "advise"), ("I'm looking for waterproof boots", "advise"), ("想买一双鞋", "advise"),
     ("推荐一件防水夹克", "advise"), ("something like the boots I bought", "advise"), ("can you suggest something for me?", "advise"),
-    ("Do you have blue jackets?", "both"), ("Which jackets are waterproof?", "both"), ("有没有红色的夹克？", "both"),
+    ("Do you have blue jackets?", "advise"), ("do u have waterproof boots", "advise"), ("Which jackets are waterproof?", "advise"),
+    ("有没有红色的夹克？", "advise"), ("what is the cheapest jacket", "advise"), ("最便宜的鞋是哪双", "advise"),
+    ("Do you have jackets with a hood for helmets?", "both"), ("What is the cheapest delivery?", "answer"),
+    ("What is the cheapest way to return boots?", "answer"),
     ("Recommend boots and tell me how I can return them", "both"),
     ("Can I return boots?", "answer"), ("How do I wash a down jacket?", "answer"), ("What does the Rain Boot cost?", "answer"),
     ("I'm looking for your opening hours", "answer"), ("I want to exchange my boots", "answer"), ("鞋子可以退货吗？", "answer"),
@@ -29,7 +32,8 @@ def test_what_a_message_wants(message: str, wanted: str):
     ("cheaper", FollowUp("cheaper")), ("便宜一点的", FollowUp("cheaper")), ("cheaper than the second", FollowUp("cheaper", 2)),
     ("in blue", FollowUp("refine")), ("size 42 please", FollowUp("refine")), ("要红色的", FollowUp("refine")),
     ("more like the second one", FollowUp("like", 2)), ("像第二个", FollowUp("like", 2)), ("something like the last", FollowUp("like", -1)),
-    ("show me something else", FollowUp("other")), ("换一批", FollowUp("other")),
+    ("show me something else", FollowUp("other")), ("which of them is the lightest?", FollowUp("refine")),
+    ("哪个最便宜？", FollowUp("refine")), ("which is the cheapest delivery?", None), ("换一批", FollowUp("other")),
     ("Can I return it?", None), ("thanks a lot", None), ("How much does it weigh?", None), ("boots under 50", None),
 ])  # fmt: skip
 def test_what_a_follow_up_does(message: str, wanted: FollowUp | None):
