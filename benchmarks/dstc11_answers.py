@@ -28,13 +28,13 @@ from assistant.tuning.data import ChatRow, Records, records_of
 from assistant.tuning.tasks import ChatTask
 from assistant.types import Measure, Message, Report
 from benchmarks.common import ROOT, eval_data, mean, provenance
-from benchmarks.consensus import Draw, Speaker, consensus
+from benchmarks.consensus import Decoding, Speaker, consensus
 
 REFERENCE = {"organisers_rougeL": 0.287}
 TURNS = 3
 """Of the dialogue, so many turns are shown: the question and the exchange before it."""
-DRAW = Draw(count=16, temperature=0.7)
-"""Chosen on dialogues of the training side."""
+BEAMS, DRAWN = Decoding(5), Decoding(16, drawn=True)
+"""Both sides decode so. Chosen on dialogues of a training side, see docs/fine-tuning.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +57,15 @@ def run(plan: Plan = Plan()) -> Report:
     for fold, (train, test) in enumerate(folds(read_rows(), plan)):
         references = [row.messages[-1].text for row in test.rows if isinstance(row, ChatRow)]
         for side, tuned in (("_untuned", False), ("", True)):
-            said = fold_answers(plan, fold, train, test, tuned=tuned)
-            likeliest, agreed = [texts[0] for texts in said], [consensus(texts[1:]) for texts in said]
+            beams, drawn = (fold_answers(plan, fold, train, test, how, tuned=tuned) for how in (BEAMS, DRAWN))
+            agreed = [consensus(*both) for both in zip(beams, drawn, strict=True)]
             scores.setdefault(f"rougeL{side}", []).extend(rouge_l(agreed, references))
-            scores.setdefault(f"rougeL_greedy{side}", []).extend(rouge_l(likeliest, references))
+            scores.setdefault(f"rougeL_beam{side}", []).extend(rouge_l([first for first, *_ in beams], references))
     gain = _gain("gain", scores, "rougeL")
     measures = [mean(name, values) for name, values in sorted(scores.items())]
     measures += [gain, Measure("gain_low", gain.low if gain.low is not None else 0.0, n=gain.n)]
-    measures.append(_gain("gain_greedy", scores, "rougeL_greedy"))
-    about = {"seed": plan.seed, "plan": asdict(plan), "draw": asdict(DRAW)}
+    measures.append(_gain("gain_beam", scores, "rougeL_beam"))
+    about = {"seed": plan.seed, "plan": asdict(plan), "decoding": [asdict(BEAMS), asdict(DRAWN)]}
     return Report("dstc11-answers", tuple(measures), provenance(load_settings(), **about, **REFERENCE))
 
 
@@ -114,13 +114,15 @@ def folds(data: Records, plan: Plan) -> list[tuple[Records, Records]]:
     return made
 
 
-def fold_answers(plan: Plan, fold: int, train: Records, test: Records, *, tuned: bool) -> list[list[str]]:
-    """To each of the fold's test questions the likeliest answer and then the drawn ones; what is on disk, completed."""
+def fold_answers(
+    plan: Plan, fold: int, train: Records, test: Records, how: Decoding, *, tuned: bool
+) -> list[list[str]]:
+    """The answers to each of the fold's test questions, from the pieces on disk and what is missing of them."""
     settings = load_settings()
     path, info = models.prepare(settings), models.resolve(settings)[1]
     about = json.dumps(asdict(replace(plan, layers="", epochs=0) if not tuned else plan)) + info.sha256
     folder = ROOT / "benchmarks" / "results" / "dstc11-answers" / hashlib.sha256(about.encode()).hexdigest()[:12]
-    done = folder / f"fold{fold}-{DRAW.count}-{DRAW.temperature}.jsonl"
+    done = folder / f"fold{fold}-{'drawn' if how.drawn else 'beams'}{how.count}.jsonl"
     said = _said(done)
     if len(said) < len(test):
         tokenizer, net = networks.load_chat(path, dtype=hardware.choose_dtype("auto", "cpu"))
@@ -129,7 +131,7 @@ def fold_answers(plan: Plan, fold: int, train: Records, test: Records, *, tuned:
             _train(net, task, train, tokenizer, plan, folder / f"fold{fold}")
         prompts = {place: task.messages(row, tokenizer) for place, row in enumerate(test.rows) if place not in said}
         adapter = folder / f"fold{fold}" / "adapter" if tuned else None
-        said |= _say(Speaker(settings, folder / "openvino", adapter), prompts, done)
+        said |= _say(Speaker(settings, folder.parent / "openvino", adapter), prompts, how, done)
     return [said[place] for place in range(len(test))]
 
 
@@ -160,15 +162,14 @@ def _train(net: Any, task: ChatTask, train: Records, tokenizer: Any, plan: Plan,
     lora.save(model, folder / "adapter")
 
 
-def _say(speaker: Speaker, prompts: Mapping[int, Sequence[Message]], done: Path) -> dict[int, list[str]]:
+def _say(speaker: Speaker, prompts: Mapping[int, Sequence[Message]], how: Decoding, done: Path) -> dict[int, list[str]]:
     """The answers to these prompts; each prompt's are appended as they come."""
     done.parent.mkdir(parents=True, exist_ok=True)
     said = {}
     with done.open("a", encoding="utf-8") as file:
-        likeliest = dict(speaker.say(prompts, Draw()))
-        for place, texts in speaker.say(prompts, DRAW):
-            said[place] = likeliest[place] + texts
-            file.write(json.dumps({"place": place, "text": said[place]}) + "\n")
+        for place, texts in speaker.say(prompts, how):
+            said[place] = texts
+            file.write(json.dumps({"place": place, "text": texts}) + "\n")
             file.flush()
     return said
 
