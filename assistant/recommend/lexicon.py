@@ -81,7 +81,7 @@ TERMS: dict[str, dict[str, Term]] = {
         "recycled": _term("recycled, recycled material, 再生, 回收材料", "recycled, 再生"),
         "organic": _term("organic, 有机", "organic, 有机"),
     },
-    "waterproof": {"yes": _term("waterproof, water-proof, rainproof, rain-proof, 防水, 防雨")},
+    "waterproof": {"yes": _term("waterproof, water-proof, rainproof, rain-proof, in the rain, for the rain, 防水, 防雨, 下雨天")},
     "season": {
         "winter": _term("winter, cold weather, 冬季, 冬天, 冬日, 冬用", "winter, four seasons, all seasons, 冬, 四季"),
         "summer": _term(

@@ -54,8 +54,10 @@ _DEAREST = re.compile(r"\b(?:most expensive|dearest|priciest|highest[ -]priced?)
 _LIGHTEST, _HEAVIEST = re.compile(r"\blightest\b|最轻"), re.compile(r"\bheaviest\b|最重(?!要)")
 _ASKING = frozenset(
     "u got sell stock carry offer look looking search want need like find show buy please person people one ones them these those which"
-    " recommend suggest gift hi hello hey 你们 有没 没有 有哪 哪些 哪款 哪种 哪个 什么 有什 是哪 们有 想买 想要 要买 需要 推荐 我想 一款 一个 一顶 有卖 卖吗 请问 有吗 你好 帮我 能用 的吗"
-    " 我要 买一 找一".split()
+    " recommend suggest gift hi hello hey".split()
+)
+_ASKING_ZH = re.compile(
+    r"有没有|没有|哪[些款种个双顶件条]?|什么|推荐|想|需要|请问|可以|你好|您好|[你您我]们?|一?[个款双顶件条种]|帮|给|看|找|买|卖|要|的|是|有|吗|呢|啊|能|最|里面?"
 )
 """Words of a request that ask for goods and say nothing of which."""
 _NUMBERS = {word: number for number, word in enumerate("one two three four five six seven eight".split(), start=1)}
@@ -210,13 +212,17 @@ class Vocabulary:
         return "material" in self._table.fields and before not in _NOT_DOWN[0] and after not in _NOT_DOWN[1]
 
     def _order(self, text: str) -> tuple[str, Order | None]:
-        """The text without its superlative, and what that asks for, where the catalogue has such numbers."""
+        """The text without its superlatives, and what the last of them asks for, where the catalogue has such numbers."""
+        last, order = -1, None
         for words, field, descending in (
             (_CHEAPEST, "price", False), (_DEAREST, "price", True), (_LIGHTEST, self._weight, False), (_HEAVIEST, self._weight, True),
         ):  # fmt: skip
-            if field in self._table.fields and words.search(text):
-                return words.sub(" ", text), Order(field, descending)
-        return text, None
+            for found in words.finditer(text) if field in self._table.fields else ():
+                if found.start() > last:
+                    last, order = found.start(), Order(field, descending)
+        for words in (_CHEAPEST, _DEAREST, _LIGHTEST, _HEAVIEST):
+            text = words.sub(lambda found: " " * len(found.group()), text)
+        return text, order
 
     def _choices(self, text: str, mentions: Sequence[_Mention]) -> list[Condition]:
         mentions = _without_context(text, mentions)
@@ -313,7 +319,7 @@ def _unread(text: str, mentions: Sequence[_Mention]) -> tuple[str, ...]:
     """Words of substance outside all mentions."""
     for one in mentions:
         text = text[: one.start] + " " * (one.end - one.start) + text[one.end :]
-    return tuple(word for word in content_words(text) if word not in _ASKING)
+    return tuple(word for word in content_words(_ASKING_ZH.sub(" ", text)) if word not in _ASKING)
 
 
 def _without_context(text: str, mentions: Sequence[_Mention]) -> list[_Mention]:

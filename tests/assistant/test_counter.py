@@ -61,6 +61,7 @@ def test_the_most_of_what_was_shown_comes_first(counter: Counter):
     dearest = shown(counter.offer(thread, "shop", "which of them is the most expensive?", "en"))
     assert set(dearest) == set(first)
     assert [price[name] for name in dearest] == sorted((price[name] for name in first), reverse=True)
+    assert shown(counter.offer(thread, "shop", "and the cheapest?", "en")) == dearest[::-1]
 
 
 def test_more_like_one_leaves_it_out_and_keeps_the_conditions(counter: Counter):

@@ -33,7 +33,7 @@ def test_what_a_message_wants(message: str, wanted: str):
     ("in blue", FollowUp("refine")), ("size 42 please", FollowUp("refine")), ("要红色的", FollowUp("refine")),
     ("more like the second one", FollowUp("like", 2)), ("像第二个", FollowUp("like", 2)), ("something like the last", FollowUp("like", -1)),
     ("show me something else", FollowUp("other")), ("which of them is the lightest?", FollowUp("refine")),
-    ("哪个最便宜？", FollowUp("refine")), ("which is the cheapest delivery?", None), ("换一批", FollowUp("other")),
+    ("哪个最便宜？", FollowUp("refine")), ("最便宜的是哪个", FollowUp("refine")), ("which is the cheapest delivery?", None), ("换一批", FollowUp("other")),
     ("Can I return it?", None), ("thanks a lot", None), ("How much does it weigh?", None), ("boots under 50", None),
 ])  # fmt: skip
 def test_what_a_follow_up_does(message: str, wanted: FollowUp | None):
