@@ -40,7 +40,8 @@ class Query:
     """What is asked of the walk.
 
     `conditions` None = those of the request, and in stock; a given tuple is used as it is. `like` are ids of
-    items to be like, `hidden` ids not to show again. `language` is that of the text.
+    items to be like, `hidden` ids not to show again, `only` ids that alone are shown, in stock or not. `language` is
+    that of the text.
     """
 
     customer: str = ""
@@ -50,6 +51,7 @@ class Query:
     language: str = "en"
     like: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
 
 class Advisor:
@@ -141,6 +143,8 @@ class Advisor:
         wish = shop.vocabulary.understand(query.request) if query.request else Wish((), "")
         conditions = _conditions(query, wish, shop.table)
         allowed = shop.table.allowed(conditions) & shop.table.ready(one.item for one in history if one.event in TAKEN)
+        if query.only:
+            allowed = np.isin(np.arange(len(shop.table)), [shop.table.row[name] for name in query.only])
         # 2. Candidates, scores, order.
         seeds = _seeds(query, wish, conditions, history=history, shop=shop)
         ask = Ask(
@@ -158,7 +162,7 @@ class Advisor:
         relax = () if allowed.any() else shop.table.relax(conditions)
         return Advice(
             asked=query.request,
-            text=render(known, conditions, relax, language=query.language, order=wish.order),
+            text=render(known, conditions, relax, language=query.language, head=_head(query, wish)),
             recommendations=known,
             conditions=conditions,
             items=int(allowed.sum()),
@@ -174,14 +178,11 @@ def render(
     relax: Sequence[Any] = (),
     *,
     language: str = "en",
-    order: Order | None = None,
+    head: str = "",
 ) -> str:
-    """The text of an advice: names, prices and stock of the rows, nothing else."""
+    """The text of an advice: names, prices and stock of the rows, nothing else; `head` stands above, or the usual."""
     if found:
-        head = texts.say("advice" if len(found) > 1 else "advice_one", language)
-        if order is not None:
-            key = "advice_most" if order.descending else "advice_least"
-            head = texts.say(key, language, field=reasons.field_name(order.field, language))
+        head = head or texts.say("advice" if len(found) > 1 else "advice_one", language)
         return "\n".join([head, *(_line(number, one.item, language) for number, one in enumerate(found, start=1))])
     if not relax:
         return texts.say("advice_empty", language)
@@ -189,6 +190,16 @@ def render(
     for one in relax[:3]:
         lines.append(texts.say("advice_relax", language, condition=filters.to_text([one.condition]), n=str(one.items)))
     return "\n".join(lines)
+
+
+def _head(query: Query, wish: Wish) -> str:
+    """What stands above the items where they are no recommendation: an order, or what was called by name."""
+    if query.only:
+        return texts.say("advice_called", query.language)
+    if wish.order is None:
+        return ""
+    key = "advice_most" if wish.order.descending else "advice_least"
+    return texts.say(key, query.language, field=reasons.field_name(wish.order.field, query.language))
 
 
 def _line(number: int, item: Item, language: str) -> str:

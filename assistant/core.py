@@ -36,7 +36,7 @@ from assistant.hours import Hours
 from assistant.likeness import encoder
 from assistant.line import Line
 from assistant.outbound import Outbound
-from assistant.retrieval.reader import Reader, Reading
+from assistant.retrieval.reader import Reader, Reading, names_field
 from assistant.retrieval.search import Searcher, sure_support
 from assistant.router import Router
 from assistant.settings import Settings
@@ -277,7 +277,11 @@ class Assistant:
             if offer is not None:
                 yield draft.add(Piece(offer.advice.text.partition("\n")[2], (), "\n"))
             return
-        if reading.support < sure_support(draft.info):  # true quotes, but perhaps of something else: it says so
+        if offer is not None and offer.called and reading.support < sure_support(draft.info):  # its row is nearer
+            yield draft.add(Piece(offer.advice.text, ()))
+        if reading.support < sure_support(draft.info) and not names_field(
+            draft.query, reading
+        ):  # true quotes, but perhaps of something else: it says so
             draft.sure = False
             yield draft.say("unsure")
         # 5. Quotes and checked sentences.

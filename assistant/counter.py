@@ -39,10 +39,11 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What to show. `alone`: instead of an answer from the documents, not beside one."""
+    """What to show. `alone`: instead of an answer from the documents, not beside one; `called`: by the message."""
 
     advice: Advice
     alone: bool
+    called: bool = False
 
 
 class Counter:
@@ -74,13 +75,15 @@ class Counter:
             if decision == "answer":
                 return None
             query, alone = Query(request=question), decision == "advise"
+            if wish.called and not alone:
+                query = Query(request=question, conditions=(), only=wish.called)
         query = dataclasses.replace(query, customer=conversation.customer, n=CARDS, language=language)
         advice = self._advisor.recommend(collection, query)
         if not advice.recommendations and not alone:
             return None
         if advice.recommendations:
             self._remember(conversation.id, advice)
-        return Offer(advice, alone)
+        return Offer(advice, alone, called=bool(query.only))
 
     def _last(self, conversation: Conversation) -> Shown | None:
         with self._lock:

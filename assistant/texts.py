@@ -63,6 +63,7 @@ _TEXTS: dict[str, dict[str, str]] = {
     },
     "advice": {"en": "These fit best:", "zh": "为您推荐："},
     "advice_one": {"en": "This fits:", "zh": "为您推荐："},
+    "advice_called": {"en": "In the catalogue:", "zh": "目录中的信息："},
     "advice_least": {"en": "Lowest {field} first:", "zh": "从低到高（{field}）："},
     "advice_most": {"en": "Highest {field} first:", "zh": "从高到低（{field}）："},
     "advice_beside": {

@@ -13,6 +13,8 @@ from typing import Literal
 from assistant.recommend.cells import normal
 from assistant.recommend.requests import Wish
 
+MOST_CALLED = 3
+"""Items that a message calls by name, to be shown beside its answer."""
 Decision = Literal["answer", "advise", "both"]
 Turn = Literal["cheaper", "dearer", "like", "other", "refine"]
 _STRONG = re.compile(
@@ -25,11 +27,14 @@ _WISH = re.compile(
 _QUESTION = re.compile(
     r"\bdo (?:you|u|ya) (?:have|sell|stock|carry)\b|\b(?:you )?got any\b|\bhave you got\b|\bare there any\b|\b(?:which|what)\b|有没有|有哪些|有什么|哪(?:些|款|种|个)|吗[？?]?$"
 )
-_SERVICE = re.compile(
+_TERMS = re.compile(
     r"\b(?:return\w*|refund\w*|exchang\w+|repair\w*|warranty|guarantee|deliver\w*|shipping|shipped|ship|cancel\w*|wash\w*|clean\w*|pay\w*|invoice|complain\w*|broken|torn|store|shop|open(?:ing)?|track\w*|voucher|coupon|discount|"
-    r"order(?:ed|s)?|account|membership|policy|how (?:do|can|long|much|many|often|does|should)|can i|could i|may i|am i|is it|is the|is this|does|why|when|where|who|difference|compare|mean|weigh\w*|cost)\b"
-    r"|退|换货|维修|修理|保修|质保|配送|发货|运费|送货|清洗|怎么|如何|多久|多少钱|什么时候|哪里|为什么|支付|付款|发票|优惠券|会员|订单|取消|投诉|区别|能不能|可以.{0,6}吗"
+    r"order(?:ed|s)?|account|membership|policy|how (?:do|can|long|many|often|does|should)|can i|could i|may i|am i|why|when|where|who)\b"
+    r"|退|换货|维修|修理|保修|质保|配送|发货|运费|送货|清洗|怎么|如何|多久|什么时候|哪里|为什么|支付|付款|发票|优惠券|会员|订单|取消|投诉|能不能|可以.{0,6}吗"
 )
+"""What is said of terms, orders and accounts."""
+_FACTS = re.compile(r"\b(?:how much|is it|is the|is this|does|difference|compare|mean|weigh\w*|cost)\b|多少钱|区别")
+"""What is asked of a thing that is known already."""
 _GENERIC = re.compile(
     r"\b(?:something|anything|products?|items?|gift|present|what(?:'s| is) (?:new|popular)|me)\b[\s.!?]*$|\bfor me\b|(?:商品|东西|产品|礼物|什么好)"
 )
@@ -71,12 +76,15 @@ def decide(message: str, wish: Wish) -> Decision:
     """
     text = normal(message).strip()
     named = {one.field for one in wish.conditions} & _GOODS
-    service = bool(_SERVICE.search(text))
+    terms = bool(_TERMS.search(text))
+    service = terms or bool(_FACTS.search(text))
     strong = bool(_STRONG.search(text))
     if strong and (named or _GENERIC.search(text) or wish.like_own):
         return "both" if service else "advise"
     if wish.order is not None and "category" in named and not (service and wish.unread):
         return "advise"
+    if wish.called and not terms and len(wish.called) <= MOST_CALLED:
+        return "both"
     if service or not (named or wish.like_own):
         return "answer"
     if _QUESTION.search(text):
@@ -101,7 +109,7 @@ def follow_up(message: str, wish: Wish) -> FollowUp | None:
         return FollowUp("refine")
     if _CHEAPER.search(text):
         return FollowUp("cheaper", place)
-    if _SERVICE.search(text):
+    if _TERMS.search(text) or _FACTS.search(text):
         return None
     if _DEARER.search(text):
         return FollowUp("dearer", place)

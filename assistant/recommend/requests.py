@@ -80,6 +80,7 @@ class Wish:
     """A request understood: hard conditions, what is left of the text, and whether it points to what was bought.
 
     `order` is what a superlative asked for ("the cheapest"); `unread` are the words of substance that became neither.
+    `called` are the ids of the items that it calls by their whole names.
     """
 
     conditions: tuple[Condition, ...]
@@ -88,6 +89,7 @@ class Wish:
     currency: str = ""
     order: Order | None = None
     unread: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class Vocabulary:
             for value, spellings in values.items():
                 if field in table.fields:
                     self._add(field, value, [value, *spellings])
+        self._called = _whole_names(table)
+        self._longest_name = max((len(phrase) for phrase in self._called), default=0)
         self._categories()
         self._attributes()
         for field, value, term in ((f, v, t) for f, terms in TERMS.items() for v, t in terms.items()):
@@ -126,7 +130,7 @@ class Vocabulary:
         an impossible wish is answered as one.
         """
         text = normal(request)
-        own = _OWN.search(text)
+        own, called = _OWN.search(text), self._items_called(text)
         text = _GOES_WITH.sub(lambda match: " " * len(match.group()), text)
         conditions: list[Condition] = []
         text, order = self._order(text)
@@ -140,7 +144,7 @@ class Vocabulary:
         conditions = [*self._choices(text, mentions), *found.conditions, *conditions]
         left = self._bare_size(text, mentions, conditions)
         unread = _unread(text, mentions)
-        return Wish(tuple(conditions), left, own is not None, found.currency, order=order, unread=unread)
+        return Wish(tuple(conditions), left, own is not None, found.currency, order=order, unread=unread, called=called)
 
     # What is built
 
@@ -185,6 +189,18 @@ class Vocabulary:
                     self._add(field, value, [value])
 
     # What is understood
+
+    def _items_called(self, text: str) -> tuple[str, ...]:
+        """Ids of the items whose whole names stand in a text; of two names over the same words the longer."""
+        tokens = [stem(token) for token in _TOKEN.findall(text)]
+        found: dict[str, None] = {}
+        at = 0
+        while at < len(tokens):
+            sizes = range(min(self._longest_name, len(tokens) - at), 1, -1)
+            size = next((size for size in sizes if tuple(tokens[at : at + size]) in self._called), 0)
+            found |= dict.fromkeys(self._called.get(tuple(tokens[at : at + size]), ()))
+            at += size or 1
+        return tuple(found)
 
     def _mentions(self, text: str) -> list[_Mention]:
         """The phrases of the vocabulary in a text, the longest first from the left."""
@@ -313,6 +329,17 @@ class Vocabulary:
                 conditions.append(Condition("size", "is", (match[1],)))
                 text = text[: match.start()] + " " * len(match.group()) + text[match.end() :]
         return " ".join(text.split())
+
+
+def _whole_names(table: Table) -> dict[tuple[str, ...], list[str]]:
+    """The words of each item's names -> its id (and those of its namesakes). A name of one word is no sure sign."""
+    made: dict[tuple[str, ...], list[str]] = {}
+    for item in table.items:
+        for name in (item.name, *item.names.values()):
+            phrase = tuple(stem(token) for token in _TOKEN.findall(normal(name)))
+            if len(phrase) > (1 if name.isascii() else 2) and item.id not in made.setdefault(phrase, []):
+                made[phrase].append(item.id)
+    return made
 
 
 def _unread(text: str, mentions: Sequence[_Mention]) -> tuple[str, ...]:

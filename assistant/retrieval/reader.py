@@ -278,6 +278,17 @@ _FIELDS = tuple(
 )  # fmt: skip
 
 
+def names_field(question: str, reading: Reading) -> bool:
+    """Whether the best unit is of the very product that a question names, and that has the field it asks for."""
+    if not reading.units or not reading.units[0].record:
+        return False
+    passage = reading.units[0].span.passage
+    name, *others = (passage.text[start:end] for start, end in language.fields(passage.text))
+    words = set(language.content_words(re.split("[:：]", name, maxsplit=1)[-1]))
+    named = bool(words) and words <= set(language.content_words(question))
+    return named and any(_field_match(question, text) > 0 for text in others)
+
+
 def _field_match(question: str, text: str) -> float:
     """1 where the field is the one asked for, -1 where another one is, 0 where the question names none."""
     label = re.split("[:：]", text, maxsplit=1)[0]

@@ -44,6 +44,14 @@ def test_a_wish_is_answered_with_goods_alone_and_a_question_about_goods_with_bot
     assert shown(wish) == shown(question)
 
 
+def test_what_is_called_by_its_name_is_shown_beside_the_answer_in_stock_or_not(counter: Counter):
+    offer = counter.offer(Conversation("1"), "shop", "Is the Rain Boot lighter than the Camp Stove?", "en")
+    assert offer is not None
+    assert not offer.alone
+    assert set(shown(offer)) == {"rain-boot", "camp-stove"}
+    assert counter.offer(Conversation("2"), "shop", "Can I return the Rain Boot?", "en") is None
+
+
 def test_follow_ups_refine_what_was_shown(counter: Counter):
     thread = Conversation("1")
     first = shown(counter.offer(thread, "shop", "recommend boots", "en"))

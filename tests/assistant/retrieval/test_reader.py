@@ -123,3 +123,17 @@ def test_the_judge_is_asked_about_english_only():
 
 def test_of_few_verdicts_the_mean_is_over_what_there_is():
     assert reader.judge_features(np.array([-1.0, 3.0], dtype=np.float32)).tolist() == [3.0, 1.0, -1.0]
+
+
+@pytest.mark.parametrize(
+    ("question", "sure"),
+    [
+        ("How much is the Alder 2?", True),
+        ("How much is the Alder 3?", False),
+        ("Is the Alder 2 good for children?", False),
+        ("what colour is the Alder 2", False),
+    ],
+)
+def test_a_named_products_field_is_known_to_be_asked_for(hashing, question, sure):
+    reading = hashing.read(question, [hit("name: Alder 2\nprice: 249.00 EUR\nstock: 4")])
+    assert reader.names_field(question, reading) is sure

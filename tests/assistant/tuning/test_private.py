@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -13,7 +15,7 @@ from assistant.charging import Privately
 from assistant.errors import BadInput
 from assistant.runs import PRIVATE_HEAD, Plan, Run
 from assistant.settings import Settings
-from assistant.tuning import private
+from assistant.tuning import classifier, private
 from assistant.tuning.loop import LoopOptions, Progress, StopTraining
 from assistant.tuning.networks import Classifier
 from assistant.tuning.private import Goal
@@ -71,6 +73,28 @@ def test_a_head_alone_is_trained_privately_over_activations_that_are_not_left_be
     assert (adapter.method, adapter.rank, result.steps) == ("head", 1, 3)
     assert adapter.privacy[0].sample_rate == 1.0
     assert not list(settings.data_dir.rglob("activations.bin"))
+
+
+def test_a_head_over_a_causal_model_learns_what_records_share_in_one_charged_step_once(moods, settings, tmp_path):
+    """Also where the run is cut short and goes on: what it learned is kept, under the same charge."""
+    book, base = Ledger(settings.data_dir), save(llama(), tmp_path / "causal", tokenizer())
+    plan = dataclasses.replace(moods, base=str(base), **(PRIVATE_HEAD | {"epochs": 3.0}))
+    kept = settings.data_dir / "runs" / "tiny" / "common.npy"
+
+    def stops(event):
+        if isinstance(event, Progress) and event.step == 2:
+            raise StopTraining
+
+    assert Run(plan, settings, stops, private=Privately(goal(), book)).train()[0] is None
+    before = np.load(kept, allow_pickle=False)
+    adapter, result = Run(plan, settings, private=Privately(goal(), book)).train(resume=True)
+    charge = next(one for one in book.book().charges.values() if one.spend.mechanism == "dpsgd")
+    assert charge.settled == charge.spend.steps == result.steps + 1
+    assert adapter.privacy[0] == charge.spend
+    made = classifier.load(Path(adapter.path), base)
+    assert made.model.reader.common.numpy() == pytest.approx(before, abs=0)
+    assert not kept.exists()
+    assert made.classify(["it is happy 3"]).shape == (1, 2)
 
 
 def test_numbers_that_no_promise_can_be_made_of_are_told_together():
