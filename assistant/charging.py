@@ -101,7 +101,8 @@ class Charging:
         self.score = scores.price(task, test, goal.budget, name) if test else None
         runs = self.private.runs
         beside = tuple(dataclasses.replace(one, steps=one.steps * runs) for one in self.spends[1:])
-        self.spend = private.plan(goal, book, name, parts.examples, options, beside=beside, runs=runs)
+        first = private.first_steps(parts.model)
+        self.spend = private.plan(goal, book, name, parts.examples, options, beside=beside, runs=runs, first=first)
         weights = sum(value.numel() for value in lora.trainable(parts.model).values())
         units = private.units_of(parts.examples, goal.budget.unit)
         return Quote(self.spend, goal.budget, units, weights, (*book.book().spends(name, goal.budget.unit), *beside))

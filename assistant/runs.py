@@ -42,13 +42,13 @@ HELD_OUT = "held-out"
 """The suite of records that were kept from training."""
 ENCODER = "all-MiniLM-L6-v2"
 """The base of classifiers and taggers where none is named: the bundled encoder."""
-PRIVATE_HEAD: dict[str, Any] = {"method": "head", "epochs": 40.0, "batch_size": 4096, "learning_rate": 0.02}
+PRIVATE_HEAD: dict[str, Any] = {"method": "head", "epochs": 80.0, "batch_size": 4096, "learning_rate": 0.02}
 """Of a plan: how a classifier is trained privately where nobody says otherwise. Measured by `dp-utility`."""
 PAIRS_LEARNING_RATE = 5e-5
 """A pair of answers moves the model further than an answer does: smaller steps than for answers."""
 _FOUR_BIT = "Trained and judged on held-out records over the base in four bits; it answers over the whole base."
 _PAIRS = "Trained on pairs of answers, to give the one rather than the other."
-_CHECKPOINT, _STATE, _MADE = "checkpoint", "run.json", "adapter"
+_CHECKPOINT, _STATE, _MADE, _COMMON = "checkpoint", "run.json", "adapter", "common.npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,17 +229,23 @@ class Run:
         from assistant.tuning import loop, private
         from assistant.tuning.curves import tensorboard
 
+        common = self.folder / _COMMON
+        if not (self.folder / _STATE).is_file():  # a new charge: nothing is left to go on with
+            common.unlink(missing_ok=True)
         wrap = self._account.begin(
             self.folder / _STATE, lambda: self._quote(parts),
             lambda spend: private.hook(spend, parts.model, parts.task, method=self.plan.method),
         )  # fmt: skip
         with self._lower_layers_once(parts), tensorboard(self.folder / "tensorboard", then=self.watch) as watch:
+            if wrap is not None:
+                private.take_common(parts.model, parts.task, parts.examples, self._account.spend, file=common)
             result = loop.train(
                 parts.model, parts.task, parts.examples, self._options(), valid=parts.valid,
                 checkpoint=self.folder / _CHECKPOINT, on_progress=watch, private=wrap,
             )  # fmt: skip
         if result.ended != "interrupted":
-            self._account.end(self.folder / _STATE, steps=result.steps)
+            self._account.end(self.folder / _STATE, steps=result.steps + private.first_steps(parts.model))
+            common.unlink(missing_ok=True)
         return result
 
     @contextlib.contextmanager
@@ -347,7 +353,7 @@ class _Parts:
         base = base_of(plan, settings)
         device = hardware.choose_device(settings.model.device)
         dtype = "float32" if device == "cpu" else hardware.choose_dtype(settings.model.dtype, device)
-        kept = sides[0]
+        kept, parent = sides[0], _parent(plan, settings, base)
         if plan.task == "chat":
             four_bit = device if plan.four_bit else ""
             tokenizer, model = networks.load_chat(base.path, dtype=dtype, name=base.name, four_bit=four_bit)
@@ -355,13 +361,14 @@ class _Parts:
             tokenizer, model = networks.load_classifier(
                 base.path, plan.task, kept.labels, dtype=dtype, name=base.name, seed=plan.seed
             )
+            if model.pooling == "last" and _reads_twice(plan, parent):
+                model = networks.reading_twice(tokenizer, model, seed=plan.seed)
         if not plan.four_bit:
             model = model.to(device)
         task: Any = make_task(kept, max_tokens=plan.max_tokens, balanced=plan.balanced)
         if plan.preference:
             task = preference.make_task(kept, max_tokens=plan.max_tokens)
         train, valid, test = (task.examples(side, tokenizer) if len(side) else () for side in sides)
-        parent = _parent(plan, settings, base)
         if parent is None:
             model = lora.attach(model, _lora_plan(plan, model, len(train)))
         else:
@@ -449,6 +456,18 @@ def _parent(plan: Plan, settings: Settings, base: Base) -> Adapter | None:
     if (parent.task, parent.base_sha256) != (plan.task, base.sha256):
         raise BadInput(f"{parent.id} is for {parent.task} on {parent.base}: this run cannot go on from it.")
     return parent
+
+
+def _reads_twice(plan: Plan, parent: Adapter | None) -> bool:
+    """Whether a classifier over a causal model is a head alone, which reads each text twice."""
+    from assistant.tuning.lora import pooling_of
+
+    if parent is None:
+        return plan.method == "head"
+    twice = pooling_of(Path(parent.path)) == "twice"
+    if twice and plan.method != "head":
+        raise BadInput(f"{parent.id} is a head alone.", hint="Go on with --method head.")
+    return twice
 
 
 def _lora_plan(plan: Plan, model: Any, examples: int) -> LoraPlan:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -267,6 +267,31 @@ class PrivateSteps(DPOptimizer):  # type: ignore[misc]
             kept = row if bool(finite.all()) else torch.where(finite.view(-1, *[1] * (row.dim() - 1)), row, 0.0)
             added = torch.einsum("i,i...", torch.where(finite, factors, 0.0), kept)
             parameter.summed_grad = added if parameter.summed_grad is None else parameter.summed_grad + added
+
+
+def private_mean(
+    rows: Callable[[Sequence[Any]], torch.Tensor], examples: Sequence[Any], spend: PrivacySpend,
+    *, entropy: Entropy = random_bytes,
+) -> torch.Tensor:  # fmt: skip
+    """(d,) the mean of the units' rows, for the price of one step of the spend: drawn, clipped and hidden like one.
+
+    `rows` gives (n, d) for n examples. A customer counts with the mean of at most `per_customer` rows; no unit's
+    is longer than 1, and one that is not finite is nothing.
+    """
+    drawn = PoissonBatches(tuple(examples), spend, 1, entropy=entropy)
+    batch = next(iter(drawn))
+    owners = [drawn.current[id(example)] for example in batch]
+    place = {unit: number for number, unit in enumerate(dict.fromkeys(owners))}
+    found = rows(batch if batch else tuple(examples[:1])).double()
+    sums = torch.zeros(len(place), found.shape[1], dtype=torch.float64)
+    if batch:
+        at = torch.tensor([place[unit] for unit in owners])
+        sums.index_add_(0, at, found)
+        sums /= torch.bincount(at, minlength=len(place)).unsqueeze(1)
+    norms = torch.linalg.vector_norm(sums, dim=1, keepdim=True)
+    kept = torch.where(torch.isfinite(norms), sums / norms.clamp(min=1.0) * (1 - 1e-6), 0.0)
+    noise = torch.from_numpy(gaussian((found.shape[1],), spend.noise_multiplier, entropy=entropy))
+    return (kept.sum(0) + noise) / max(1, round(drawn.expected))
 
 
 _FAULT = "This is a fault of the training loop."

@@ -21,7 +21,7 @@ from torch import nn
 
 from assistant.errors import BadInput
 from assistant.tuning import lora
-from assistant.tuning.networks import core
+from assistant.tuning.networks import Classifier, core
 from assistant.types import Example
 
 
@@ -106,11 +106,16 @@ def kept(model: Any, examples: Sequence[Example], *, folder: Path | None = None)
     derived from the examples: remove them with `forget`), so that a killed run goes on bit by bit;
     without it they are in memory: 2 or 4 bytes a token and unit of width.
 
-    Where no layer is trained (a head alone) that is all of them.
+    Where no layer is trained (a head alone) that is all of them; of what a model reads twice the vectors are kept,
+    in memory.
 
     Raises:
         BadInput: all layers are trained, or this architecture computes something else so.
     """
+    if isinstance(model, Classifier) and model.reader is not None:
+        with model.reader.remembering():
+            yield
+        return
     net = core(model)
     holder, name, layers = _layers(net)
     first = _lowest(model, layers)

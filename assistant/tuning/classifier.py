@@ -67,6 +67,8 @@ def load(folder: Path, base: Path, *, dtype: str = "float32", name: str = "") ->
         raise BadInput(f"{folder} holds no classifier ({lora.HEAD}: {error!r}).") from error
     task: TaskName = "tag" if pooling == "tokens" else "classify"
     tokenizer, model = networks.load_classifier(base, task, labels, dtype=dtype, name=name)
+    if pooling == "twice":
+        model = networks.reading_twice(tokenizer, model, measured=False)
     return LoadedClassifier(tokenizer, lora.load(model, folder).eval())
 
 

@@ -51,7 +51,7 @@ def fit_probe(model: Classifier, task: ClassifyTask, examples: Sequence[Example]
         weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
     with torch.no_grad():
         model.head.weight.copy_(weight / SHARPNESS)
-        model.head.bias.copy_(bias / SHARPNESS)
+        model.head.bias.copy_(bias / SHARPNESS * model.length)
 
 
 def embeddings(model: Classifier, task: ClassifyTask, examples: Sequence[Example]) -> npt.NDArray[np.float32]:

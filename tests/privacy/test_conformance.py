@@ -54,16 +54,17 @@ def test_our_own_training_of_chat_passes(net, method, unit):
     assert failed(chat_setup(make=copies(chat_toy(net, method)), unit=unit)) == set()
 
 
-@pytest.mark.parametrize("pooling", ["mean", "tokens"])
+@pytest.mark.parametrize("pooling", ["mean", "tokens", "twice"])
 def test_our_own_training_of_classifiers_and_taggers_passes(pooling):
-    plan = lora.LoraPlan(rank=2)
+    plan = lora.LoraPlan("head" if pooling == "twice" else "lora", rank=2)
     examples = chat_examples()
     classes = [Example(e.ids, e.mask, labels=(n % 3,), owner=e.owner) for n, e in enumerate(examples)]
     tags = [
         Example(e.ids, e.mask, labels=tuple(m * (n % 3) for m in e.mask), owner=e.owner) for n, e in enumerate(examples)
     ]
-    task, data = (ClassifyTask(tuple("abc")), classes) if pooling == "mean" else (TagTask(tuple("abc")), tags)
-    toy = lora.attach(Classifier(tiny.bert(), tuple("abc"), pooling), plan)
+    task, data = (TagTask(tuple("abc")), tags) if pooling == "tokens" else (ClassifyTask(tuple("abc")), classes)
+    net = tiny.llama().model if pooling == "twice" else tiny.bert()
+    toy = lora.attach(Classifier(net, tuple("abc"), pooling, around=((5, 6), (7,))), plan)
     assert failed(Setup(copies(toy), losses_of(task), data)) == set()
 
 

@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from privacy.dpsgd import PoissonBatches, Private
+from privacy.dpsgd import PoissonBatches, Private, private_mean
 from privacy.errors import BadRequest, NotPrivate
 from privacy.types import PrivacySpend
 
@@ -56,6 +56,33 @@ def test_a_customer_s_examples_count_as_one_and_at_most_so_many_a_step():
     assert len(batches.units) == 2
     assert all(sum(point.owner == "one" for point in batch) == 5 for batch in batches)
     assert len(drawn) == 51  # all of them come, in turn
+
+
+def rows_of(points):
+    return torch.stack([point.x for point in points])
+
+
+def test_a_private_mean_counts_a_customer_once_and_nobody_longer_than_one():
+    points = [Point(n, owner="one") for n in range(3)] + [Point(9, owner="two")]
+    for point in points:
+        point.x = point.x / point.x.norm()
+    mine = (torch.stack([point.x for point in points[:3]]).mean(0) + points[3].x) / 2
+    plan = spend(unit="customer", per_customer=5)
+    assert torch.allclose(private_mean(rows_of, points, plan).float(), mine, atol=1e-5)
+    points[3].x = points[3].x * 100
+    assert torch.allclose(private_mean(rows_of, points, plan).float(), mine, atol=1e-5)
+    points[3].x = points[3].x * math.nan
+    assert private_mean(rows_of, points, plan).norm() <= 0.5
+
+
+def test_a_private_mean_has_the_noise_of_one_step_even_of_nobody():
+    points = [Point(n) for n in range(50)]
+    plan = spend(noise_multiplier=3.0, sample_rate=1e-9)
+    drawn = private_mean(lambda some: torch.zeros(len(some), 4000), points, plan)
+    assert drawn.std() == pytest.approx(3.0, rel=0.1)  # over the expected size, at least 1
+    plan = spend(noise_multiplier=3.0)
+    drawn = private_mean(lambda some: torch.zeros(len(some), 4000), points, plan)
+    assert drawn.std() == pytest.approx(3.0 / 50, rel=0.1)
 
 
 def test_nobody_s_examples_are_one_customer_s_since_they_may_be():
