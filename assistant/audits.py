@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from privacy.audit import AuditReport
     from privacy.ledger import Ledger
 
-    Planned = Callable[[Sequence[Example], LoopOptions], PrivacySpend]
+    Planned = Callable[[Sequence[Example], LoopOptions, int], PrivacySpend]
 
 
 def audit(plan: Plan, settings: Settings, goal: Goal, book: Ledger, *, canaries: int = 200) -> AuditReport:
@@ -45,7 +45,7 @@ def audit(plan: Plan, settings: Settings, goal: Goal, book: Ledger, *, canaries:
     book = _knowing(plan, settings, book)
     return _audited(
         plan, settings, book, goal.budget.delta, canaries,
-        lambda rows, options: private.plan(goal, book, plan.data.stem, rows, options),
+        lambda rows, options, first: private.plan(goal, book, plan.data.stem, rows, options, first=first),
     )  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def audit_adapter(
     )  # fmt: skip
     book = _knowing(plan, settings, book)
     spend = dataclasses.replace(own[-1], dataset=data.stem)
-    report = _audited(plan, settings, book, adapter.delta, canaries, lambda rows, options: spend, steps=spend.steps)
+    report = _audited(plan, settings, book, adapter.delta, canaries, lambda *_: spend, steps=spend.steps)
     claimed, audited = report.claimed_epsilon, report.private.epsilon
     verdict = Report("privacy-audit", (
         Measure(promotion.CLAIMED, claimed), Measure(promotion.AUDITED, audited, n=report.canaries),
@@ -95,7 +95,7 @@ def _audited(
     charged: list[int] = []
 
     def spend_for(rows: Sequence[Example]) -> PrivacySpend:
-        spend = planned(rows, options)
+        spend = planned(rows, options, private.first_steps(parts.model))
         private.hook(spend, parts.model, parts.task, method=plan.method)
         charged.append(book.charge(spend, "audit"))
         return spend

@@ -6,6 +6,7 @@ machinery with the noise off, on made-up rows beside the canaries: it spends not
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import secrets
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assistant.tuning import loop
+from assistant.tuning import private as private_run
 from assistant.tuning.batches import physical
 from assistant.tuning.loop import LoopOptions
 from assistant.tuning.tasks import Task
@@ -45,13 +47,16 @@ def audit(
     inside = [canary for canary, is_in in zip(canaries, included, strict=True) if is_in]
     spend = plan([*examples, *inside])
     if steps:
-        options = dataclasses.replace(options, batch_size=len(examples) + len(inside), epochs=steps)
-    before = _scores(model, task, canaries)
+        loops = steps - private_run.first_steps(model)
+        options = dataclasses.replace(options, batch_size=len(examples) + len(inside), epochs=loops)
     loud = dataclasses.replace(spend, noise_multiplier=0.0)
-    seen = [
-        _attacked(model, task, [*rows, *inside], options, Private(one), canaries, included, before, delta)
-        for rows, one in ((examples, spend), (made_up(task, examples, len(examples)), loud))
-    ]
+    reader = getattr(model, "reader", None)
+    with contextlib.nullcontext() if reader is None else reader.remembering():  # the copies know what it has read
+        before = _scores(model, task, canaries)
+        seen = [
+            _attacked(model, task, [*rows, *inside], options, Private(one), canaries, included, before, delta)
+            for rows, one in ((examples, spend), (made_up(task, examples, len(examples)), loud))
+        ]
     claimed = epsilon([spend], delta, unit=spend.unit)
     words = (
         f"{spend.mechanism}, noise multiplier {spend.noise_multiplier:g}, {spend.steps} steps, "
@@ -82,6 +87,7 @@ def _attacked(
 ) -> Any:  # fmt: skip
     """Trains a copy and attacks it by its losses, and by how far they fell."""
     trained = copy.deepcopy(model)
+    private_run.take_common(trained, task, rows, private.spend)
     loop.train(trained, task, rows, options, private=private)
     private.close()
     return attack(_scores(trained, task, canaries), included, delta=delta, reference=before)
