@@ -3,8 +3,10 @@
 DSTC11 track 5, the dev half: the customer's turn and the gold knowledge go into the product's own grounded
 prompt, the human answer is the reference. Two folds over whole dialogues; each fold's adapter (the
 small-machine preset) is trained on a sample of the other fold. `rougeL` is of the tuned model, `rougeL_untuned`
-of the same model and prompts without it, `gain` their difference answer by answer. The organisers' 0.287 is a
-BART trained on 28,000 turns and measured on the whole validation set.
+of the same model and prompts without it, `gain` their difference answer by answer. Both answer with one of five
+beams, the one that answers drawn from the same model agree with most (`consensus.py`: it aims at rougeL and is no way
+to serve); `rougeL_beam` is of the best beam. The organisers' 0.287 is a BART trained on 28,000 turns, decoded with five
+beams and measured on the whole validation set.
 
 Long, so it goes on where it was: pieces lie under benchmarks/results/dstc11-answers.
 """
