@@ -122,7 +122,7 @@ def root(term: str) -> str:
     """A word without its commonest endings: returned, returning, return; payment stays apart from pay."""
     if not term.isascii() or len(term) < 5:
         return term
-    return re.sub(r"(?:ing|ed|es|s|e|ly)$", "", term)
+    return re.sub(r"(?:ing|ed|es|(?<!s)s|e|ly)$", "", term)
 
 
 _SYNONYM = {

@@ -33,16 +33,19 @@ import numpy as np
 import numpy.typing as npt
 
 from assistant.errors import IndexMismatch
+from assistant.facts import root
 from assistant.language import content_words, fields, sentences
 from assistant.retrieval.embedders import Embedder, Vectors
 from assistant.retrieval.qdrant import VectorServer
 from assistant.retrieval.vectors import QDRANT, Progress, Table, VectorTable
 from assistant.types import Passage
 
-FORMAT = 2
+FORMAT = 3
 WHOLE = 0.5
 """Weight of a passage's own vector beside its best sentence: of 0, 0.3, 0.5, 0.7, 1 the best on XQuAD."""
-K1, B = 1.2, 0.75
+K1, B = 0.9, 0.6
+"""BM25's usual 1.2 and 0.75 over words became these over roots: nDCG@10 of BM25 alone on SciFact 0.678 -> 0.683, fused
+on XQuAD en 0.977 -> 0.979, zh 0.973 -> 0.974; recall@5 of the calibration companies 0.958 -> 0.967."""
 
 Rows = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
@@ -162,13 +165,16 @@ class Index:
         Pairs that straddle two words match nothing and would shrink every share; a question in a
         language the passages are not in still weighs at least 0.4 of its terms.
         """
-        weights = [self.idf(term) for term in query_terms]
+        weights = [self._idf(term) for term in query_terms]
         known = set() if self._bm25 is None else self._bm25.vocab_dict
         likely = [weight for weight, term in zip(weights, query_terms, strict=True) if term.isascii() or term in known]
         return max(sum(likely), 0.4 * sum(weights))
 
-    def idf(self, term: str) -> float:
-        """Lucene's inverse document frequency of a term over the passages; highest for an unknown one."""
+    def idf(self, word: str) -> float:
+        """Lucene's inverse document frequency of a word's root over the passages; highest for an unknown one."""
+        return self._idf(root(word))
+
+    def _idf(self, term: str) -> float:
         total, having = len(self.passage_ids), 0
         if self._bm25 is not None and term in self._bm25.vocab_dict:
             token = self._bm25.vocab_dict[term]
@@ -233,12 +239,12 @@ def _top(scores: npt.NDArray[np.float32], count: int) -> Rows:
 
 
 def terms(text: str) -> list[str]:
-    """The terms BM25 counts: content words, and the parts of hyphened ones (SciFact nDCG@10 0.653 -> 0.678)."""
+    """The terms BM25 counts: the roots of content words and of the parts of hyphened ones."""
     found: list[str] = []
     for word in content_words(text):
-        found.append(word)
+        found.append(root(word))
         if "-" in word:
-            found += [part for part in word.split("-") if part]
+            found += [root(part) for part in word.split("-") if part]
     return found
 
 

@@ -205,7 +205,12 @@ def test_the_content_digest_follows_order_text_and_headings() -> None:
 
 
 def test_the_parts_of_hyphened_words_are_terms_too() -> None:
-    assert indexes.terms("left-handed scissors") == ["left-handed", "left", "handed", "scissor"]
+    assert indexes.terms("left-handed scissors") == ["left-hand", "left", "hand", "scissor"]
+
+
+def test_the_forms_of_a_word_are_one_term() -> None:
+    for forms in ("return returns returned returning", "glass glasses", "address addresses", "退货"):
+        assert len(set(indexes.terms(forms))) == 1
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), max_size=30), st.integers(1, 10))
