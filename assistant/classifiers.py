@@ -11,14 +11,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assistant.adapters import Shelf
-from assistant.errors import BadInput
+from assistant.engines import models
+from assistant.errors import AdapterRefused, BadInput
 from assistant.provenance import provenance
 from assistant.router import load
 from assistant.settings import Settings
-from assistant.types import Measure, Report
+from assistant.types import Adapter, Measure, Report
 from assistant.vetting import verify
 
 if TYPE_CHECKING:
@@ -124,10 +125,23 @@ def _members(names: Sequence[str], settings: Settings) -> list[LoadedClassifier]
         if adapter.task != "classify":
             raise BadInput(f"{adapter.id} is for {adapter.task}, not for classes.", hint="`adapters list` shows which.")
         verify(Path(adapter.path))
-        network = load(adapter)
+        network = _opened(adapter, settings)
         assert isinstance(network, LoadedClassifier)
         found.append(network)
     return found
+
+
+def _opened(adapter: Adapter, settings: Settings) -> Any:
+    """The classifier of an adapter, on the bundled encoder or on the language model that it was made for."""
+    from assistant.tuning import classifier, networks
+
+    if adapter.base == networks.MINILM:
+        return load(adapter)
+    named = settings.model_copy(update={"model": settings.model.model_copy(update={"name": adapter.base})})
+    folder = models.prepare(named)
+    if models.resolve(named)[1].sha256 != adapter.base_sha256:
+        raise AdapterRefused(f"{adapter.id} was made for other weights of {adapter.base}.")
+    return classifier.load(Path(adapter.path), folder, name=adapter.base)
 
 
 def _together(members: Sequence[LoadedClassifier]) -> Ensemble:

@@ -44,13 +44,15 @@ def attribute(classifier: LoadedClassifier, text: str, *, label: str = "", steps
     """What each word of a text adds to a label (the likeliest, where none is named).
 
     Raises:
-        BadInput: it is a tagger, there is no such label, or the text is empty.
+        BadInput: it is a tagger or reads each text twice, there is no such label, or the text is empty.
     """
     import torch
     from captum.attr import LayerIntegratedGradients
 
     if classifier.task != "classify":
         raise BadInput("Words are scored for a classifier, not for a tagger.")
+    if classifier.model.reader is not None:
+        raise BadInput("Words are scored on the bundled encoder, not on a model that reads each text twice.")
     if label and label not in classifier.labels:
         raise BadInput(f"There is no label {label!r}.", hint=f"Known: {', '.join(classifier.labels)}.")
     if not text.strip():

