@@ -21,6 +21,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from assistant.tuning import precision
+
 BEFORE, BETWEEN = "Rewrite the sentence: ", "\nRewritten sentence: "
 DEPTHS = (16 / 30, 22 / 30)
 """The layers whose outputs are read, as shares of the model's depth."""
@@ -76,7 +78,7 @@ class Reader(nn.Module):
         device = next(net.parameters()).device
         was = net.training
         net.eval()
-        with torch.no_grad():
+        with torch.no_grad(), precision.context(net, precision.of_reading(net)):
             out = net(input_ids=ids.to(device), attention_mask=attention.to(device), output_hidden_states=True)
         net.train(was)
         weights = second.to(device).unsqueeze(-1).float()
@@ -92,11 +94,12 @@ class Reader(nn.Module):
     @contextlib.contextmanager
     def remembering(self) -> Iterator[None]:
         """Within it each text is read once: 4 bytes a text and unit of width."""
-        self._memory = {}
+        before = self._memory
+        self._memory = {} if before is None else before
         try:
             yield
         finally:
-            self._memory = None
+            self._memory = before
 
     def _unit(self, rows: torch.Tensor) -> torch.Tensor:
         """(n, layers, d): each layer's part of the same length, together of length one."""
