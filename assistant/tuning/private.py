@@ -129,7 +129,7 @@ def hook(spend: PrivacySpend, model: Any, task: Task, *, method: str = "lora") -
     from privacy.dpsgd import Private
 
     require(setup(model, task, unit=spend.unit, method=method))
-    return Private(spend)
+    return Private(dataclasses.replace(spend, steps=spend.steps - first_steps(model)))
 
 
 def first_steps(model: Any) -> int:
