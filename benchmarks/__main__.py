@@ -160,7 +160,7 @@ REGISTRY: dict[str, Benchmark] = {
     ),
     "quantised-quality": Benchmark(
         "benchmarks.quantised_quality:run",
-        8,
+        12,
         "answers to DSTC11's questions with weights of eight and four bits, against float32: ROUGE-L and seconds",
     ),
     "isolation": Benchmark(
