@@ -1,7 +1,7 @@
 """The judge: does a sentence answer a question? A small learned cross-encoder for English.
 
-It reads question and sentence together, which the features of `reader.py` cannot: low-rank changes (rank 40)
-to all-MiniLM-L6-v2 and a head of two layers, 1.8 million numbers in `judge.safetensors`. Its card, with the data
+It reads question and sentence together, which the features of `reader.py` cannot: low-rank changes (rank 32)
+to all-MiniLM-L6-v2 and a head of two layers, 1.5 million numbers in `judge.safetensors`. Its card, with the data
 it was trained on and its licence, is docs/judge.md. It is not a generator, ranks no quotes and knows English
 only: other languages are read without it. Weights are safetensors; nothing is unpickled or fetched.
 
