@@ -1,7 +1,8 @@
 """llama.cpp's own server over the default model, as a peer of the engine `openvino`; where there is one to start.
 
 `llama-server` is looked for on the path, or where LLAMA_SERVER says. No wheel on the index uses this processor's
-matrix units, so it is built: `cmake -B build -DGGML_NATIVE=ON && cmake --build build --target llama-server`.
+matrix units, so it is built: `cmake -B build -DGGML_NATIVE=ON && cmake --build build --target llama-server`. Where it
+crashes over weights that are rearranged for this processor (with AMX one did), it is asked to leave them as they are.
 """
 
 from __future__ import annotations
@@ -27,27 +28,35 @@ def program() -> str | None:
 @contextlib.contextmanager
 def serving(file: str, model: Path, *, threads: int, at_once: int, context: int) -> Iterator[str]:
     """The address of a server that computes `at_once` answers together, each with `context` tokens at most."""
-    import httpx
-
     port = free_port()
     command = [
         file, "--model", str(model), "--host", "127.0.0.1", "--port", str(port), "--offline",
         "--threads", str(threads), "--parallel", str(at_once), "--ctx-size", str(at_once * context),
     ]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    process = _started(command, url) or _started([*command, "--no-repack"], url)
+    if process is None:
+        raise RuntimeError(f"{file} did not start with {model}")
     try:
-        url, until = f"http://127.0.0.1:{port}", time.monotonic() + 120
-        while True:
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{url}/health", timeout=10).status_code == 200:
-                    break
-            if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"{file} did not start with {model}")
-            time.sleep(0.1)
         yield url
     finally:
         process.kill()
         process.wait()
+
+
+def _started(command: Sequence[str], url: str) -> subprocess.Popen[bytes] | None:
+    """The process, once it is ready; None where it ended, or was not ready in two minutes."""
+    import httpx
+
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < until:
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(f"{url}/health", timeout=10).status_code == 200:
+                return process
+        time.sleep(0.1)
+    process.kill()
+    return None
 
 
 def seconds(url: str, prompts: Sequence[Sequence[Message]], new: int) -> float:
