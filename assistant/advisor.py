@@ -156,7 +156,12 @@ class Advisor:
             seeds=[shop.table.row[name] for name in seeds],
             hidden=[shop.table.row[name] for name in query.hidden if name in shop.table.row],
         )
-        ranked = shop.model.rank(ask) if wish.order is None else _ordered(wish.order, shop.table, allowed, n=query.n)
+        if query.only:  # named by the customer: shown also where they have it
+            ranked = [(shop.table.row[name], 1.0 / place) for place, name in enumerate(query.only[: query.n], start=1)]
+        elif wish.order is not None:
+            ranked = _ordered(wish.order, shop.table, allowed, n=query.n)
+        else:
+            ranked = shop.model.rank(ask)
         # 3. Reasons, and the text from the same rows.
         known = _explained(ranked, query, shop, conditions=conditions, history=history, seeds=seeds, order=wish.order)
         relax = () if allowed.any() else shop.table.relax(conditions)

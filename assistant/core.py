@@ -277,11 +277,10 @@ class Assistant:
             if offer is not None:
                 yield draft.add(Piece(offer.advice.text.partition("\n")[2], (), "\n"))
             return
-        if offer is not None and offer.called and reading.support < sure_support(draft.info):  # its row is nearer
+        unsure = reading.support < sure_support(draft.info)
+        if unsure and offer is not None and offer.called:  # its row is nearer
             yield draft.add(Piece(offer.advice.text, ()))
-        if reading.support < sure_support(draft.info) and not names_field(
-            draft.query, reading
-        ):  # true quotes, but perhaps of something else: it says so
+        if unsure and not names_field(draft.query, reading):  # true quotes, but perhaps of something else: it says so
             draft.sure = False
             yield draft.say("unsure")
         # 5. Quotes and checked sentences.

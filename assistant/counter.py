@@ -76,7 +76,7 @@ class Counter:
                 return None
             query, alone = Query(request=question), decision == "advise"
             if wish.called and not alone:
-                query = Query(request=question, conditions=(), only=wish.called)
+                query = Query(request=question, conditions=self._kind(collection, wish.called), only=wish.called)
         query = dataclasses.replace(query, customer=conversation.customer, n=CARDS, language=language)
         advice = self._advisor.recommend(collection, query)
         if not advice.recommendations and not alone:
@@ -84,6 +84,12 @@ class Counter:
         if advice.recommendations:
             self._remember(conversation.id, advice)
         return Offer(advice, alone, called=bool(query.only))
+
+    def _kind(self, collection: str, ids: Sequence[str]) -> tuple[Condition, ...]:
+        """The category that items share, so that "cheaper" after them means cheaper ones of their kind."""
+        items = self._advisor.shop(collection).items
+        kinds = {items[one].category for one in ids}
+        return (Condition("category", "is", tuple(kinds)),) if len(kinds) == 1 and "" not in kinds else ()
 
     def _last(self, conversation: Conversation) -> Shown | None:
         with self._lock:

@@ -159,8 +159,10 @@ def take_common(
         found = private_mean(
             lambda some: torch.from_numpy(heads.embeddings(model, task, some)), examples, spend
         ).float()
-        if file is not None:
-            np.save(file, found.numpy(), allow_pickle=False)
+        if file is not None:  # whole or not at all: a torn one could not be gone on with
+            part = file.with_suffix(".part.npy")
+            np.save(part, found.numpy(), allow_pickle=False)
+            part.replace(file)
     model.reader.common.copy_(found)
 
 

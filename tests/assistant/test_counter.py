@@ -50,6 +50,14 @@ def test_what_is_called_by_its_name_is_shown_beside_the_answer_in_stock_or_not(c
     assert not offer.alone
     assert set(shown(offer)) == {"rain-boot", "camp-stove"}
     assert counter.offer(Conversation("2"), "shop", "Can I return the Rain Boot?", "en") is None
+    owner = Conversation("3", "c1")
+    assert shown(counter.offer(owner, "shop", "How much is the Camp Stove?", "en")) == ["camp-stove"]
+
+
+def test_cheaper_after_an_item_called_by_name_means_cheaper_ones_of_its_kind(counter: Counter):
+    thread = Conversation("1")
+    counter.offer(thread, "shop", "How much is the Rain Boot?", "en")
+    assert shown(counter.offer(thread, "shop", "cheaper", "en")) == ["beach-sandal"]
 
 
 def test_follow_ups_refine_what_was_shown(counter: Counter):
@@ -70,6 +78,7 @@ def test_the_most_of_what_was_shown_comes_first(counter: Counter):
     assert set(dearest) == set(first)
     assert [price[name] for name in dearest] == sorted((price[name] for name in first), reverse=True)
     assert shown(counter.offer(thread, "shop", "and the cheapest?", "en")) == dearest[::-1]
+    assert shown(counter.offer(thread, "shop", "and the most expensive?", "en")) == dearest
 
 
 def test_more_like_one_leaves_it_out_and_keeps_the_conditions(counter: Counter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from wares import ITEMS, WORDS, events
 
+from assistant import core
 from assistant.advisor import Query
 from assistant.core import Assistant
 from assistant.ingest import ingest
@@ -41,6 +43,14 @@ def ask(assistant: Assistant, question: str, thread: Conversation) -> Answer:
     raise AssertionError("no answer")
 
 
+def never_sure(assistant: Assistant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is answered, and nothing is supported enough to be sure."""
+    info = assistant.store.collection(assistant.settings.tenant, "shop")
+    assert info is not None
+    assistant.store.save_collection(dataclasses.replace(info, threshold=0.0))
+    monkeypatch.setattr(core, "sure_support", lambda info: 2.0)
+
+
 def test_a_wish_its_follow_up_and_a_question_in_one_conversation(assistant: Assistant):
     thread = Conversation("c", "visitor")
     wish = ask(assistant, "recommend waterproof boots", thread)
@@ -65,6 +75,26 @@ def test_goods_stand_in_for_a_refusal_and_it_says_so(assistant: Assistant):
     head, *lines = answer.text.split("\n")
     assert head.startswith("I could not find an answer to this")
     assert lines == answer.advice.text.split("\n")[1:]
+
+
+def test_the_row_of_what_is_called_by_name_stands_above_quotes_that_are_not_sure(assistant: Assistant, monkeypatch):
+    never_sure(assistant, monkeypatch)
+    answer = ask(assistant, "How much is the Rain Boot?", Conversation("c", "visitor"))
+    row, warning, *_ = answer.text.split("\n\n")
+    assert row.split("\n")[1:] == ["1. Rain Boot: 60.00 EUR, 5 in stock"]
+    assert warning.startswith("I am not sure")
+    assert not answer.receipt.sure
+
+
+def test_the_asked_field_of_a_named_product_in_the_documents_needs_no_warning(
+    assistant: Assistant, tmp_path: Path, monkeypatch
+):
+    (tmp_path / "goods.csv").write_text("name,price,colour\nRain Boot,60.00 EUR,blue\nTall Boot,70.00 EUR,red\n")
+    places = {"store": assistant.store, "settings": assistant.settings, "index": assistant.searcher}
+    ingest([tmp_path / "goods.csv"], **places, collection="shop")
+    never_sure(assistant, monkeypatch)
+    assert ask(assistant, "How much is the Rain Boot?", Conversation("c", "visitor")).receipt.sure
+    assert not ask(assistant, "Is the Rain Boot made for children?", Conversation("d", "visitor")).receipt.sure
 
 
 def test_what_was_shown_is_kept_with_the_turn(assistant: Assistant):
