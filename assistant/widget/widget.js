@@ -228,12 +228,16 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
   // The conversation
 
   let running = null;
+  let opened = Promise.resolve();  // what was said before is drawn; a question waits for it, or would be drawn over
   const mine = (text) => log.append(make("div", { className: "me", "aria-label": say.you + ": " + text }, text));
   const bottom = () => { log.scrollTop = log.scrollHeight; };
   const wrong = (text) => { alarm.textContent = text; alarm.hidden = !text; };
 
   const ask = async (question) => {
     if (running || !question.trim()) return;
+    running = new AbortController();
+    busy(true);
+    await opened;
     wrong("");
     if (!state.conversation) log.replaceChildren();
     const id = fresh();
@@ -242,8 +246,6 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
     const box = make("div", { className: "answer", "aria-busy": "true" }, make("p", { className: "quiet" }, say.doing));
     log.append(box);
     bottom();
-    running = new AbortController();
-    busy(true);
     const told = { text: "" };
     try {
       await arrive(false);
@@ -439,7 +441,7 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
     if (open && begun && standing) look();
     if (!open || begun) return;
     begun = true;
-    arrive(false).then(restore).catch((error) => { begun = false; wrong(error instanceof TypeError ? say.failed : error.message); });
+    opened = arrive(false).then(restore).catch((error) => { begun = false; wrong(error instanceof TypeError ? say.failed : error.message); });
   };
   panel.addEventListener("keydown", (event) => { if (event.key === "Escape") toggle(false); });
   const place = () => {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -196,6 +197,26 @@ class TestInABrowser:
         page.goto(site.url)
         page.locator(".bubble").wait_for()
         assert {url.removeprefix(house.url) for url in asked if url.startswith(house.url)} == {"/widget.js"}
+        context.close()
+
+    def test_a_question_asked_before_it_has_settled_is_not_lost(self, browser, site, house):
+        context = browser.new_context(locale="en-GB")
+        page, asked = context.new_page(), []
+
+        def slowly(route: Any) -> None:
+            asked.append(route.request.url)
+            time.sleep(0.3)
+            route.continue_()
+
+        page.route(re.compile(r"/v1/(visitors|conversations/[^/]+)$"), slowly)
+        for questions in (1, 2):  # a new visitor, then one whose conversation is drawn first
+            page.goto(site.url)
+            page.locator(".bubble").click()
+            page.locator("form.ask textarea").fill(QUESTION)
+            page.keyboard.press("Enter")
+            page.locator(".answer[aria-busy=false]").wait_for()
+            assert page.locator(".me").count() == questions
+        assert sum(url.endswith("/visitors") for url in asked) == 1
         context.close()
 
     def test_it_is_used_with_the_keyboard_alone(self, browser, site, house):
