@@ -87,12 +87,20 @@
   addEventListener("change", (event) => { if (event.target.closest("#history")) closeSide(); });
   addEventListener("click", (event) => { if (event.target.closest("#new")) closeSide(); });
 
-  // Gradio's sanitizer sends every link to a new tab; ours stay in this one.
+  const element = (name, fields, ...children) => {
+    const made = Object.assign(document.createElement(name), fields);
+    made.append(...children);
+    return made;
+  };
+
+  // Gradio's sanitizer sends every link to a new tab; ours stay in this one. A file is saved without leaving: even a
+  // navigation that only ends in a download tells Gradio's client that the page goes, and it closes its streams.
   addEventListener("click", (event) => {
     const link = event.target.closest && event.target.closest("a.nav");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    location.assign(link.href);
+    if (link.pathname.includes("/receipts/")) element("a", { href: link.href, download: "" }).click();
+    else location.assign(link.href);
   });
 
   // A source opens where it stands; the address stays clean, and this view stays where the reader put it.
@@ -137,11 +145,6 @@
         one.setAttribute("href", one.getAttribute("href").replace(/#rate-([a-z]+)-.*$/, (_, kind) => "#rate-" + kind + "-" + next));
       });
     });
-  };
-  const element = (name, fields, ...children) => {
-    const made = Object.assign(document.createElement(name), fields);
-    made.append(...children);
-    return made;
   };
   const opinion = (box, way) => {
     const [ask, allow, send, thanks, refused] = box.querySelector(".words").textContent.split("|");

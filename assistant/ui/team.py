@@ -162,7 +162,7 @@ def lines(found: list[Logged], look: Look) -> str:
     if not found:
         return f'<p class="quiet">{render.safe(look.say("log_none"))}</p>'
     rows = [(_when(one.at), render.safe(one.who), render.safe(one.action), render.safe(one.what)) for one in found]
-    link = f'<a class="nav" href="./receipts/log.csv" download>{render.safe(look.say("log_csv"))}</a>'
+    link = f'<a class="nav" href="./receipts/log.csv">{render.safe(look.say("log_csv"))}</a>'
     return render.table(look.say("log_head").split("|"), rows) + link
 
 
