@@ -42,6 +42,9 @@ _OR_SIZE = re.compile(r"\s*(?:or|/|或者?)\s*([2-4]?x{0,3}[sml]|\d{1,3}(?:\.5)?
 _BARE = re.compile(
     r"(?<![\w.,-])(\d{1,3}(?:\.5)?)(?=\s*(?:$|[,;.!?，。]|(?:and|or|for|in|with|but|not|please|under|below|max|up)\b))"
 )
+_FOR_SO_MANY = re.compile(
+    r"\bfor (one|two|three|four|five|six|seven|eight|[1-8])(?=\s*(?:$|[,;.!?，。]|(?:and|or|in|with|but|not|please|under|below|max|up)\b))"
+)
 _OWN = re.compile(
     r"\b(?:like|similar to|as|such as|matching|match)\s+(?:the|my|those|that)\b[^,.;!?]{0,40}?(?:\b(?:i|i've|i have)\s+(?:already\s+)?(?:bought|ordered|own|have|got|purchased)\b|(?<=my )\w+)"
     r"|(?:类似|像|和|跟|与)我?(?:之前|上次|以前|已经)?我?买过?的"
@@ -142,6 +145,7 @@ class Vocabulary:
         text = self._sizes(text, conditions)
         mentions = self._mentions(text)
         conditions = [*self._choices(text, mentions), *found.conditions, *conditions]
+        text = self._bare_persons(text, conditions)
         left = self._bare_size(text, mentions, conditions)
         unread = _unread(text, mentions)
         return Wish(tuple(conditions), left, own is not None, found.currency, order=order, unread=unread, called=called)
@@ -304,8 +308,7 @@ class Vocabulary:
         match = _PERSONS.search(text)
         if match is None:
             return text
-        number = _NUMBERS.get(match[1] or "") or int(match[1] or match[2])
-        conditions.append(Condition("capacity", "is", (f"{number} person{'s' if number > 1 else ''}",)))
+        conditions.append(_room_for(match[1] or match[2]))
         return text[: match.start()] + " " * len(match.group()) + text[match.end() :]
 
     def _sizes(self, text: str, conditions: list[Condition]) -> str:
@@ -318,6 +321,20 @@ class Vocabulary:
         conditions.append(Condition("size", "is", tuple(value.upper() for value in values)))
         return text[: match.start()] + " " * (end - match.start()) + text[end:]
 
+    def _bare_persons(self, text: str, conditions: list[Condition]) -> str:
+        """ "For four" are persons, where the goods that were asked for come for so many persons."""
+        match = _FOR_SO_MANY.search(text)
+        chosen = [one for one in conditions if one.field == "category" and one.test == "is"]
+        if match is None or not chosen or "capacity" not in self._table.fields:
+            return text
+        capacity = self._table.column("capacity")
+        codes = set(capacity.codes[self._table.mask(chosen[0])].tolist())
+        counted = any("person" in capacity.cells[code] for code in codes)
+        if not counted or any(one.field == "capacity" for one in conditions):
+            return text
+        conditions.append(_room_for(match[1]))
+        return text[: match.start()] + " " * len(match.group()) + text[match.end() :]
+
     def _bare_size(self, text: str, mentions: Sequence[_Mention], conditions: list[Condition]) -> str:
         """A number that nothing else explains is a size, where the goods that were asked for come in it."""
         match = _BARE.search(text)
@@ -329,6 +346,12 @@ class Vocabulary:
                 conditions.append(Condition("size", "is", (match[1],)))
                 text = text[: match.start()] + " " * len(match.group()) + text[match.end() :]
         return " ".join(text.split())
+
+
+def _room_for(said: str) -> Condition:
+    """For so many persons, in words or digits."""
+    number = _NUMBERS.get(said) or int(said)
+    return Condition("capacity", "is", (f"{number} person{'s' if number > 1 else ''}",))
 
 
 def _whole_names(table: Table) -> dict[tuple[str, ...], list[str]]:

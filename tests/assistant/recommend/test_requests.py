@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,3 +65,18 @@ def test_any_text_is_understood_without_an_error_and_only_as_conditions_of_this_
     said = VOCABULARY.understand(text).conditions
     assert from_text(to_text(said), TABLE) is not None
     assert {one.field for one in said} <= set(TABLE.fields)
+
+
+@pytest.mark.parametrize(("request_", "wanted"), [
+    ("do you have tents for four?", "category = tents; capacity = 4 persons"),
+    ("a tent for 2 under 300", "category = tents; price < 300; capacity = 2 persons"),
+    ("tents for four weeks", "category = tents"),
+    ("bottles for two", "category = bottles"),
+    ("a 3-person tent for two", "category = tents; capacity = 3 persons"),
+])  # fmt: skip
+def test_for_so_many_means_persons_where_the_goods_come_for_persons(request_: str, wanted: str):
+    items = [replace(ITEMS[0], id=name, name=name, category=kind, attributes={"capacity": capacity}) for name, kind, capacity in (
+        ("Kestrel", "tents", "2 persons"), ("Lodge", "tents", "4 persons"), ("Steel Bottle", "bottles", "1 l"))]  # fmt: skip
+    words = {"category": {"tents": ["tent"], "bottles": ["bottle"]}}
+    table = Table(items)
+    assert Vocabulary(table, words).understand(request_).conditions == from_text(wanted, table)
