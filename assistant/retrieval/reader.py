@@ -89,10 +89,13 @@ class Reader:
 
     def read(self, question: str, hits: Sequence[Hit]) -> Reading:
         """The units of the hits, best first, and the support of the best."""
+        asked = self.analyse(question)
+        unknown = any(self._is_unknown(term) for term in asked.terms if _is_word(term))
+        others = _of_other_things([hit.passage for hit in hits], asked, unknown=unknown)
         units = [unit for rank, hit in enumerate(hits) for unit in split_units(hit.passage, rank)]
+        units = [unit for unit in units if not (unit.record and unit.span.passage.id in others)]
         if not units:
             return Reading((), (), 0.0)
-        asked = self.analyse(question)
         rows = self.unit_features(asked, units)
         scores = unit_scores(rows, units, self._model)
         order = np.argsort(-scores, kind="stable")
@@ -162,9 +165,7 @@ class Reader:
                 _covered(asked, said),
                 _covered(asked, everything),
                 float(np.mean(rare)) if rare else 1.0,
-                float(np.mean([self._idf(term) > 0.97 * self._idf("\x00") for term in asked.terms]))
-                if asked.terms
-                else 1.0,
+                float(np.mean([self._is_unknown(term) for term in asked.terms])) if asked.terms else 1.0,
                 column["facts"],
                 min(len(asked.terms), 12) / 12,
                 column["type"],
@@ -175,6 +176,10 @@ class Reader:
             ),
             dtype=np.float32,
         )
+
+    def _is_unknown(self, term: str) -> bool:
+        """Whether no passage of the collection has the word."""
+        return self._idf(term) > 0.97 * self._idf("\x00")
 
     def _encode(self, text: str) -> Array:
         self._warm([text])
@@ -208,6 +213,37 @@ def split_units(passage: Passage, rank: int) -> list[Unit]:
     spans = [Span(passage, start, end) for start, end in cuts]
     body = [span for span in spans if span.text.strip("# ").casefold() not in headings] or spans
     return [Unit(span, path, rank) for span in body]
+
+
+def _of_other_things(passages: Sequence[Passage], asked: Question, *, unknown: bool) -> set[str]:
+    """Ids of the records that are not of the thing that a question names.
+
+    Where it names one whole ("Kestrel 2"), that is another which has this name and more ("Kestrel 2 Footprint"). Where
+    it names one whole, or has a word that no passage knows, so is every record of whose name it has no word.
+    """
+    said = frozenset(asked.terms)
+    names = {passage.id: found for passage in passages if (found := _names(passage))}
+    called = {name for found in names.values() for name in found if name <= said and not all(map(str.isdecimal, name))}
+    others = set()
+    for passage_id, found in names.items():
+        words = {word for name in found for word in name if _is_word(word)}
+        longer = any(one < name and said.isdisjoint(name - one) for name in found for one in called)
+        nothing = bool(words) and said.isdisjoint(words) and bool(unknown or called)
+        if (longer or nothing) and called.isdisjoint(found):
+            others.add(passage_id)
+    return others
+
+
+def _names(passage: Passage) -> list[frozenset[str]]:
+    """The words of a record's name, in each language that it has one in; [] where the passage is prose."""
+    lines = [passage.text[start:end] for start, end in language.fields(passage.text)]
+    named = [line for place, line in enumerate(lines) if place == 0 or line.startswith("name")]
+    return [frozenset(language.content_words(re.split("[:：]", line, maxsplit=1)[-1])) for line in named]
+
+
+def _is_word(term: str) -> bool:
+    """Whether it is a word of letters with spaces around it: pairs of Chinese characters may be cut across words."""
+    return term.isascii() and not term.isdecimal()
 
 
 def judgeable(question: str) -> bool:

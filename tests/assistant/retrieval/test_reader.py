@@ -137,3 +137,32 @@ def test_of_few_verdicts_the_mean_is_over_what_there_is():
 def test_a_named_products_field_is_known_to_be_asked_for(hashing, question, sure):
     reading = hashing.read(question, [hit("name: Alder 2\nprice: 249.00 EUR\nstock: 4")])
     assert reader.names_field(question, reading) is sure
+
+
+def records(question: str, *rows: str) -> set[str]:
+    """The first lines of the records that a reading has units of; "lark" is a word that no passage has."""
+    read = Reader(HashingEmbedder(), lambda term: 9.0 if term in {"lark", "\x00"} else 1.0)
+    units = read.read(question, [hit(row, f"p{number}") for number, row in enumerate(rows)]).units
+    return {unit.span.passage.text.split("\n")[0] for unit in units if unit.record}
+
+
+def test_a_record_does_not_answer_for_a_thing_that_no_passage_knows():
+    bag, bottle = "name: Water Bag 2\nbrand: Alda\nwaterproof: yes", "name: 水瓶\nbrand: Alda\nwaterproof: yes"
+    assert records("Is the Lark 2 waterproof?", bag) == set()  # a number names nothing
+    assert records("Is the Lark bag waterproof?", bag) == {"name: Water Bag 2"}
+    assert records("Is it waterproof?", bag) == {"name: Water Bag 2"}  # nothing unknown is asked about
+    assert records("Is the Lark waterproof?", bottle) == {"name: 水瓶"}  # its name cannot be compared
+
+
+def test_of_records_that_share_a_name_the_one_called_by_it_answers():
+    tent, bag = "name: Kestrel 2\nname_zh: 红隼帐篷\nprice: 3", "name: Water Bag 2\nname_zh: 水袋\nprice: 5"
+    floor = "name: Kestrel 2 Footprint\nname_zh: 红隼帐篷地布\nprice: 4"
+    assert records("How much is the Kestrel 2?", floor, bag, tent) == {"name: Kestrel 2"}
+    assert records("红隼帐篷多少钱", floor, bag, tent) == {"name: Kestrel 2"}
+    assert len(records("How much is a bag for a Kestrel 2?", bag, tent)) == 2
+    assert len(records("How much are 2?", "name: 2\nsort: a\nprice: 3", "name: -\nsort: b\nprice: 3", tent)) == 3
+    assert records("How much is the Kestrel 2 footprint?", floor, tent) == {
+        "name: Kestrel 2",
+        "name: Kestrel 2 Footprint",
+    }
+    assert records("How much is the Kestrel?", floor, tent) == {"name: Kestrel 2", "name: Kestrel 2 Footprint"}
