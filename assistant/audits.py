@@ -90,8 +90,9 @@ def _audited(
 
     parts = assembled(plan, settings)
     options = LoopOptions(
-        epochs=plan.epochs, batch_size=plan.batch_size, learning_rate=plan.learning_rate, seed=plan.seed
-    )
+        epochs=plan.epochs, batch_size=plan.batch_size, learning_rate=plan.learning_rate, seed=plan.seed,
+        averaged=private.AVERAGED.get(plan.method, 0.0),
+    )  # fmt: skip
     charged: list[int] = []
 
     def spend_for(rows: Sequence[Example]) -> PrivacySpend:

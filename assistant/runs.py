@@ -42,7 +42,7 @@ HELD_OUT = "held-out"
 """The suite of records that were kept from training."""
 ENCODER = "all-MiniLM-L6-v2"
 """The base of classifiers and taggers where none is named: the bundled encoder."""
-PRIVATE_HEAD: dict[str, Any] = {"method": "head", "epochs": 80.0, "batch_size": 4096, "learning_rate": 0.02}
+PRIVATE_HEAD: dict[str, Any] = {"method": "head", "epochs": 80.0, "batch_size": 4096, "learning_rate": 0.01}
 """Of a plan: how a classifier is trained privately where nobody says otherwise. Measured by `dp-utility`."""
 PAIRS_LEARNING_RATE = 5e-5
 """A pair of answers moves the model further than an answer does: smaller steps than for answers."""
@@ -284,10 +284,12 @@ class Run:
 
     def _options(self) -> LoopOptions:
         from assistant.tuning.loop import LoopOptions
+        from assistant.tuning.private import AVERAGED
 
         plan = self.plan
         return LoopOptions(
             epochs=plan.epochs, batch_size=plan.batch_size, learning_rate=plan.learning_rate,
+            averaged=AVERAGED.get(plan.method, 0.0) if self.private else 0.0,
             patience=plan.patience, seed=plan.seed, precision="float32" if plan.preference else "auto",
         )  # fmt: skip  # pairs: small differences of large sums, so the reference and the training round alike
 
@@ -362,7 +364,8 @@ class _Parts:
                 base.path, plan.task, kept.labels, dtype=dtype, name=base.name, seed=plan.seed
             )
             if model.pooling == "last" and _reads_twice(plan, parent):
-                model = networks.reading_twice(tokenizer, model, seed=plan.seed)
+                beside = None if parent is None else lora.pooling_of(Path(parent.path))[1]
+                model = networks.reading_twice(tokenizer, model, seed=plan.seed, beside=beside)
         if not plan.four_bit:
             model = model.to(device)
         task: Any = make_task(kept, max_tokens=plan.max_tokens, balanced=plan.balanced)
@@ -464,7 +467,7 @@ def _reads_twice(plan: Plan, parent: Adapter | None) -> bool:
 
     if parent is None:
         return plan.method == "head"
-    twice = pooling_of(Path(parent.path)) == "twice"
+    twice = pooling_of(Path(parent.path))[0] == "twice"
     if twice and plan.method != "head":
         raise BadInput(f"{parent.id} is a head alone.", hint="Go on with --method head.")
     return twice

@@ -398,7 +398,7 @@ REGISTRY: dict[str, Benchmark] = {
     "dp-utility": Benchmark(
         "benchmarks.privacy_training:utility",
         12,
-        "PhraseBank at epsilon 8 beside training without privacy, on one split",
+        "PhraseBank at epsilon 8 beside training without privacy, in five folds",
         {"gap_phrasebank_8": ("<=", 3)},
     ),
     "dp-utility-banking77": Benchmark(

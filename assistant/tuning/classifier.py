@@ -62,13 +62,13 @@ def load(folder: Path, base: Path, *, dtype: str = "float32", name: str = "") ->
     """
     try:
         about = json.loads((folder / lora.HEAD).read_text(encoding="utf-8"))
-        labels, pooling = tuple(map(str, about["labels"])), str(about["pooling"])
+        labels, pooling, beside = tuple(map(str, about["labels"])), str(about["pooling"]), str(about.get("beside", ""))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{folder} holds no classifier ({lora.HEAD}: {error!r}).") from error
     task: TaskName = "tag" if pooling == "tokens" else "classify"
     tokenizer, model = networks.load_classifier(base, task, labels, dtype=dtype, name=name)
     if pooling == "twice":
-        model = networks.reading_twice(tokenizer, model, measured=False)
+        model = networks.reading_twice(tokenizer, model, measured=False, beside=beside)
     return LoadedClassifier(tokenizer, lora.load(model, folder).eval())
 
 

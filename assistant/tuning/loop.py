@@ -37,11 +37,12 @@ class LoopOptions:
 
     `batch_size` is the sequences of one step; `part_tokens` the most tokens (with padding) that go
     through the network at once, gradients accumulate over the parts. The learning rate rises over
-    the first `warmup` of the steps and falls along a cosine. With `patience` > 0 and validation
-    data the run ends after so many evaluations without a better loss. `evaluate_every` and
-    `checkpoint_every` count steps; 0 = once an epoch. `precision` "auto" takes bfloat16 on a GPU,
-    and on a CPU where it measures faster. `checkpointing` "auto" computes activations twice where they would not
-    fit the free memory.
+    the first `warmup` of the steps and falls along a cosine. With `averaged` > 0 it stays up, and the
+    run ends with the mean of the weights over that share of its steps, the last ones: in it noise
+    cancels out. With `patience` > 0 and validation data the run ends after so many evaluations
+    without a better loss. `evaluate_every` and `checkpoint_every` count steps; 0 = once an epoch.
+    `precision` "auto" takes bfloat16 on a GPU, and on a CPU where it measures faster.
+    `checkpointing` "auto" computes activations twice where they would not fit the free memory.
     """
 
     epochs: float = 3.0
@@ -50,6 +51,7 @@ class LoopOptions:
     warmup: float = 0.06
     weight_decay: float = 0.0
     clip_norm: float = 1.0
+    averaged: float = 0.0
     patience: int = 0
     evaluate_every: int = 0
     checkpoint_every: int = 0
@@ -174,6 +176,7 @@ class _Run:
     losses: list[tuple[int, float]] = field(default_factory=list)
     valid_losses: list[tuple[int, float]] = field(default_factory=list)
     best: dict[str, Any] = field(default_factory=dict)
+    mean: dict[str, Any] = field(default_factory=dict)
     format: str = "float32"
     rng: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
@@ -251,7 +254,8 @@ class _Run:
         """Parts forward and back, then one step. The mean loss, nan for an empty batch."""
         import torch
 
-        rate = self.options.learning_rate * _factor(self.step, len(self.batches), self.options.warmup)
+        falls = not self.options.averaged
+        rate = self.options.learning_rate * _factor(self.step, len(self.batches), self.options.warmup, falls=falls)
         for group in self.inner.param_groups:
             group["lr"] = rate
         first = self._snapshot() if self.step == 0 else {}
@@ -280,9 +284,18 @@ class _Run:
         lora.after_step(self.model, self.step)
         self.inner.zero_grad(set_to_none=True)
         self.step += 1
+        self._take_mean()
         if first and batch and all(torch.equal(first[name], self.params[name]) for name in first):
             raise TrainingFailed("The adapter's weights do not move.", hint="This is a fault of the program.")
         return total / len(batch) if batch else math.nan
+
+    def _take_mean(self) -> None:
+        """The mean of the weights over the last share of the steps, so far."""
+        taken = self.step - math.floor(len(self.batches) * (1 - self.options.averaged))
+        if taken > 0:
+            for name, value in self._snapshot().items():
+                before = self.mean.get(name, value)
+                self.mean[name] = before + (value - before) / taken
 
     def _judge(self) -> float | None:
         """The loss on the validation data; the best weights so far are kept."""
@@ -299,7 +312,7 @@ class _Run:
         return 0 < patience < len(values) and min(values[:-patience]) <= min(values[-patience:])
 
     def _result(self, ended: Ended) -> TrainingResult:
-        """Takes the best weights back, unless the run is to go on."""
+        """Takes the mean weights, or the best ones, unless the run is to go on."""
         import torch
 
         best_step = self.step
@@ -307,6 +320,11 @@ class _Run:
             best_step = min(self.valid_losses, key=lambda each: each[1])[0]
             with torch.no_grad():
                 for name, value in self.best.items():
+                    self.params[name].copy_(value)
+        if self.mean and ended == "finished":
+            best_step = self.step
+            with torch.no_grad():
+                for name, value in self.mean.items():
                     self.params[name].copy_(value)
         self.model.eval()
         if self.economises:
@@ -341,6 +359,7 @@ class _Run:
 
         tensors = {f"weights/{name}": value for name, value in self.params.items()}
         tensors |= {f"best/{name}": value for name, value in self.best.items()}
+        tensors |= {f"mean/{name}": value for name, value in self.mean.items()}
         tensors |= {f"more/{name}": value for name, value in lora.more_state(self.model).items()}
         for name, value in self.params.items():
             tensors |= {f"optimizer/{name}/{key}": part for key, part in self.inner.state[value].items()}
@@ -371,7 +390,7 @@ class _Run:
                 key: part if key == "step" and value.device.type == "cpu" else part.to(value.device)
                 for key, part in parts.items()
             }
-        self.best = _under("best/", tensors)
+        self.best, self.mean = _under("best/", tensors), _under("mean/", tensors)
         lora.take_more_state(self.model, _under("more/", tensors))
         self.rng = _under("rng/", tensors)
         self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
@@ -391,11 +410,13 @@ class _Run:
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
-def _factor(step: int, steps: int, warmup: float) -> float:
-    """The share of the learning rate at a step: up in a line, down along a cosine to a tenth."""
+def _factor(step: int, steps: int, warmup: float, *, falls: bool = True) -> float:
+    """The share of the learning rate at a step: up in a line, down along a cosine to a tenth where it `falls`."""
     rising = max(1, round(steps * warmup))
     if step < rising:
         return (step + 1) / rising
+    if not falls:
+        return 1.0
     way = (step - rising) / max(1, steps - rising)
     return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * way))
 

@@ -160,17 +160,20 @@ def save(model: Any, folder: Path) -> None:
     if classifier is not None:
         for part, module in _own(classifier):
             weights |= {f"{part}.{name}": value for name, value in module.state_dict().items()}
-        about = {"labels": list(classifier.labels), "pooling": classifier.pooling}
+        about: dict[str, Any] = {"labels": list(classifier.labels), "pooling": classifier.pooling}
+        if classifier.reader is not None and classifier.reader.beside is not None:
+            about["beside"] = classifier.reader.beside.name
         (folder / HEAD).write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     weights = {name: value.detach().to("cpu").contiguous() for name, value in sorted(weights.items())}
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
     (folder / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def pooling_of(folder: Path) -> str:
-    """How the classifier in a folder reads its texts, "" where there is none."""
+def pooling_of(folder: Path) -> tuple[str, str]:
+    """How the classifier in a folder reads its texts, and the encoder that reads along; "" where there is none."""
     file = folder / HEAD
-    return str(json.loads(file.read_text(encoding="utf-8"))["pooling"]) if file.is_file() else ""
+    about = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return str(about.get("pooling", "")), str(about.get("beside", ""))
 
 
 def load(model: Any, folder: Path, *, train: bool = False) -> Any:

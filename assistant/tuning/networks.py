@@ -6,6 +6,7 @@ and a linear head of ours. It attaches no adapter (`lora.py`) and trains nothing
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Sequence
@@ -33,21 +34,22 @@ class Classifier(nn.Module):
 
     `pooling`: the mean over tokens (encoders), the last token (causal models), each token for
     itself ("tokens": tagging), or the mean of a second reading ("twice": a head alone over a causal
-    model; `around` is what stands before and between the readings). A sequence is pooled to length
+    model; `around` is what stands before and between the readings, `beside` an encoder that may read
+    along). A sequence is pooled to length
     one, as sentence encoders are trained, and the head's answer multiplied by `SHARPNESS`: a head of
     class centroids (`heads.py`) is a cosine classifier. The head reads float32.
     """
 
     def __init__(
         self, net: nn.Module, labels: Sequence[str], pooling: Pooling, *, seed: int = 0,
-        around: tuple[Sequence[int], Sequence[int]] = ((), ()),
+        around: tuple[Sequence[int], Sequence[int]] = ((), ()), beside: twice.Beside | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.net = net
         self.labels = tuple(labels)
         self.pooling = pooling
         config = cast(Any, net).config
-        self.reader = twice.Reader(config, *around) if pooling == "twice" else None
+        self.reader = twice.Reader(config, *around, beside=beside) if pooling == "twice" else None
         width = self.reader.width if self.reader else int(config.hidden_size)
         self.length = twice.LENGTH if self.reader else 1.0
         self.head = nn.Linear(width, len(self.labels))
@@ -126,13 +128,22 @@ def load_classifier(
     return tokenizer, Classifier(net, labels, pooling, seed=seed)
 
 
-def reading_twice(tokenizer: Any, model: Classifier, *, seed: int = 0, measured: bool = True) -> Classifier:
+def reading_twice(
+    tokenizer: Any, model: Classifier, *, seed: int = 0, measured: bool = True, beside: str | None = None
+) -> Classifier:
     """The causal base of a classifier under a fresh head that reads each text twice (`twice.py`).
 
-    `measured`: the reader's scale is taken from the ordinary sentences; without, it is to be loaded.
+    `measured`: the reader's scale is taken from the ordinary sentences; without, it is to be loaded. `beside` names
+    the encoder that reads along: the bundled one where it is None, "" = none, as heads of before had it.
+
+    Raises:
+        BadInput: another encoder than the bundled one.
     """
+    if beside not in {None, "", MINILM}:
+        raise BadInput(f"This classifier reads along with the encoder {beside}.", hint=f"This version has {MINILM}.")
+    along = None if beside == "" else _minilm_beside(tokenizer)
     around = (template.encode(tokenizer, twice.BEFORE), template.encode(tokenizer, twice.BETWEEN))
-    made = Classifier(model.net, model.labels, "twice", seed=seed, around=around)
+    made = Classifier(model.net, model.labels, "twice", seed=seed, around=around, beside=along)
     if measured and made.reader is not None:
         made.reader.measure(made.net, [tuple(template.encode(tokenizer, text)) for text in twice.ordinary()])
     return made
@@ -146,6 +157,31 @@ def minilm_folder() -> Path:
 
 
 MINILM = "all-MiniLM-L6-v2"
+
+
+def _minilm_beside(tokenizer: Any) -> twice.Beside:
+    """The bundled encoder, on the CPU, for texts that come as the ids of another tokenizer."""
+    own, encoder = _minilm()
+    most = window(encoder)
+
+    def read(texts: Sequence[tuple[int, ...]]) -> torch.Tensor:
+        words = tokenizer.batch_decode([list(text) for text in texts], skip_special_tokens=True)
+        rows = [own.backend_tokenizer.encode(text).ids[:most] for text in words]
+        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+        attention = torch.zeros_like(ids)
+        for place, row in enumerate(rows):
+            ids[place, : len(row)] = torch.tensor(row)
+            attention[place, : len(row)] = 1
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):  # the same vectors in training and in use
+            return encoder.embed(ids, attention)
+
+    return twice.Beside(MINILM, encoder.head.in_features, read)
+
+
+@functools.cache
+def _minilm() -> tuple[Any, Classifier]:
+    """One in a process, however many heads read along with it."""
+    return load_classifier(minilm_folder(), "classify", ("none",), name=MINILM)
 
 
 def core(model: Any) -> Any:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from assistant.tuning.loop import LoopOptions, Private
     from privacy.conformance import Check
 
+AVERAGED = {"head": 0.25}
+"""By method the share of a private run's steps, the last ones, whose weights are averaged: it costs no privacy."""
 _VOCABULARY = 199
 _WIDTHS = {
     "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
@@ -195,6 +197,7 @@ def toy(model: Any, method: str = "lora") -> Any:
     """A network of the model's architecture with two narrow layers and a small adapter of the same kind."""
     import torch
 
+    from assistant.tuning import twice
     from assistant.tuning.networks import Classifier, core
 
     config = copy.deepcopy(core(model).config)
@@ -217,8 +220,16 @@ def toy(model: Any, method: str = "lora") -> Any:
     net.requires_grad_(False)
     small: Any = net
     if isinstance(model, Classifier):
-        small = Classifier(net, model.labels[:3], model.pooling, around=((5, 6), (7,)))
+        beside = twice.Beside("toy", 2, _beside) if model.reader is not None and model.reader.beside else None
+        small = Classifier(net, model.labels[:3], model.pooling, around=((5, 6), (7,)), beside=beside)
     return lora.attach(small, lora.LoraPlan(method=method, rank=2))  # type: ignore[arg-type]
+
+
+def _beside(texts: Sequence[tuple[int, ...]]) -> Any:
+    """An encoder's part in a toy: it is frozen, so it only makes the head's rows longer."""
+    import torch
+
+    return torch.tensor([[float(sum(text)), float(len(text) * _VOCABULARY)] for text in texts])
 
 
 def synthetic(task: Task, count: int, *, vocabulary: int, seed: int = 0) -> list[Example]:

@@ -14,6 +14,7 @@ import tiny
 from assistant.tuning import lora
 from assistant.tuning.networks import Classifier
 from assistant.tuning.tasks import ChatTask, ClassifyTask, TagTask
+from assistant.tuning.twice import Beside
 from assistant.types import Example
 from privacy.conformance import QUESTIONS, conform, require
 from privacy.dpsgd import PoissonBatches, Private, PrivateSteps
@@ -64,7 +65,8 @@ def test_our_own_training_of_classifiers_and_taggers_passes(pooling):
     ]
     task, data = (TagTask(tuple("abc")), tags) if pooling == "tokens" else (ClassifyTask(tuple("abc")), classes)
     net = tiny.llama().model if pooling == "twice" else tiny.bert()
-    toy = lora.attach(Classifier(net, tuple("abc"), pooling, around=((5, 6), (7,))), plan)
+    beside = Beside("lengths", 2, lambda texts: torch.tensor([[float(len(text)), 9.0] for text in texts]))
+    toy = lora.attach(Classifier(net, tuple("abc"), pooling, around=((5, 6), (7,)), beside=beside), plan)
     assert failed(Setup(copies(toy), losses_of(task), data)) == set()
 
 

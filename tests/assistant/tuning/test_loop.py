@@ -141,6 +141,22 @@ def test_an_interrupt_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [], "the checkpoint of a finished run is gone"
 
 
+def test_averaged_weights_are_the_mean_of_the_last_steps_also_of_a_run_that_went_on(tmp_path: Path):
+    def stop(progress: Progress) -> None:
+        seen.append((progress.learning_rate, weights(net)))
+        if progress.step == 9 and len(seen) == 9:
+            raise StopTraining
+
+    seen, net, options = [], model(), dataclasses.replace(FAST, averaged=0.5)  # the last 6 of 12 steps
+    train(net, TASK, examples(), options, checkpoint=tmp_path, on_progress=stop)
+    assert same(weights(net), seen[8][1]), "an interrupted run has the weights it goes on with"
+    net = model()
+    train(net, TASK, examples(), options, checkpoint=tmp_path, on_progress=stop)
+    assert [rate for rate, _ in seen[1:]] == [FAST.learning_rate] * 11, "the rate stays up"
+    for name, value in weights(net).items():
+        assert torch.allclose(value, torch.stack([each[name] for _, each in seen[6:]]).mean(0), atol=1e-6)
+
+
 @pytest.mark.parametrize("method", ["adalora", "dora", "frozen-a"])
 def test_every_variant_goes_on_with_the_same_weights(tmp_path: Path, method: lora.Method):
     def stop(progress: Progress) -> None:

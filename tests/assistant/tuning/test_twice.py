@@ -1,11 +1,14 @@
 """A causal model reads each text twice: laws of the vectors, and of the head over them."""
 
+import json
+
 import pytest
 
 pytest.importorskip("torch")
 import tiny
 import torch
 
+from assistant.errors import BadInput
 from assistant.tuning import activations, lora, networks, twice
 from assistant.tuning.classifier import load, predictions
 from assistant.tuning.heads import embeddings
@@ -76,7 +79,30 @@ def test_a_saved_head_says_the_same_and_knows_what_the_records_had_in_common(bas
     lora.save(model, tmp_path / "made")
     again = load(tmp_path / "made", base)
     assert again.classify(TEXTS) == pytest.approx(predictions(model, TASK, examples), abs=1e-5)
-    assert lora.pooling_of(tmp_path / "made") == "twice"
+    assert lora.pooling_of(tmp_path / "made") == ("twice", networks.MINILM)
+
+
+def test_the_encoder_beside_reads_the_same_text_and_has_its_share(head, examples):
+    own, encoder = networks._minilm()
+    task = ClassifyTask(encoder.labels)
+    rows = [ClassifyRow(text, encoder.labels[0]) for text in TEXTS]
+    wanted = embeddings(encoder, task, task.examples(records_of("classify", rows, labels=encoder.labels), own))
+    found = embeddings(head, TASK, examples)[:, head.reader.own :]
+    assert found / twice.SHARE**0.5 == pytest.approx(wanted, abs=1e-5)
+
+
+def test_a_head_of_before_reads_without_the_encoder_and_another_encoder_is_refused(base, examples, tmp_path):
+    tokenizer, model = networks.load_classifier(base, "classify", TASK.labels)
+    model = lora.attach(networks.reading_twice(tokenizer, model, beside=""), lora.LoraPlan("head"))
+    lora.save(model, tmp_path / "made")
+    assert lora.pooling_of(tmp_path / "made") == ("twice", "")
+    again = load(tmp_path / "made", base)
+    assert again.model.reader.width == again.model.reader.own
+    assert again.classify(TEXTS) == pytest.approx(predictions(model, TASK, examples), abs=1e-5)
+    about = json.loads((tmp_path / "made" / lora.HEAD).read_text(encoding="utf-8"))
+    (tmp_path / "made" / lora.HEAD).write_text(json.dumps(about | {"beside": "another"}), encoding="utf-8")
+    with pytest.raises(BadInput, match="along with the encoder another"):
+        load(tmp_path / "made", base)
 
 
 def test_a_text_may_be_half_as_long_as_the_window(head):
