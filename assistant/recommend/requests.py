@@ -322,7 +322,7 @@ class Vocabulary:
         return text[: match.start()] + " " * (end - match.start()) + text[end:]
 
     def _bare_persons(self, text: str, conditions: list[Condition]) -> str:
-        """ "For four" are persons, where the goods that were asked for come for so many persons."""
+        """So many without a word for whom are persons ("for four"), where the goods that were asked for come for persons."""
         match = _FOR_SO_MANY.search(text)
         chosen = [one for one in conditions if one.field == "category" and one.test == "is"]
         if match is None or not chosen or "capacity" not in self._table.fields:

@@ -219,14 +219,16 @@ def _of_other_things(passages: Sequence[Passage], asked: Question, *, unknown: b
     """Ids of the records that are not of the thing that a question names.
 
     Where it names one whole ("Kestrel 2"), that is another which has this name and more ("Kestrel 2 Footprint"). Where
-    it names one whole, or has a word that no passage knows, so is every record of whose name it has no word.
+    it names one whole, or has a word that no passage knows, so is every record of whose name it has no word (of none of
+    its values, where no field is called a name: the first may be a number).
     """
     said = frozenset(asked.terms)
-    names = {passage.id: found for passage in passages if (found := _names(passage))}
+    named = {passage.id: _names(passage) for passage in passages}
+    names = {passage_id: found for passage_id, (found, _) in named.items() if found}
     called = {name for found in names.values() for name in found if name <= said and not all(map(str.isdecimal, name))}
     others = set()
     for passage_id, found in names.items():
-        words = {word for name in found for word in name if _is_word(word)}
+        words = set(filter(_is_word, named[passage_id][1]))
         longer = any(one < name and said.isdisjoint(name - one) for name in found for one in called)
         nothing = bool(words) and said.isdisjoint(words) and bool(unknown or called)
         if (longer or nothing) and called.isdisjoint(found):
@@ -234,11 +236,12 @@ def _of_other_things(passages: Sequence[Passage], asked: Question, *, unknown: b
     return others
 
 
-def _names(passage: Passage) -> list[frozenset[str]]:
-    """The words of a record's name, in each language that it has one in; [] where the passage is prose."""
+def _names(passage: Passage) -> tuple[list[frozenset[str]], frozenset[str]]:
+    """The words of a record's name, in each language that it has one in, and those it is known by; none for prose."""
     lines = [passage.text[start:end] for start, end in language.fields(passage.text)]
-    named = [line for place, line in enumerate(lines) if place == 0 or line.startswith("name")]
-    return [frozenset(language.content_words(re.split("[:：]", line, maxsplit=1)[-1])) for line in named]
+    values = [frozenset(language.content_words(re.split("[:：]", line, maxsplit=1)[-1])) for line in lines]
+    called = [value for line, value in zip(lines, values, strict=True) if line.startswith("name")]
+    return called or values[:1], frozenset().union(*(called or values))
 
 
 def _is_word(term: str) -> bool:

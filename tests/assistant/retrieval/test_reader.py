@@ -152,6 +152,9 @@ def test_a_record_does_not_answer_for_a_thing_that_no_passage_knows():
     assert records("Is the Lark bag waterproof?", bag) == {"name: Water Bag 2"}
     assert records("Is it waterproof?", bag) == {"name: Water Bag 2"}  # nothing unknown is asked about
     assert records("Is the Lark waterproof?", bottle) == {"name: 水瓶"}  # its name cannot be compared
+    coded = "sku: A 1\ntitle: Water Bag\nwaterproof: yes"  # no field is called a name
+    assert records("Is the Lark bag waterproof?", coded) == {"sku: A 1"}
+    assert records("Is the Lark 2 waterproof?", coded) == set()
 
 
 def test_of_records_that_share_a_name_the_one_called_by_it_answers():
