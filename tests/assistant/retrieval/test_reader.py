@@ -168,4 +168,5 @@ def test_of_records_that_share_a_name_the_one_called_by_it_answers():
         "name: Kestrel 2",
         "name: Kestrel 2 Footprint",
     }
+    assert len(records("How much is the Kestrel 2 footprint?", floor.replace("2 F", "2 Ground F"), tent)) == 2
     assert records("How much is the Kestrel?", floor, tent) == {"name: Kestrel 2", "name: Kestrel 2 Footprint"}
