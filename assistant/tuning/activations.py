@@ -28,7 +28,8 @@ from assistant.types import Example
 class FrozenLayers(nn.Module):
     """The lower layers as one: a row that was seen before comes from the store.
 
-    `memory` holds the rows of all examples end to end; an unknown row is computed and not kept.
+    `memory` holds the rows of all examples end to end; an unknown row is computed and not kept. `kind` is the number
+    format of what the layers give: on a GPU autocast's norms give float32 over a base in bfloat16.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class FrozenLayers(nn.Module):
         self.total = total
         self.known: Any = None
         self.memory: Any = None
+        self.kind = torch.float32
         self.rows: list[tuple[int, ...]] = []
 
     def train(self, mode: bool = True) -> FrozenLayers:
@@ -61,20 +63,32 @@ class FrozenLayers(nn.Module):
     def forward(self, hidden: torch.Tensor, *args: Any, **more: Any) -> torch.Tensor:
         """The hidden states (n, t, d) after the last frozen layer."""
         places = [self.places.get(row, -1) for row in self.rows]
-        self._open(hidden.dtype)
-        if places and all(place >= 0 and self.known[place] for place in places):
-            out = torch.zeros_like(hidden)
-            for row, place in enumerate(places):
-                length = len(self.rows[row])
-                out[row, :length] = torch.from_numpy(self.memory[place : place + length]).view(hidden.dtype)
-            return out
+        if (found := self._found(hidden, places)) is not None:
+            return found
         with torch.no_grad():
             for layer in self.layers:
                 hidden = cast(torch.Tensor, layer(hidden, *args, **more))
-        self._keep(hidden, places)
+        if any(place >= 0 for place in places):
+            if self.memory is None:  # of a run that goes on it may hold these rows already
+                self._open(hidden.dtype)
+                if (found := self._found(hidden, places)) is not None:
+                    return found
+            self._keep(hidden, places)
         return hidden
 
+    def _found(self, hidden: torch.Tensor, places: Sequence[int]) -> torch.Tensor | None:
+        """The rows out of the store, where all of them are in it."""
+        if self.memory is None or not places or not all(place >= 0 and self.known[place] for place in places):
+            return None
+        out = torch.zeros(hidden.shape, dtype=self.kind, device=hidden.device)
+        for row, place in enumerate(places):
+            length = len(self.rows[row])
+            out[row, :length] = torch.from_numpy(self.memory[place : place + length]).view(self.kind)
+        return out
+
     def _keep(self, hidden: torch.Tensor, places: Sequence[int]) -> None:
+        if hidden.dtype != self.kind:  # computed in another format than the run's
+            return
         kind = torch.int16 if hidden.element_size() == 2 else torch.int32
         bits = hidden.detach().cpu().contiguous().view(kind).numpy()
         for row, place in enumerate(places):
@@ -85,8 +99,7 @@ class FrozenLayers(nn.Module):
 
     def _open(self, dtype: torch.dtype) -> None:
         """The store, in memory or in a file that outlives a killed run."""
-        if self.memory is not None:
-            return
+        self.kind = dtype
         kind = np.int16 if dtype.itemsize == 2 else np.int32
         size = max(1, self.total)
         if self.folder is None:
@@ -123,15 +136,17 @@ def kept(model: Any, examples: Sequence[Example], *, folder: Path | None = None)
     body = net.base_model
     before = _outputs(body, examples[0]) if examples else None
     setattr(holder, name, nn.ModuleList([frozen, *layers[first:]]))
-    hook = body.register_forward_pre_hook(
-        lambda _body, _args, given: frozen.note(given["input_ids"], given["attention_mask"]), with_kwargs=True
-    )
+    hook: Any = None
     try:
-        if before is not None and not _alike(before, _outputs(body, examples[0])):
+        if before is not None and not _alike(before, _outputs(body, examples[0])):  # before it notes: nothing is kept
             raise BadInput("This model's layers cannot be split.", hint="Train without the small-machine preset.")
+        hook = body.register_forward_pre_hook(
+            lambda _body, _args, given: frozen.note(given["input_ids"], given["attention_mask"]), with_kwargs=True
+        )
         yield
     finally:
-        hook.remove()
+        if hook is not None:
+            hook.remove()
         setattr(holder, name, layers)
 
 

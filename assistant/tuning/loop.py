@@ -390,7 +390,8 @@ class _Run:
                 key: part if key == "step" and value.device.type == "cpu" else part.to(value.device)
                 for key, part in parts.items()
             }
-        self.best, self.mean = _under("best/", tensors), _under("mean/", tensors)
+        on = precision.device_of(self.model)
+        self.best, self.mean = _under("best/", tensors, on), _under("mean/", tensors, on)
         lora.take_more_state(self.model, _under("more/", tensors))
         self.rng = _under("rng/", tensors)
         self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
@@ -421,8 +422,8 @@ def _factor(step: int, steps: int, warmup: float, *, falls: bool = True) -> floa
     return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * way))
 
 
-def _under(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def _under(prefix: str, tensors: dict[str, Any], device: str = "cpu") -> dict[str, Any]:
+    return {name.removeprefix(prefix): value.to(device) for name, value in tensors.items() if name.startswith(prefix)}
 
 
 @contextlib.contextmanager

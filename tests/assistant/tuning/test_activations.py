@@ -134,3 +134,24 @@ def test_rounding_does_not_stop_a_training_and_another_computation_does(monkeypa
     with reason, activations.kept(net, DATA):
         pass
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("stored", ["memory", "folder"])
+def test_rows_are_kept_in_the_format_that_the_layers_give(tmp_path: Path, stored: str):
+    """On a GPU autocast's norms give float32 where bfloat16 went in."""
+
+    class Widening(torch.nn.Module):
+        def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+            return hidden.float() * 1.7
+
+    ids, folder = torch.tensor([[1, 2, 3]]), tmp_path if stored == "folder" else None
+    hidden = torch.randn(1, 3, 4).to(torch.bfloat16)
+    frozen = activations.FrozenLayers([Widening()], [Example((1, 2, 3), (1, 1, 1))], 4, folder)
+    frozen.note(ids, torch.ones_like(ids))
+    first, again = frozen(hidden), frozen(torch.zeros_like(hidden))
+    assert again.dtype == first.dtype == torch.float32
+    assert torch.equal(first, again)
+    if folder is not None:  # a run that goes on
+        other = activations.FrozenLayers([Widening()], [Example((1, 2, 3), (1, 1, 1))], 4, folder)
+        other.note(ids, torch.ones_like(ids))
+        assert torch.equal(other(torch.zeros_like(hidden)), first)
