@@ -119,7 +119,7 @@ REGISTRY: dict[str, Benchmark] = {
     ),
     "dstc11-answers": Benchmark(
         "benchmarks.dstc11_answers:run",
-        45,
+        240,
         "DSTC11 track 5, dev half: answers from gold knowledge with and without an adapter; the organisers' rougeL is 0.287",
         {"rougeL": (">=", 0.287), "gain_low": (">=", 0.0)},
     ),

@@ -64,7 +64,7 @@ class Plan:
 def run(plan: Plan = Plan()) -> Report:
     """rougeL of the shared adapter over that of the pooled one, and over the best partner's own."""
     train, test = answering.folds(
-        answering.read_rows(), answering.Plan(train_rows=plan.train_rows, test_rows=plan.test_rows, seed=plan.seed)
+        answering.read_rows(), answering.Plan(2, plan.train_rows, plan.test_rows, seed=plan.seed)
     )[0]
     parts = partition.by_owner([place_of(row) for row in train.rows], PARTNERS, seed=plan.seed)
     sides: dict[str, Parts] = {"shared": parts, "pooled": (tuple(range(len(train))),)}
