@@ -29,12 +29,15 @@ from privacy.types import PrivacySpend
 WEIGHTS, CONFIG, CARD = "adapter_model.safetensors", "adapter_config.json", "card.json"
 BARE = "none"
 """What commands call the model without any adapter; no adapter may be called so."""
+BUILT_IN = "built-in"
+"""What commands call the adapter that Confide brings for its default model; no other may be called so, either."""
+SHIPPED = Path(__file__).parent / "shipped" / BUILT_IN / "1"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SEAL, _SUMS = "seal", "files"
 
 
 class Shelf:
-    """The adapters of a data folder."""
+    """The adapters of a data folder, and the built-in one, which is found by its name and listed nowhere."""
 
     def __init__(self, data_dir: Path) -> None:
         self.root = data_dir / "adapters"
@@ -55,6 +58,8 @@ class Shelf:
             AdapterRefused: its card cannot be read.
         """
         name, _, version = wanted.partition("@")
+        if name == BUILT_IN and version in {"", "1"}:
+            return read_card(SHIPPED)
         if _NAME.fullmatch(name) and (not version or version.isdecimal()):
             versions = [int(version)] if version else self._versions(name)[-1:]
             if versions and (self.root / name / str(versions[0])).is_dir():
@@ -72,6 +77,8 @@ class Shelf:
             BadInput: the name has other letters than small ones, digits, - and _.
         """
         check_name(card.name)
+        if card.name == BUILT_IN:
+            raise BadInput(f"{BUILT_IN} is the adapter that Confide brings.", hint="Choose another name.")
         parent = self.root / card.name
         parent.mkdir(parents=True, exist_ok=True)
         part = parent / f".{uuid.uuid4().hex}.part"

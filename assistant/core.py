@@ -17,7 +17,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 
-from assistant import composer, language, prompts, registry, smalltalk, texts
+from assistant import composer, language, prompts, registry, smalltalk, texts, verdict
 from assistant.advisor import Advisor, Query
 from assistant.approvals import Approvals, Match
 from assistant.citations import Span
@@ -270,7 +270,8 @@ class Assistant:
             yield draft.say("failed_empty")
             return
         yield Found(draft.hits)
-        # 4. Support decides, not the model.
+        # 4. Support decides; where it is in doubt, the model's verdict is a part of it.
+        reading = self._reread(conversation, draft, reading)
         if reading.support < draft.info.threshold or not reading.units:
             draft.outcome = Outcome.NOT_IN_KNOWLEDGE_BASE
             yield draft.say("refusal" if offer is None else "advice_beside")
@@ -339,6 +340,29 @@ class Assistant:
         hits = self.searcher.search(info.tenant, info.name, query, self.settings.retrieval.top_k, variants=variants)
         return hits, self._reader(info).read(query, hits)
 
+    def _reread(self, conversation: Conversation, draft: Draft, reading: Reading) -> Reading:
+        """The reading, with the verdict of the built-in adapter where one is wanted and can be had."""
+        reader = self._reader(draft.info)
+        without = draft.choice.adapters[0] is None or self.settings.model.shape == "quotes"
+        if without or draft.language != "en" or not reader.doubts(reading):
+            return reading
+        texts_of, limit = [hit.passage.text for hit in draft.hits], self.settings.model.time_limit_s
+        asked = verdict.Asked(conversation.messages, texts_of, self._company_name(draft), draft.language, limit)
+        try:
+            unanswered = verdict.of_built_in(self.hosting, self.engine, asked)
+        except EngineError as error:  # the answer is made without it, and says itself that the engine failed
+            _log.warning("no verdict of the model: %s", error)
+            return reading
+        if unanswered is not None:
+            before, reading = reading.support, reader.reread(reading, unanswered)
+            draft.notes.append(f"in doubt (support {before:.2f}): with the model's verdict {reading.support:.2f}")
+            draft.support = reading.support
+        return reading
+
+    @staticmethod
+    def _company_name(draft: Draft) -> str:
+        return draft.info.company.name(draft.language) or texts.say("this_company", draft.language)
+
     def _compose(self, conversation: Conversation, draft: Draft, reading: Reading) -> Iterator[AskEvent]:
         leading = composer.quotes(reading)
         try:
@@ -387,7 +411,7 @@ class Assistant:
         prompt = prompts.build(
             self.outbound.redacted(conversation.messages) if away else conversation.messages,
             [passage.text for passage in passages],
-            company=draft.info.company.name(draft.language) or texts.say("this_company", draft.language),
+            company=self._company_name(draft),
             answer_language=draft.language,
             budget=engine.model.context_tokens - wanted.max_new_tokens,
             count_tokens=functools.lru_cache(engine.count_tokens),
@@ -407,6 +431,8 @@ class Assistant:
         with contextlib.closing(watched(engine, prompt.messages, options)) as stream:
             for sentence in itertools.islice(composer.sentences_of(stream), most):
                 written.append(sentence)
+                if sentence.strip() == verdict.REFUSAL:
+                    continue
                 unit = composer.pointed(sentence, reading.units)
                 if unit is not None:  # it points at a sentence of a passage, which is quoted
                     yield from map(draft.add, composer.quoted(unit, draft.pieces))

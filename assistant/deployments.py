@@ -44,7 +44,8 @@ class _Row(_Base):
 class Deployment:
     """What answers in a slot of a collection from `at` (UTC) on.
 
-    `adapter` is `name@version`, "" the bare model; `challenger` answers `share` of the conversations
+    `adapter` is `name@version`, "none" the bare model, "" what Confide brings: the built-in adapter where it fits.
+    `challenger` answers `share` of the conversations
     (0 = there is none). `previous` is the number of what it replaced, 0 where nothing was.
     """
 
@@ -79,7 +80,7 @@ class Deployments:
         self._sessions = store.tables(_Base.metadata)
 
     def current(self, tenant: str, collection: str, slot: str = CHAT) -> Deployment | None:
-        """What is in force; None where nothing was ever decided: the bare model answers."""
+        """What is in force; None where nothing was ever decided, which is as much as an adapter ""."""
         with self._sessions() as session:
             row = session.scalars(_of(tenant, collection, slot).limit(1)).first()
             return _value(row) if row else None
@@ -100,7 +101,7 @@ class Deployments:
         return {one.slot: one for one in reversed(self.history(tenant, collection))}
 
     def put(self, tenant: str, collection: str, adapter: str, *, slot: str = CHAT, note: str = "") -> Deployment:
-        """From here on `adapter` ("" = the bare model) answers, alone."""
+        """From here on `adapter` answers, alone."""
         return self._append(tenant, collection, slot, {"adapter": adapter, "note": note})
 
     def split(
@@ -128,14 +129,16 @@ class Deployments:
         if now is None:
             raise BadInput(f"No adapter was ever put to use in {collection} ({slot}).", hint="There is no way back.")
         then = self.before(now)
-        fields: dict[str, object] = {"adapter": "", "previous": 0, "note": f"rolled back from {now.adapter or 'none'}"}
+        fields: dict[str, object] = {
+            "adapter": "",
+            "previous": 0,
+            "note": f"rolled back from {now.adapter or 'built-in'}",
+        }
         if then is not None:
             fields |= {"adapter": then.adapter, "challenger": then.challenger, "share": then.share}
             fields["previous"] = then.previous
         elif not now.adapter and not now.challenger:
-            raise BadInput(
-                f"The bare model answers in {collection} ({slot}), as at first.", hint="Nothing was changed."
-            )
+            raise BadInput(f"What answers in {collection} ({slot}) is as at first.", hint="Nothing was changed.")
         return self._append(tenant, collection, slot, fields)
 
     def _append(self, tenant: str, collection: str, slot: str, fields: dict[str, object]) -> Deployment:

@@ -51,11 +51,11 @@ class Draft:
     def evidence(self) -> list[Passage]:
         """What the model reads: the passages quoted, which it only connects; where none is quoted, all found.
 
-        An adapter was trained to find the answer, so it reads all, those quoted first.
+        An adapter was trained to find the answer, so it reads all, as they were found.
         """
         passages = [span.passage for piece in self.pieces for span in piece.spans]
         if self.adapter is not None or not passages:
-            passages += [hit.passage for hit in self.hits]
+            passages = [hit.passage for hit in self.hits]
         return list({passage.id: passage for passage in passages}.values())
 
     def answer(self, answer_id: str, *, engine: str, model: ModelInfo, index_manifest: str) -> Answer:

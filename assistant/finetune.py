@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant import evaluate, promotion
-from assistant.adapters import BARE
 from assistant.charging import Ledger, Privately
 from assistant.core import Assistant
 from assistant.deployments import Deployment, slot_of
@@ -109,13 +108,13 @@ def judge(
     name = collection or assistant.settings.collection
     now = assistant.hosting.deployments.current(assistant.settings.tenant, name)
 
-    def rows(which: str, what: str) -> list[evaluate.Judged]:
+    def rows(which: str | None, what: str) -> list[evaluate.Judged]:
         return evaluate.judge_all(
             suite, assistant, collection=name, adapter=which,
             progress=lambda _question, done, total: watch(Judging(what, done, total)),
         )  # fmt: skip
 
-    before, after = rows((now.adapter if now else "") or BARE, "before"), rows(adapter.id, "after")
+    before, after = rows((now.adapter if now else "") or None, "before"), rows(adapter.id, "after")
     reports = [_for_card(evaluate.report_on(part, suite, assistant)) for part in (before, after)]
     whole = dataclasses.replace(reports[1], measures=(*reports[1].measures, *promotion.gains(before, after)))
     return assistant.hosting.shelf.amend(adapter, before=reports[0], after=whole)

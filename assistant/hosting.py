@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assistant import spent
-from assistant.adapters import BARE, Shelf
+from assistant.adapters import BARE, BUILT_IN, Shelf
 from assistant.deployments import Deployment, Deployments
 from assistant.engines import models
 from assistant.engines.base import Engine, HostsAdapters
@@ -26,6 +26,7 @@ from assistant.store import Store
 from assistant.types import Adapter
 from assistant.vetting import Base, base_of, verify
 
+BUILT_IN_ID = f"{BUILT_IN}@1"
 LOADED = 4
 """More adapters than this are not kept in memory; the one that was used longest ago goes."""
 _log = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class Hosting:
     def choose(self, collection: str, conversation: str, wanted: str | None = None) -> Choice:
         """Who answers: `wanted` ("none" = the bare model), or what is live in the collection.
 
+        Where nothing was put to use that is the built-in adapter, if it fits the model.
+
         Raises:
             UnknownName: there is no such adapter.
             AdapterRefused: its card cannot be read.
@@ -79,9 +82,12 @@ class Hosting:
         candidates: dict[str | None, None] = {}
         deployment = self.deployments.current(self._settings.tenant, collection)
         while deployment is not None:
-            candidates[deployment.arm(conversation) or None] = None
+            arm = deployment.arm(conversation) or BUILT_IN_ID
+            candidates[None if arm == BARE else arm] = None
             deployment = self._before(deployment, tuple(candidates))
-        return Choice((*candidates, None) if None not in candidates else tuple(candidates))
+        if None not in candidates:
+            candidates |= {BUILT_IN_ID: None, None: None}
+        return Choice(tuple(candidates))
 
     def _before(self, deployment: Deployment, found: tuple[str | None, ...]) -> Deployment | None:
         """What was live before; needed only where the wanted one cannot be had."""
@@ -131,9 +137,11 @@ class Hosting:
             try:
                 self._hold(engine, adapter)
             except (AdapterRefused, AdapterUnsupported, UnknownName) as error:
-                _log.warning("the adapter %s is not used: %s", adapter, error.message)
                 if choice.asked:
                     raise AdapterUnsupported(error.message, hint=error.hint) from error
+                if is_built_in(adapter):  # it was not chosen: for another model there is none
+                    continue
+                _log.warning("the adapter %s is not used: %s", adapter, error.message)
                 notes.append(f"the adapter {adapter} is not used: {error.message}")
                 continue
             return Leased(adapter, tuple(notes))
@@ -167,7 +175,10 @@ class Hosting:
         if known is not None and known[0] == stamp:
             raise AdapterRefused(known[1])
         try:
-            verify(folder, self._base_of_model())
+            base = self._base_of_model()
+            if base is None and is_built_in(adapter):
+                raise AdapterRefused("It was made for the default model alone.")
+            verify(folder, base)
             engine.add_adapter(adapter, folder)
         except (AdapterRefused, AdapterUnsupported) as error:
             self._refused[adapter] = (stamp, error.message)
@@ -192,9 +203,16 @@ class Hosting:
         return self._base
 
 
+def is_built_in(adapter: str | None) -> bool:
+    """Whether it is the adapter that Confide brings."""
+    return adapter == BUILT_IN_ID
+
+
 def _elsewhere(engine: Engine, choice: Choice) -> Leased:
     """An engine that loads none of our folders: a request may still name what its server has."""
     wanted = choice.adapters[0]
     if choice.asked or wanted is None:
         return Leased(wanted)
+    if is_built_in(wanted):
+        return Leased(None)
     return Leased(None, (f"the adapter {wanted} is not used: the engine {engine.name} hosts none",))

@@ -79,6 +79,7 @@ REGISTRY: dict[str, Benchmark] = {
             "answer_facts": (">=", 0.85),
             "false_claims": ("<=", 0.02),
             "unsupported_facts": ("=", 0),
+            "answer_facts_gain_low": (">=", 0.0),
         },
     ),
     "scifact": Benchmark(

@@ -1,24 +1,31 @@
 """calibrate: fits the reader on the calibration companies and writes `assistant/retrieval/calibration.json`.
 
-The two companies are not the exam. The figures it prints are cross-validated: fitted on the one company,
-judged on the other, both ways. What it writes is fitted on both. The threshold is the support under
-which a twentieth of the other company's answerable questions would be refused (`FALSE_REFUSALS`); under `sure`, at
-`UNSURE`, an answer says that it may not be one.
+None of the eight companies is the exam, and nothing else was trained on them. The figures it prints are held out:
+each company is judged by what was fitted on the other seven. What it writes is fitted on all. The threshold is the
+support under which a twentieth of the answerable questions would be refused (`FALSE_REFUSALS`), each company judged
+by the others; under `sure`, at `UNSURE`, an answer says that it may not be one.
+
+CALIBRATE_ONLY=bilingual,minilm fits these embedders only and leaves the others' rows as they are. The chat model's
+verdicts take half a second each; they and the judge's are kept in benchmarks/results/calibrate, by weights and text.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from assistant import prompts, smalltalk
+from assistant import adapters, console, prompts, registry, smalltalk, verdict
+from assistant.errors import BadInput
 from assistant.ingest import ingest
 from assistant.retrieval import reader
 from assistant.retrieval.judge import load_judge
@@ -27,18 +34,38 @@ from assistant.retrieval.search import Searcher
 from assistant.settings import load_settings
 from assistant.store import Store
 from assistant.types import Hit, Measure, Message, Passage, Report
-from benchmarks.common import provenance
+from benchmarks.calibration import compact
+from benchmarks.common import ROOT, provenance
 
 COMPANIES = Path(__file__).parent / "calibration"
+NAMES = {"kitchen": "Copper & Oak", "bank": "Harbourlight Bank"}
+"""The two that are folders; the others are `apart/NAME.txt`."""
 TARGET = Path(reader.__file__).with_name("calibration.json")
+WEIGHTS = Path(reader.__file__).with_name("judge.safetensors")
 EMBEDDERS = ("bilingual", "minilm", "use-multilingual", "hashing")
 JUDGED = ("bilingual", "minilm")
 """Embedders whose English questions the judge reads too."""
+READ = ("bilingual",)
+"""Those whose English questions the chat model reads too: each costs a quarter of an hour."""
+ENGLISH = ("minilm",)
+"""Embedders that are judged on English questions to English documents."""
+BY_LANGUAGE = ("bilingual",)
+ONLY = "CALIBRATE_ONLY"
+KEPT = ROOT / "benchmarks" / "results" / "calibrate"
 FALSE_REFUSALS = 0.05
-"""Half of what the goal allows: another company loses more than these two, and each is a customer sent away."""
+"""Half of what the goal allows: another company loses more than these, and each is a customer sent away."""
 
 UNSURE = 0.20
-"""So many answerable questions of the other company are refused or answered with a warning that this may be no answer."""
+"""So many answerable questions of another company are refused or answered with a warning that this may be no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A calibration company: its name, its documents' folder and its questions."""
+
+    name: str
+    documents: Path
+    rows: list[dict[str, Any]]
 
 
 @dataclass(slots=True)
@@ -50,6 +77,7 @@ class Case:
     """
 
     answerable: bool
+    language: str
     asked: Question
     units: list[Unit]
     features: Array
@@ -59,87 +87,262 @@ class Case:
     asks: bool
     verdicts: Array | None = None
     """The judge's logit of every unit; None where it does not know the language."""
+    unanswered: float | None = None
+    """The chat model's log-odds that the passages do not answer; None where it was not asked."""
+
+
+@dataclass(slots=True)
+class HeldOut:
+    """Supports of questions by models that were fitted on other companies; nan where a model does not apply."""
+
+    answerable: np.ndarray
+    language: np.ndarray
+    support: np.ndarray
+    judged: np.ndarray
+    read: np.ndarray
 
 
 def run() -> Report:
-    """Fits all embedders; the report has recall, ranking and refusal, cross-validated."""
-    table: dict[str, Any] = {"default": "use-multilingual", "embedders": {}}
+    """Fits the embedders; the report has recall, ranking and refusal, held out."""
     measures: list[Measure] = []
     settings = load_settings()
-    TARGET.write_text(json.dumps(blank()), encoding="utf-8")
-    for embedder in EMBEDDERS:
-        cases = [collect(embedder, company) for company in ("kitchen", "bank")]
-        row, support, answerable = calibrated(cases)
-        table["embedders"][embedder] = row
-        measures += summary(embedder, [*cases[0], *cases[1]], support, answerable, row)
-    TARGET.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    if not TARGET.exists():
+        _write(blank())
+    embedders = wanted()
+    with chat_model() if set(READ) & set(embedders) else contextlib.nullcontext() as model:
+        for embedder in embedders:
+            cases = []
+            for file in sorted((COMPANIES / "apart").glob("*.txt")):
+                cases.append(collect(embedder, file.stem, model if embedder in READ else None))
+            cases += [collect(embedder, company, model if embedder in READ else None) for company in NAMES]
+            cases = [each for each in cases if each]
+            console.tell(f"{embedder}: fitting {sum(map(len, cases))} questions of {len(cases)} companies")
+            row, held, support = calibrated(cases)
+            table = json.loads(TARGET.read_text(encoding="utf-8"))
+            table["embedders"][embedder] = row
+            order = [name for name in EMBEDDERS if name in table["embedders"]]
+            _write({"default": table["default"], "embedders": {name: table["embedders"][name] for name in order}})
+            measures += summary(embedder, [case for each in cases for case in each], held, support, row)
     return Report("calibrate", tuple(measures), provenance(settings))
 
 
-def calibrated(cases: Sequence[Sequence[Case]]) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
-    """An embedder's row of the table, fitted on both companies, and (support, answerable) across them.
+def wanted() -> tuple[str, ...]:
+    """The embedders to fit: all, or those that the environment names."""
+    named = tuple(filter(None, (name.strip() for name in os.environ.get(ONLY, "").split(","))))
+    if unknown := [name for name in named if name not in EMBEDDERS]:
+        raise BadInput(f"{ONLY} names {', '.join(unknown)}.", hint=f"Known are {', '.join(EMBEDDERS)}.")
+    return named or EMBEDDERS
 
-    There is one threshold. The support of what the judge has read is shifted so that it refuses as many.
+
+def calibrated(cases: Sequence[Sequence[Case]]) -> tuple[dict[str, Any], HeldOut, np.ndarray]:
+    """An embedder's row of the table, fitted on all companies, and the held-out supports: each model's, and the product's.
+
+    There is one threshold and one `sure`. The supports of what the judge or the chat model has read are shifted so
+    that they refuse as many.
     """
-    folds = ((0, 1), (1, 0))
-    row = fit([*cases[0], *cases[1]])
-    judged = [judge(cases[other], fit(cases[one]), "support") for one, other in folds]
-    support, answerable, heard = (np.concatenate(parts) for parts in zip(*judged, strict=True))
-    threshold = round(float(np.quantile(support[answerable], FALSE_REFUSALS)), 4)
-    if "judged" in row:
-        better = np.concatenate([judge(cases[other], fit(cases[one]), "judged")[0] for one, other in folds])
-        own = float(np.quantile(better[answerable[heard]], FALSE_REFUSALS))
-        shift = _logit(threshold) - _logit(own)
-        row["judged"]["bias"] = round(row["judged"]["bias"] + shift, 4)
-        support[heard] = 1 / (1 + np.exp(-(_logit(better) + shift)))
-    sure = round(float(np.quantile(support[answerable], UNSURE)), 4)
-    return {"threshold": threshold, "sure": sure, **row}, support, answerable
+    row = fit([case for each in cases for case in each])
+    held = held_out(cases)
+    threshold = round(float(np.quantile(held.support[held.answerable], FALSE_REFUSALS)), 4)
+    support, judged_shift, read_shift = combined(held, threshold)
+    for name, shift in (("judged", judged_shift), ("read", read_shift)):
+        if name in row:
+            row[name]["bias"] = round(row[name]["bias"] + shift, 4)
+    sure = round(float(np.quantile(support[held.answerable], UNSURE)), 4)
+    return {"threshold": threshold, "sure": sure, **row}, held, support
+
+
+def held_out(cases: Sequence[Sequence[Case]]) -> HeldOut:
+    """Every company's supports by models fitted on the others."""
+    parts = []
+    for number, own in enumerate(cases):
+        model = fit([case for other, each in enumerate(cases) if other != number for case in each])
+        parts.append(judge(own, model))
+    return HeldOut(*(np.concatenate([getattr(part, name) for part in parts]) for name in HeldOut.__slots__))
+
+
+def combined(held: HeldOut, threshold: float) -> tuple[np.ndarray, float, float]:
+    """(support as the product has it, the shifts of the logits of "judged" and of "read").
+
+    The judge's support takes the place of the reader's where there is one, and the chat model's that of the judge's
+    where this lies between `READ_FROM` and `READ_TO`.
+    """
+    support = held.support.copy()
+    heard = ~np.isnan(held.judged)
+    judged_shift = _shift(held.judged, heard & held.answerable, FALSE_REFUSALS, threshold)
+    support[heard] = _shifted(held.judged[heard], judged_shift)
+    asked = heard & ~np.isnan(held.read) & (support > reader.READ_FROM) & (support < reader.READ_TO)
+    known, doubted = heard & held.answerable, asked & held.answerable
+    refused = np.count_nonzero(support[known & ~asked] < threshold)  # whatever the chat model says
+    share = (FALSE_REFUSALS * known.sum() - refused) / max(1, doubted.sum())
+    read_shift = _shift(held.read, doubted, float(np.clip(share, 0.0, 1.0)), threshold)
+    support[asked] = _shifted(held.read[asked], read_shift)
+    return support, judged_shift, read_shift
 
 
 def blank() -> dict[str, Any]:
     """A table with which the reader can be built before it is fitted."""
-    empty = {"weights": [], "bias": 0.0}
-    none = {"threshold": 0.5, "sure": 0.5, "unit": empty, "field": empty, "support": empty}
+    unit = {"weights": [0.0] * len(reader.UNIT_FEATURES), "bias": 0.0}
+    support = {"weights": [0.0] * len(reader.SUPPORT_FEATURES), "bias": 0.0}
+    none = {"threshold": 0.5, "sure": 0.5, "unit": unit, "field": unit, "support": support}
     return {"default": "use-multilingual", "embedders": {"use-multilingual": none}}
 
 
-def collect(embedder: str, company: str) -> list[Case]:
-    """Every question of a company, searched and featured."""
-    rows = [json.loads(line) for line in (COMPANIES / company / "questions.jsonl").open(encoding="utf-8")]
-    if embedder == "minilm":  # an English model is judged on English
-        rows = [row for row in rows if row["language"] == "en"]
-    with tempfile.TemporaryDirectory() as folder:
-        settings = load_settings(data_dir=Path(folder), retrieval={"embedder": embedder, "threshold": 0.5})
+def source(company: str, folder: Path) -> Source:
+    """A company's documents (written into `folder` where it is one file) and questions."""
+    if company in NAMES:
+        rows = [json.loads(line) for line in (COMPANIES / company / "questions.jsonl").open(encoding="utf-8")]
+        return Source(NAMES[company], COMPANIES / company / "documents", rows)
+    read = compact.read(COMPANIES / "apart" / f"{company}.txt")
+    compact.write_documents(read, folder)
+    return Source(read.name, folder, read.questions())
+
+
+def is_english(company: str) -> bool:
+    """Whether a company has English documents."""
+    return company in NAMES or compact.read(COMPANIES / "apart" / f"{company}.txt").language == "en"
+
+
+def collect(embedder: str, company: str, model: Verdicts | None) -> list[Case]:
+    """Every question of a company, searched and featured; () of one that is none for the embedder."""
+    if embedder in ENGLISH and not is_english(company):
+        return []
+    cases, judged = [], Judged(KEPT / "judge.jsonl")
+    with tempfile.TemporaryDirectory() as data, tempfile.TemporaryDirectory() as folder:
+        its = source(company, Path(folder))
+        settings = load_settings(data_dir=Path(data), retrieval={"embedder": embedder, "threshold": 0.5})
         store = Store.open(settings.data_dir)
         searcher = Searcher(store, settings)
-        ingest([COMPANIES / company / "documents"], store=store, settings=settings, index=searcher, collection=company)
+        ingest([its.documents], store=store, settings=settings, index=searcher, collection=company)
         tenant = settings.tenant
         read = Reader(searcher.embedder(tenant, company), searcher.idf(tenant, company))
-        cases = []
-        for row in rows:
-            turns = [Message(turn["role"], turn["text"]) for turn in row["history"]]
-            query = prompts.standalone([*turns, Message("user", row["question"])])
+        for row in its.rows:
+            if embedder in ENGLISH and row["language"] != "en":
+                continue
+            turns = [
+                *(Message(turn["role"], turn["text"]) for turn in row["history"]),
+                Message("user", row["question"]),
+            ]
+            query = prompts.standalone(turns)
             variants = () if query == row["question"] else (row["question"],)
-            case = _case(row, query, searcher.search(tenant, company, query, 5, variants=variants), read)
-            if embedder in JUDGED and case.units and reader.judgeable(query):
-                pairs = [(unit.key, unit.span.text) for unit in case.units]
-                case.verdicts = load_judge().scores(query, pairs)
+            hits = searcher.search(tenant, company, query, 5, variants=variants)
+            case = _case(row, query, hits, read)
             cases.append(case)
+            if embedder in JUDGED and case.units and case.asks and reader.judgeable(query):
+                case.verdicts = judged.scores(query, [(unit.key, unit.span.text) for unit in case.units])
+                if model is not None:
+                    case.unanswered = model.unanswered(turns, hits, its.name)
         store.close()
+    console.tell(f"{embedder}: {company}, {len(cases)} questions{model.progress() if model else ''}")
     return cases
 
 
 def _case(row: dict[str, Any], query: str, hits: Sequence[Hit], read: Reader) -> Case:
-    units = [unit for rank, hit in enumerate(hits) for unit in reader.split_units(hit.passage, rank)]
     asked = read.analyse(query)
-    labels = np.array([_is_gold(unit, row) for unit in units], dtype=bool)
+    units = _units(read, asked, hits)
+    features = read.unit_features(asked, units) if units else np.zeros((0, len(reader.UNIT_FEATURES)), np.float32)
+    labels = np.array([is_gold(unit, row) for unit in units], dtype=bool)
     found = any(holds(hit.passage, gold) for hit in hits for gold in row["gold"])
     asks = smalltalk.intent(row["question"]) is smalltalk.Intent.QUESTION
-    return Case(row["answerable"], asked, units, read.unit_features(asked, units), labels, found, read, asks)
+    return Case(row["answerable"], row["language"], asked, units, features, labels, found, read, asks)
+
+
+def _units(read: Reader, asked: Question, hits: Sequence[Hit]) -> list[Unit]:
+    """The units that `Reader.read` scores: those of the hits without the records of other things."""
+    unknown = any(read._is_unknown(term) for term in asked.terms if reader._is_word(term))
+    others = reader._of_other_things([hit.passage for hit in hits], asked, unknown=unknown)
+    units = [unit for rank, hit in enumerate(hits) for unit in reader.split_units(hit.passage, rank)]
+    return [unit for unit in units if not (unit.record and unit.span.passage.id in others)]
+
+
+class Kept:
+    """Numbers that are dear to compute, on disk by what they were computed of."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._known: dict[str, float] = {}
+        if file.exists():
+            rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+            self._known = {row["key"]: row["value"] for row in rows}
+
+    def get(self, *said: Any) -> float | None:
+        """The number of these, None where it is not known."""
+        return self._known.get(_digest(said))
+
+    def add(self, value: float, *said: Any) -> None:
+        """Keeps a number."""
+        key = _digest(said)
+        self._known[key] = value
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"key": key, "value": value}) + "\n")
+
+
+class Judged:
+    """The judge; its verdicts are kept on disk."""
+
+    def __init__(self, kept: Path) -> None:
+        self._kept = Kept(kept)
+        self._sha256 = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
+
+    def scores(self, question: str, sentences: Sequence[tuple[str, str]]) -> Array:
+        """As `Judge.scores`."""
+        said = [(self._sha256, question, key, text) for key, text in sentences]
+        new = [number for number, each in enumerate(said) if self._kept.get(*each) is None]
+        if new:
+            verdicts = load_judge().scores(question, [sentences[number] for number in new])
+            for number, logit in zip(new, verdicts, strict=True):
+                self._kept.add(float(logit), *said[number])
+        return np.array([self._kept.get(*each) for each in said], dtype=np.float32)
+
+
+class Verdicts:
+    """The chat model with the built-in adapter; how likely an answer begins with a word is kept on disk."""
+
+    def __init__(self, engine: Any, adapter: str, adapter_sha256: str, kept: Path) -> None:
+        self._engine, self._adapter, self._sha256, self._kept = engine, adapter, adapter_sha256, Kept(kept)
+        self.name, self.model = engine.name, engine.model
+        self.count_tokens = engine.count_tokens
+        self._asked = self._new = 0
+
+    def unanswered(self, turns: Sequence[Message], hits: Sequence[Hit], company: str) -> float:
+        """The log-odds that the passages do not answer the last turn, as the product asks for them."""
+        self._asked += 1
+        asked = verdict.Asked(turns, [hit.passage.text for hit in hits], company, "en")
+        return verdict.unanswered(self, asked, adapter=self._adapter)  # type: ignore[arg-type]
+
+    def begins(
+        self, messages: Sequence[Message], word: str, *, adapter: str | None = None, time_limit_s: float = 30.0
+    ) -> float:
+        """The engine's answer, or the one kept."""
+        said = (self._sha256, self.model.sha256, word, *((each.role, each.text) for each in messages))
+        nats = self._kept.get(*said)
+        if nats is None:
+            self._new += 1
+            nats = float(self._engine.begins(messages, word, adapter=adapter, time_limit_s=time_limit_s))
+            self._kept.add(nats, *said)
+        return nats
+
+    def progress(self) -> str:
+        """How many questions were asked so far, and how many of them only now."""
+        return f"; the chat model read {self._asked} so far, {self._new} of them now"
+
+
+@contextlib.contextmanager
+def chat_model() -> Iterator[Verdicts]:
+    """The default model with the adapter that Confide brings."""
+    engine = registry.resolve("engines", "openvino")(load_settings())
+    try:
+        card = adapters.read_card(adapters.SHIPPED)
+        engine.add_adapter(card.id, adapters.SHIPPED)
+        weights = hashlib.sha256((adapters.SHIPPED / adapters.WEIGHTS).read_bytes()).hexdigest()
+        yield Verdicts(engine, card.id, weights, KEPT / "begins.jsonl")
+    finally:
+        engine.close()
 
 
 def fit(cases: Sequence[Case]) -> dict[str, Any]:
-    """The logistic models: of a sentence, of a field, of support, and of support with the judge's verdicts."""
+    """The logistic models: of a sentence, of a field, of support, and of support with the judge's verdicts ("judged")
+    and with the chat model's too ("read")."""
     cases = [case for case in cases if case.asks and case.units]
     known = [case for case in cases if case.answerable]
     rows, labels = np.concatenate([c.features for c in known]), np.concatenate([c.labels for c in known])
@@ -148,43 +351,66 @@ def fit(cases: Sequence[Case]) -> dict[str, Any]:
     model["field"] = model["unit"]
     if labels[record].any():
         model["field"] = _model(rows[record], labels[record])
-    features = np.stack([_support_features(case, model) for case in cases])
-    fitted = {**model, "support": _model(features, np.array([case.answerable for case in cases]), strength=0.3)}
-    heard = [case for case in cases if case.verdicts is not None]
-    if heard:
-        features = np.stack([_judged_features(case, model) for case in heard])
-        fitted["judged"] = _model(features, np.array([case.answerable for case in heard]), strength=0.3)
+    features = [_features(case, model) for case in cases]
+    answerable = np.array([case.answerable for case in cases])
+    fitted = dict(model)
+    for name, width in _WIDTHS.items():
+        having = [number for number, row in enumerate(features) if len(row) >= width]
+        if having:
+            rows = np.stack([features[number][:width] for number in having])
+            fitted[name] = _model(rows, answerable[having], strength=0.3)
     return fitted
 
 
-def judge(cases: Sequence[Case], model: dict[str, Any], name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(support, answerable, whether the judge has read it) of cases that the model was not fitted on.
-
-    Under the name "judged" only of those that the judge has read.
-    """
-    real = [case for case in cases if case.asks and case.units]
-    if name == "judged":
-        real = [case for case in real if case.verdicts is not None]
-    features = np.stack([(_judged_features if name == "judged" else _support_features)(case, model) for case in real])
-    heard = np.array([case.verdicts is not None for case in real], dtype=bool)
-    return reader.logistic(features, model[name]), np.array([case.answerable for case in real]), heard
+def judge(cases: Sequence[Case], model: dict[str, Any]) -> HeldOut:
+    """The supports of cases that the models were not fitted on. Where nothing was found to read, it is 0."""
+    real = [case for case in cases if case.asks]
+    supports = {name: np.full(len(real), np.nan) for name in _WIDTHS}
+    supports["support"][:] = 0.0
+    for number, case in enumerate(real):
+        row = _features(case, model) if case.units else np.zeros(0, np.float32)
+        for name, width in _WIDTHS.items():
+            if len(row) >= width and name in model:
+                supports[name][number] = reader.logistic(row[None, :width], model[name])[0]
+    language = np.array([case.language for case in real], dtype=object)
+    return HeldOut(np.array([case.answerable for case in real], dtype=bool), language, **supports)
 
 
 def summary(
-    embedder: str, cases: Sequence[Case], support: np.ndarray, answerable: np.ndarray, row: dict[str, Any]
+    embedder: str, cases: Sequence[Case], held: HeldOut, support: np.ndarray, row: dict[str, Any]
 ) -> list[Measure]:
     """What the report says of one embedder."""
+    known = [case for case in cases if case.answerable]
+    measures = [Measure(f"recall@5_{embedder}", float(np.mean([case.found for case in known])), n=len(known))]
+    measures += _refusing(embedder, held, support, row, np.ones(len(support), dtype=bool))
+    if embedder in BY_LANGUAGE:
+        for language in ("en", "zh"):
+            measures += _refusing(f"{embedder}_{language}", held, support, row, held.language == language)
+    return [*measures, Measure(f"threshold_{embedder}", row["threshold"])]
+
+
+def _refusing(name: str, held: HeldOut, support: np.ndarray, row: dict[str, Any], of: np.ndarray) -> list[Measure]:
+    """How well support tells what is answerable among the questions `of`."""
     from sklearn.metrics import roc_auc_score
 
-    recall = np.mean([case.found for case in cases if case.answerable])
-    refused, warned = (float(np.mean(support[~answerable] < least)) for least in (row["threshold"], row["sure"]))
-    return [
-        Measure(f"recall@5_{embedder}", float(recall), n=int(answerable.sum())),
-        Measure(f"auroc_{embedder}", float(roc_auc_score(answerable, support)), n=len(support)),
-        Measure(f"refusal_recall_{embedder}", refused, n=int((~answerable).sum())),
-        Measure(f"refused_or_warned_{embedder}", warned, n=int((~answerable).sum())),
-        Measure(f"threshold_{embedder}", row["threshold"]),
-    ]
+    known, unknown = support[of & held.answerable], support[of & ~held.answerable]
+    measures = [
+        Measure(f"auroc_{name}", float(roc_auc_score(held.answerable[of], support[of])), n=int(of.sum())),
+        Measure(f"refusal_recall_{name}", float(np.mean(unknown < row["threshold"])), n=len(unknown)),
+        Measure(f"refused_or_warned_{name}", float(np.mean(unknown < row["sure"])), n=len(unknown)),
+        Measure(f"false_refusals_{name}", float(np.mean(known < row["threshold"])), n=len(known)),
+        Measure(f"false_warnings_{name}", float(np.mean((known >= row["threshold"]) & (known < row["sure"]))), n=len(known)),
+    ]  # fmt: skip
+    for model in ("judged", "read"):
+        own = getattr(held, model)
+        having = of & ~np.isnan(own)
+        if having.any() and "_" not in name:
+            auroc = float(roc_auc_score(held.answerable[having], own[having]))
+            plain = float(roc_auc_score(held.answerable[having], held.support[having]))
+            measures += [Measure(f"auroc_{model}_{name}", auroc, n=int(having.sum()))]
+            if model == "judged":
+                measures += [Measure(f"auroc_unjudged_{name}", plain, n=int(having.sum()))]
+    return measures
 
 
 def _model(rows: np.ndarray, labels: np.ndarray, *, strength: float = 1.0) -> dict[str, Any]:
@@ -199,32 +425,58 @@ def _model(rows: np.ndarray, labels: np.ndarray, *, strength: float = 1.0) -> di
     return {"weights": [round(float(weight), 4) for weight in weights], "bias": round(bias, 4)}
 
 
-def _support_features(case: Case, model: dict[str, Any]) -> Array:
-    scores = reader.unit_scores(case.features, case.units, model)
-    return case.reader.support_features(case.asked, case.units, case.features, scores)
+_WIDTHS = {
+    "support": len(reader.SUPPORT_FEATURES),
+    "judged": len(reader.SUPPORT_FEATURES) + len(reader.JUDGE_FEATURES),
+    "read": len(reader.SUPPORT_FEATURES) + len(reader.JUDGE_FEATURES) + len(reader.READ_FEATURES),
+}
+"""Model of support -> its features; each has those of the one before and more."""
 
 
-def _judged_features(case: Case, model: dict[str, Any]) -> Array:
-    assert case.verdicts is not None
+def _features(case: Case, model: dict[str, Any]) -> Array:
+    """The features of support, as many as there are for a case."""
     scores = reader.unit_scores(case.features, case.units, model)
-    best = np.argsort(-scores, kind="stable")[: reader.JUDGED_UNITS]
     features = case.reader.support_features(case.asked, case.units, case.features, scores)
-    return np.concatenate([features, reader.judge_features(case.verdicts[best])])
+    if case.verdicts is None:
+        return features
+    best = np.argsort(-scores, kind="stable")[: reader.JUDGED_UNITS]
+    features = np.concatenate([features, reader.judge_features(case.verdicts[best])])
+    return features if case.unanswered is None else np.append(features, np.float32(case.unanswered))
+
+
+def _shift(support: np.ndarray, of: np.ndarray, share: float, threshold: float) -> float:
+    """What to add to the logits so that `share` of the questions `of` is under the threshold; 0 for none."""
+    if not of.any():
+        return 0.0
+    return float(_logit(threshold) - _logit(np.quantile(support[of], share)))
+
+
+def _shifted(support: np.ndarray, shift: float) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-(_logit(support) + shift))))
 
 
 def _logit(probability: Any) -> Any:
+    probability = np.clip(probability, 1e-7, 1 - 1e-7)
     return np.log(probability) - np.log1p(-probability)
 
 
-def _is_gold(unit: Unit, row: dict[str, Any]) -> bool:
-    """A sentence of the gold quote; of a record that holds it, the fields with a fact of the answer."""
+def is_gold(unit: Unit, row: dict[str, Any]) -> bool:
+    """A sentence of the gold quote; a gold field of the gold record.
+
+    Where the gold names no field: of a record that holds the quote, the fields with a fact of the answer.
+    """
     text = _squeeze(unit.span.text)
     for gold in row["gold"]:
         if gold["document"] != unit.span.passage.document:
             continue
+        if "field" in gold:
+            label = re.split("[:：]", unit.span.text, maxsplit=1)[0].strip()
+            if unit.record and label == gold["field"] and holds(unit.span.passage, gold):
+                return True
+            continue
         quote = _squeeze(gold["quote"])
         if unit.record:
-            facts = [_squeeze(spelling) for fact in row["facts"] for spelling in fact]
+            facts = [_squeeze(spelling) for fact in row.get("facts", ()) for spelling in fact]
             if quote in _squeeze(unit.span.passage.text) and any(fact in text for fact in facts):
                 return True
         elif text in quote or quote in text:
@@ -233,9 +485,25 @@ def _is_gold(unit: Unit, row: dict[str, Any]) -> bool:
 
 
 def holds(passage: Passage, gold: dict[str, str]) -> bool:
-    """Whether a passage has the text of a gold place."""
-    return gold["document"] == passage.document and _squeeze(gold["quote"]) in _squeeze(passage.text)
+    """Whether a passage has the text of a gold place, or is the gold record: its first value is the record's name."""
+    if gold["document"] != passage.document:
+        return False
+    if "record" in gold:
+        first = re.split("[:：]", passage.text.split("\n", 1)[0], maxsplit=1)[-1]
+        return _squeeze(first) == _squeeze(gold["record"])
+    return _squeeze(gold["quote"]) in _squeeze(passage.text)
+
+
+def _digest(said: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _squeeze(text: str) -> str:
     return re.sub(r"\s+", "", text).casefold()
+
+
+def _write(table: dict[str, Any]) -> None:
+    """At once, so that who reads it meanwhile has a whole table."""
+    part = TARGET.with_suffix(".part")
+    part.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    part.replace(TARGET)

@@ -1,7 +1,8 @@
 """shop: the demo shop's golden set through the whole walk ask, on the default model.
 
 The collection is ingested afresh into a temporary data folder, with the model prepared in the
-configured one; the judge is `assistant.evaluate`, the same that judges a user's own assistant.
+configured one; the judge is `assistant.evaluate`, the same that judges a user's own assistant. The same questions are
+asked of the bare model beside: `<measure>_gain` is what the built-in adapter changes, question by question.
 """
 
 from __future__ import annotations
@@ -10,26 +11,32 @@ import dataclasses
 import tempfile
 from pathlib import Path
 
+from assistant import promotion
+from assistant.adapters import BARE
 from assistant.core import Assistant
 from assistant.engines.base import Engine
-from assistant.evaluate import evaluate
+from assistant.evaluate import judge_all, report_on
 from assistant.ingest import ingest
 from assistant.retrieval.search import Searcher
 from assistant.settings import Settings, load_settings
 from assistant.store import Store
-from assistant.types import Report
+from assistant.types import Measure, Report
 
 SHOP = Path(__file__).parent.parent / "examples" / "demo_shop"
 
 
 def run() -> Report:
     """The report of the 120 questions."""
-    settings = load_settings()
+    settings, golden = load_settings(), SHOP / "golden.jsonl"
     with tempfile.TemporaryDirectory() as folder:
         assistant = ingested(settings, Path(folder), SHOP / "documents", "shop")
-        report = evaluate(SHOP / "golden.jsonl", assistant, collection="shop")
+        bare, judged = (judge_all(golden, assistant, collection="shop", adapter=name) for name in (BARE, None))
+        report = report_on(judged, golden, assistant, suite="shop")
         assistant.close()
-    return dataclasses.replace(report, suite="shop")
+    gains = promotion.gains(bare, judged)
+    facts = next(gain for gain in gains if gain.name == f"answer_facts{promotion.GAIN}")
+    low = Measure(f"{facts.name}_low", facts.value if facts.low is None else facts.low, n=facts.n)
+    return dataclasses.replace(report, measures=(*report.measures, *gains, low))
 
 
 def ingested(

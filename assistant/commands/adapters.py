@@ -98,7 +98,9 @@ def _layers(targets: Sequence[str]) -> str:
 @cli.command("use")
 def _use(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="An adapter, or none for the bare model.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME[@VERSION]", help="An adapter, none for the bare model, or built-in.")
+    ],
     collection: CollectionOption = None,
     suite: Annotated[
         Path | None, typer.Option(metavar="GOLDEN.jsonl", help="Judges it first, without and with it.")
@@ -109,15 +111,16 @@ def _use(
 ) -> None:
     """Puts an adapter to use; a running server answers its next question with it."""
     from assistant import finetune
-    from assistant.adapters import BARE
+    from assistant.adapters import BARE, BUILT_IN
     from assistant.finetune import Judging
 
     with assistant_of(context) as assistant:
         chosen = known_collection(assistant.store, assistant.settings, collection)
-        if name == BARE:
-            assistant.hosting.deployments.put(assistant.settings.tenant, chosen, "", slot=slot)
-            noted(assistant.store, assistant.settings, "adapter.use", f"{chosen}: {BARE}")
-            typer.echo(f"{chosen}: the bare model answers.")
+        if name in {BARE, BUILT_IN}:
+            adapter_id = BARE if name == BARE and slot == "chat" else ""
+            assistant.hosting.deployments.put(assistant.settings.tenant, chosen, adapter_id, slot=slot)
+            noted(assistant.store, assistant.settings, "adapter.use", f"{chosen}: {name}")
+            typer.echo(f"{chosen}: {_said(adapter_id)} answers.")
             return
         adapter = assistant.hosting.shelf.find(name)
         if suite is not None:
@@ -134,6 +137,11 @@ def _use(
     typer.echo(f"{chosen}: {adapter.id} answers {part}.")
 
 
+def _said(adapter: str) -> str:
+    """What a deployment's adapter is called in a sentence."""
+    return {"": "the built-in adapter, where it fits the model,", "none": "the bare model"}.get(adapter, adapter)
+
+
 @cli.command("rollback")
 def _rollback(context: typer.Context, collection: CollectionOption = None, slot: SlotOption = "chat") -> None:
     """Goes back to what answered before."""
@@ -143,7 +151,7 @@ def _rollback(context: typer.Context, collection: CollectionOption = None, slot:
         name = known_collection(store, settings, collection)
         now = Deployments(store).rollback(settings.tenant, name, slot)
         noted(store, settings, "adapter.rollback", f"{name}: {slot}")
-    typer.echo(f"{name}: {now.adapter or 'the bare model'} answers.")
+    typer.echo(f"{name}: {_said(now.adapter)} answers.")
 
 
 @cli.command("history")
@@ -154,7 +162,7 @@ def _history(context: typer.Context, collection: CollectionOption = None, as_jso
     with store_of(context) as (store, settings):
         found = Deployments(store).history(settings.tenant, known_collection(store, settings, collection))
     rows = [
-        (f"{one.at:%Y-%m-%d %H:%M}", one.slot, one.adapter or "none", one.challenger, f"{one.share:.0%}", one.note)
+        (f"{one.at:%Y-%m-%d %H:%M}", one.slot, one.adapter or "built-in", one.challenger, f"{one.share:.0%}", one.note)
         for one in found
     ]
     keys = ("at", "slot", "adapter", "challenger", "share", "note")
@@ -190,7 +198,7 @@ def _compare(
     if as_json:
         import dataclasses
 
-        arms = {"live": split.adapter or "none", "challenger": split.challenger, "share": split.share}
+        arms = {"live": split.adapter or "built-in", "challenger": split.challenger, "share": split.share}
         console.print_json({**arms, "measures": [dataclasses.asdict(one) for one in found]})
         return
     rows = [
@@ -200,7 +208,7 @@ def _compare(
         )
         for one in found
     ]  # fmt: skip
-    columns = ("conversations with", split.adapter or "none", split.challenger, "difference, 95 %", "p")
+    columns = ("conversations with", split.adapter or "built-in", split.challenger, "difference, 95 %", "p")
     console.print_table(columns, rows)
 
 

@@ -75,3 +75,9 @@ def _prepare(context: typer.Context) -> None:
     if settings.model.engine == "auto" and not settings.remote.url and choice.kept(settings) is None:
         console.tell("Measuring which engine is quickest here, once ...")
         typer.echo(f"engine: {choice.measure(settings).engine}")
+    if settings.model.engine in {"auto", "openvino"} and choice.chosen(settings) == "openvino":
+        from assistant.adapters import SHIPPED, read_card
+        from assistant.engines import openvino
+
+        fits = read_card(SHIPPED).base_sha256 == models.resolve(settings)[1].sha256
+        openvino.write(settings, [SHIPPED] if fits else [])

@@ -74,3 +74,18 @@ class ScoresText(Protocol):
     def logprobs(self, prompts: Sequence[Sequence[Message]], text: str, *, adapter: str | None = None) -> list[float]:
         """Of each prompt the log-probability of `text` as its answer, in nats. Raises EngineError."""
         ...
+
+
+@runtime_checkable
+class TellsFirst(Protocol):
+    """An engine that can tell how likely an answer begins with a word, for the price of reading the prompt."""
+
+    def begins(
+        self, messages: Sequence[Message], word: str, *, adapter: str | None = None, time_limit_s: float = 30.0
+    ) -> float:
+        """The log-probability, in nats, that the answer begins with the first token of `word`.
+
+        Of an unlikely beginning it may be an upper bound. The answer itself can be streamed after it without reading
+        the prompt again. Raises EngineError.
+        """
+        ...

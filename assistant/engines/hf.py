@@ -121,6 +121,28 @@ class HfEngine:
         finally:
             self._turn.release()
 
+    def begins(
+        self, messages: Sequence[Message], word: str, *, adapter: str | None = None, time_limit_s: float = 30.0
+    ) -> float:
+        """The log-probability that the answer begins with the first token of `word`."""
+        self._check_open()
+        self._check_adapter(adapter)
+        first = template.encode(self._tokenizer, word)[:1]
+        ids = self._prompt_ids(messages)
+        if not self._turn.acquire(time_limit_s):
+            raise EngineTimeout(f"Other questions kept the model busy for {time_limit_s:g} s.")
+        try:
+            self._check_open()
+            self._host.activate(adapter)
+            with hardware.threads(self._threads):
+                return scoring.logprobs(self._net, [ids], first, device=self.device)[0]
+        except EngineError:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+        finally:
+            self._turn.release()
+
     def close(self) -> None:
         """Frees the model, after the request that runs. The engine cannot be used after."""
         if self._closed:

@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from assistant import template
 from assistant.engines import adapters as lora
@@ -33,6 +33,7 @@ from assistant.types import GenerateOptions, Message, ModelInfo
 
 CACHE_TOKENS = 24_576
 """Tokens of all running and remembered conversations whose keys and values are kept (the window, if that is longer)."""
+_BEGINNINGS = 8
 _BLOCK = 32
 _BREATH_S = 0.0002
 """A pause between steps: a step holds Python's lock, so that who waits for its token would wait for the next, too."""
@@ -55,7 +56,7 @@ class OpenVinoEngine:
         dtype: str = "auto",
         aliases: tuple[str, ...] = (),
     ) -> None:
-        """Loads the model in `path`, written for OpenVINO below `cache` the first time.
+        """Opens the model in `path`, written for OpenVINO below `cache` the first time.
 
         `like` is the GGUF the model came from; `dtype` what it computes in ("auto": the quickest here); `aliases` are
         other names by which an adapter may call this base.
@@ -67,13 +68,13 @@ class OpenVinoEngine:
         self._source, self._dtype = ov_files.Source(path, like, cache, info), dtype
         self._folders: dict[str, Path] = {}
         self._base_names = (*aliases, info.name, path.name)
-        self._lock = threading.Lock()
+        self._lock, self._first = threading.Lock(), threading.Lock()
         self._closed = False
+        self._pipelines: dict[str | None, _Pipeline] = {}  # that of the bare model (None) comes when it is first asked
         try:
             self._tokenizer = _tokenizer(path)
             self._controls = template.control_strings(self._tokenizer)
             self._ends = _end_ids(path, self._tokenizer)
-            self._pipelines: dict[str | None, _Pipeline] = {None: self._loaded(None)}
         except EngineError:
             raise
         except Exception as error:  # whichever library failed, the model cannot be loaded
@@ -113,6 +114,28 @@ class OpenVinoEngine:
             request.cancelled = True
         if shown := stops.feed(text.flush()) + stops.flush():
             yield shown
+
+    def begins(
+        self, messages: Sequence[Message], word: str, *, adapter: str | None = None, time_limit_s: float = 30.0
+    ) -> float:
+        """The log-probability that the answer begins with the first token of `word`, an upper bound where that is not
+        among the likeliest `_BEGINNINGS`: the pipeline tells the scores of beams only."""
+        import openvino_genai
+
+        first = template.encode(self._tokenizer, word)[0]
+        config = openvino_genai.GenerationConfig()
+        config.max_new_tokens, config.eos_token_id = 1, int(self._tokenizer.eos_token_id)
+        config.num_beams = config.num_return_sequences = _BEGINNINGS
+        request = self._pipeline(adapter).submit(template.prompt_ids(self._tokenizer, messages), config, beams=True)
+        try:
+            scores = request.scores(time.monotonic() + time_limit_s)
+        except EngineError:
+            raise
+        except Exception as error:
+            raise _unavailable(error, f"The model {self.model.name} failed") from error
+        finally:
+            request.cancelled = True
+        return scores.get(first, min(scores.values()))
 
     def logprobs(self, prompts: Sequence[Sequence[Message]], text: str, *, adapter: str | None = None) -> list[float]:
         """Of each prompt the log-probability of `text` as its answer, in nats: by `hf`, on the weights it came from."""
@@ -163,14 +186,34 @@ class OpenVinoEngine:
             pipeline.close()
 
     def _pipeline(self, adapter: str | None) -> _Pipeline:
-        with self._lock:
-            self._check_open()
-            if adapter in self._pipelines:
-                return self._pipelines[adapter]
+        with self._first if adapter is None else contextlib.nullcontext():
+            with self._lock:
+                self._check_open()
+                if adapter in self._pipelines:
+                    return self._pipelines[adapter]
+            if adapter is None:
+                return self._bare()
         known = self.adapters()
         raise AdapterUnsupported(
             f"No adapter {adapter!r} is loaded.", hint=did_you_mean(str(adapter), known) or "None is loaded."
         )
+
+    def _bare(self) -> _Pipeline:
+        """The model without an adapter, loaded now: where every answer comes from one, its memory is never taken."""
+        try:
+            made = self._loaded(None)
+        except EngineError:
+            raise
+        except Exception as error:  # whichever library failed, the model cannot be loaded
+            raise _unavailable(error, f"The model {self.model.name} cannot be loaded") from error
+        with self._lock:
+            closed = self._closed
+            if not closed:
+                self._pipelines[None] = made
+        if closed:
+            made.close()
+            self._check_open()
+        return made
 
     def _check_open(self) -> None:
         if self._closed:
@@ -193,6 +236,24 @@ class OpenVinoEngine:
         return _Pipeline(ov_files.written(self._source, adapter), self._dtype, tokens=tokens)
 
 
+def write(settings: Settings, adapters: Sequence[Path] = ()) -> None:
+    """Writes what `build` loads, bare and with each of these adapters, so that no first start waits for it.
+
+    Raises:
+        ModelNotReady: the weights are not here.
+        AdapterUnsupported: one does not fit.
+    """
+    path, like = models.prepare(settings), models.source_of(settings)
+    if like is not None:
+        source = ov_files.Source(path, like, _cache(settings), models.resolve(settings)[1])
+        for adapter in (None, *adapters):
+            ov_files.written(source, adapter)
+
+
+def _cache(settings: Settings) -> Path:
+    return settings.data_dir / "models" / "openvino"
+
+
 def build(settings: Settings) -> OpenVinoEngine:
     """The registry's factory: the configured model, prepared if it came with Confide, and loaded.
 
@@ -209,31 +270,40 @@ def build(settings: Settings) -> OpenVinoEngine:
             hint='[model] engine = "hf" serves it.',
         )
     return OpenVinoEngine(
-        path, info, like=like, cache=settings.data_dir / "models" / "openvino", dtype=settings.model.dtype,
+        path, info, like=like, cache=_cache(settings), dtype=settings.model.dtype,
         aliases=models.aliases(settings),
     )  # fmt: skip
 
 
 @dataclass(slots=True)
 class _Request:
-    """One answer under way: token ids as they come, None at the end, an error where it broke."""
+    """One answer under way: token ids as they come, None at the end, an error where it broke.
+
+    With `beams` the scores of the first tokens come instead, all at once.
+    """
 
     handle: Any
+    beams: bool = False
     cancelled: bool = False
-    came: queue.SimpleQueue[int | Exception | None] = field(default_factory=queue.SimpleQueue)
+    came: queue.SimpleQueue[int | dict[int, float] | Exception | None] = field(default_factory=queue.SimpleQueue)
 
     def tokens(self, deadline: float) -> Iterator[int]:
         """The ids until the end. Raises EngineTimeout past the deadline, or what broke."""
-        while True:
-            try:
-                item = self.came.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                raise EngineTimeout("The model took longer than its time limit ([model] time_limit_s).") from None
-            if item is None:
-                return
-            if isinstance(item, Exception):
-                raise item
-            yield item
+        while (item := self._next(deadline)) is not None:
+            yield cast(int, item)
+
+    def scores(self, deadline: float) -> dict[int, float]:
+        """First token -> its log-probability, of the likeliest ones. Raises as `tokens`."""
+        return cast(dict[int, float], self._next(deadline))
+
+    def _next(self, deadline: float) -> int | dict[int, float] | None:
+        try:
+            item = self.came.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            raise EngineTimeout("The model took longer than its time limit ([model] time_limit_s).") from None
+        if isinstance(item, Exception):
+            raise item
+        return item
 
 
 class _Pipeline:
@@ -256,7 +326,7 @@ class _Pipeline:
         self._thread = threading.Thread(target=self._run, daemon=True, name="openvino")
         self._thread.start()
 
-    def submit(self, ids: Sequence[int], config: Any) -> _Request:
+    def submit(self, ids: Sequence[int], config: Any, *, beams: bool = False) -> _Request:
         """Begins an answer; it is computed together with those under way."""
         import numpy as np
         import openvino
@@ -266,7 +336,7 @@ class _Pipeline:
                 raise EngineUnavailable("The model was unloaded.", hint="Ask again.")
             self._count += 1
             tokens = openvino.Tensor(np.array([ids], dtype=np.int64))
-            request = _Request(self._pipe.add_request(self._count, tokens, config))
+            request = _Request(self._pipe.add_request(self._count, tokens, config), beams)
             self._requests.append(request)
             self._changed.notify()
         return request
@@ -312,6 +382,10 @@ def _advance(request: _Request) -> bool:
         request.handle.cancel()
         return True
     running = request.handle.get_status() == GenerationStatus.RUNNING
+    if request.beams:
+        if not running:
+            request.came.put({int(part.generated_ids[0]): float(part.score) for part in request.handle.read_all()})
+        return not running
     while request.handle.can_read():
         for part in request.handle.read().values():
             for token in part.generated_ids:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from assistant.retrieval import bert
 
-QUESTION_TOKENS, TEXT_TOKENS = 48, 96
+QUESTION_TOKENS, TEXT_TOKENS = 64, 128
 _SCALE = 2.0
 """Alpha over rank of the low-rank changes."""
 

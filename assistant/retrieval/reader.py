@@ -6,7 +6,8 @@ weighted by how rare they are). Two logistic models over them, fitted on the cal
 (`python -m benchmarks calibrate`), give the sentence's probability of answering and the support of the
 whole: the probability that the passages answer at all. Support under the collection's threshold is
 a refusal. Where the question is English and the embedder has a model "judged", the learned judge (`judge.py`) reads the
-best sentences beside the question and its verdicts join the features of support. The coefficients are data (`calibration.json`); nothing here is tuned on the exam.
+best sentences beside the question and its verdicts join the features of support; where that leaves it in doubt, so does
+the verdict of the chat model (`doubts`, `reread`). The coefficients are data (`calibration.json`); nothing here is tuned on the exam.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,10 @@ SUPPORT_FEATURES = (
 JUDGE_FEATURES = ("judge", "judge_mean", "judge_best")
 """What "judged" has beside SUPPORT_FEATURES: the highest verdict, the mean of the three highest, that of the best unit."""
 JUDGED_UNITS = 8
+READ_FEATURES = ("unanswered",)
+"""What "read" has beside these: the chat model's own verdict (`assistant/verdict.py`)."""
+READ_FROM, READ_TO = 0.1, 0.9
+"""Between these supports that verdict is asked for; beyond them it changed next to nothing (docs/answers-with-proof.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +60,15 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Units best first with their probabilities, and the probability that they answer the question."""
+    """Units best first with their probabilities, and the probability that they answer the question.
+
+    `features` are what a further verdict joins, None where none may.
+    """
 
     units: tuple[Unit, ...]
     scores: tuple[float, ...]
     support: float
+    features: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +110,24 @@ class Reader:
         order = np.argsort(-scores, kind="stable")
         features = self.support_features(asked, units, rows, scores)
         model = self._model["support"]
-        if "judged" in self._model and judgeable(question):
+        judged = "judged" in self._model and judgeable(question)
+        if judged:
             best = [units[index] for index in order[:JUDGED_UNITS]]
             verdicts = load_judge().scores(question, [(unit.key, unit.span.text) for unit in best])
             features, model = np.concatenate([features, judge_features(verdicts)]), self._model["judged"]
         support = float(logistic(features[None, :], model)[0])
-        return Reading(tuple(units[index] for index in order), tuple(float(scores[index]) for index in order), support)
+        ordered = tuple(units[index] for index in order)
+        return Reading(ordered, tuple(float(scores[index]) for index in order), support, features if judged else None)
+
+    def doubts(self, reading: Reading) -> bool:
+        """Whether the chat model's verdict is wanted: the support is neither high nor low, and the verdict has a weight."""
+        return reading.features is not None and "read" in self._model and READ_FROM < reading.support < READ_TO
+
+    def reread(self, reading: Reading, unanswered: float) -> Reading:
+        """The reading with the support that it has by the chat model's verdict, too. Only where it `doubts`."""
+        known = np.zeros(0, np.float32) if reading.features is None else reading.features
+        features = np.append(known, np.float32(unanswered)).astype(np.float32)
+        return replace(reading, support=float(logistic(features[None, :], self._model["read"])[0]))
 
     def analyse(self, question: str) -> Question:
         """The question's distinct content words, their weights and its vector."""

@@ -20,7 +20,7 @@ from gradio.context import Context
 
 from assistant import finetune
 from assistant.accounts import Role
-from assistant.adapters import check_name
+from assistant.adapters import BARE, check_name
 from assistant.errors import BadInput, ConfideError
 from assistant.gate import LIGHT, OWNER
 from assistant.runs import PRIVATE_HEAD, Plan, picture
@@ -257,7 +257,7 @@ class _Handlers:
         def back() -> Update:
             hosting, tenant = self._front.assistant.hosting, self._front.settings.tenant
             now = hosting.deployments.rollback(tenant, collection, self._slot(chosen))
-            name = now.adapter or self._front.say("bare_model")
+            name = {"": "built-in", BARE: self._front.say("bare_model")}.get(now.adapter, now.adapter)
             said = render.notice(self._front.say("used", adapter=name))
             return {**self._view(collection, chosen), self._parts.notice: said}
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
+import compact
+
 HERE = Path(__file__).resolve().parent
 KINDS = {"fact", "yes_no", "conditional", "follow_up", "product", "unanswerable"}
 FIELDS = {"id", "language", "question", "history", "kinds", "answerable", "gold", "facts", "false_claims"}
@@ -225,6 +227,27 @@ def check_dialogues() -> tuple[list[str], Counter]:
     return problems, counts
 
 
+def check_compact(path: Path) -> tuple[list[str], Counter]:
+    """A company of one file: that it can be read, no question twice, and, apart, the mix of the questions."""
+    try:
+        company = compact.read(path)
+    except compact.BadCompany as error:
+        return str(error).splitlines(), Counter()
+    rows = company.questions()
+    counts = Counter(questions=len(rows), answerable=sum(row["answerable"] for row in rows))
+    counts.update(row["language"] for row in rows)
+    counts["follow_up"] = sum(bool(row["history"]) for row in rows)
+    asked = Counter(norm(row["question"]).lower() + json.dumps(row["history"]) for row in rows)
+    problems = [f"{path}: asked twice: {text}" for text, times in asked.items() if times > 1]
+    for row in rows:
+        if (row["language"] == "zh") != bool(re.search(r"[\u4e00-\u9fff]", row["question"])):
+            problems.append(f"{path}: {row['id']}: language does not fit the question")
+    share = 100 * counts["answerable"] / len(rows)
+    if path.parent.name == "apart" and not (len(rows) >= 200 and 50 <= share <= 70):
+        problems.append(f"{path}: {len(rows)} questions, {share:.0f} % answerable")
+    return problems, counts
+
+
 def main() -> int:
     problems: list[str] = []
     found, counts = check_dialogues()
@@ -234,6 +257,11 @@ def main() -> int:
         found, counts = check(company)
         problems += found
         print(company + ": " + ", ".join(f"{what} {number}" for what, number in sorted(counts.items())))
+    for path in sorted([*HERE.glob("apart/*.txt"), *HERE.glob("near/*.txt")]):
+        found, counts = check_compact(path)
+        problems += found
+        named = f"{path.parent.name}/{path.stem}"
+        print(f"{named}: " + ", ".join(f"{what} {number}" for what, number in sorted(counts.items())))
     for problem in problems:
         print("PROBLEM " + problem)
     print("passed" if not problems else f"{len(problems)} problems")

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -12,8 +13,9 @@ from assistant.draft import Draft
 from assistant.engines.echo import EchoEngine
 from assistant.engines.watch import watched
 from assistant.errors import BadInput, EngineTimeout, EngineUnavailable, UnknownName
-from assistant.hosting import Choice
+from assistant.hosting import Choice, Hosting
 from assistant.ingest import ingest
+from assistant.retrieval.reader import Reader
 from assistant.retrieval.search import Searcher
 from assistant.router import Guess, Route
 from assistant.settings import Settings, load_settings
@@ -131,7 +133,7 @@ def test_a_bare_model_reads_what_is_quoted_and_an_adapter_all_that_was_found(mak
     draft.add(Piece(last.text[:5], (Span(last, 0, 5),)))
     assert draft.evidence() == [last]
     draft.adapter = "support@1"
-    assert draft.evidence() == [last, *(hit.passage for hit in draft.hits[:-1])]
+    assert draft.evidence() == [hit.passage for hit in draft.hits]
 
 
 def test_when_no_sentence_of_the_model_is_supported_the_best_passage_is_quoted(make):
@@ -327,3 +329,80 @@ def test_the_line_is_as_wide_as_the_engine_turns_out_to_be(tmp_path, monkeypatch
     assert made.engine.places == 8
     assert made.line.room == 6 + made.settings.server.queue_size
     made.close()
+
+
+class Telling(EchoEngine):
+    """Hosts adapters, and tells that an answer begins as it was told."""
+
+    def __init__(self, nats=0.0, error=None):
+        super().__init__(script=["None of the passages answers this."])
+        self.nats, self.error, self.asked, self.loaded = nats, error, [], []
+
+    def adapters(self):
+        return tuple(self.loaded)
+
+    def add_adapter(self, name, path):
+        self.loaded.append(name)
+
+    def remove_adapter(self, name):
+        self.loaded.remove(name)
+
+    def stream(self, messages, options):
+        yield from super().stream(messages, GenerateOptions(max_new_tokens=options.max_new_tokens))
+
+    def begins(self, messages, word, *, adapter=None, time_limit_s=30.0):
+        self.asked.append((adapter, word))
+        if self.error:
+            raise self.error
+        return self.nats
+
+
+def answer_of(assistant, question, adapter=None):
+    events = list(assistant.ask(Conversation(id="c", messages=()), question, adapter=adapter))
+    return events[-1].answer
+
+
+def in_doubt(monkeypatch, doubts=True):
+    """Every reading is in doubt, and the verdict alone decides. The built-in adapter fits whatever the model is."""
+    monkeypatch.setattr("assistant.hosting.verify", lambda folder, base=None: None)
+    monkeypatch.setattr(Hosting, "_base_of_model", lambda self: object())
+    monkeypatch.setattr(Reader, "doubts", lambda self, reading: doubts)
+    monkeypatch.setattr(
+        Reader, "reread", lambda self, reading, unanswered: replace(reading, support=float(unanswered < 0))
+    )
+
+
+@pytest.mark.parametrize(("nats", "outcome"), [(-0.01, Outcome.NOT_IN_KNOWLEDGE_BASE), (-6.0, Outcome.ANSWERED)])
+def test_where_support_is_in_doubt_the_models_verdict_joins_it(make, monkeypatch, nats, outcome):
+    in_doubt(monkeypatch)
+    engine = Telling(nats)
+    answer = answer_of(make(engine), "How long can I return items?")
+    assert engine.asked == [("built-in@1", "None")]
+    assert answer.outcome is outcome
+    assert any("verdict" in note for note in answer.receipt.notes)
+    assert "None of the passages" not in answer.text
+
+
+def test_where_support_is_sure_or_another_language_is_spoken_the_model_is_not_asked(make, monkeypatch):
+    in_doubt(monkeypatch, doubts=False)
+    engine = Telling()
+    assert answer_of(make(engine), "How long can I return items?").outcome is Outcome.ANSWERED
+    in_doubt(monkeypatch)
+    answer_of(make(engine), "可以退货吗？我想知道退货的期限是多久")
+    assert engine.asked == []
+
+
+def test_the_bare_model_is_asked_for_no_verdict(make, monkeypatch):
+    in_doubt(monkeypatch)
+    engine = Telling()
+    assistant = make(engine)
+    assert answer_of(assistant, "How long can I return items?", adapter="none").citations
+    assert engine.asked == []
+
+
+def test_an_engine_that_fails_at_its_verdict_costs_no_answer(make, monkeypatch):
+    in_doubt(monkeypatch)
+    engine = Telling(error=EngineUnavailable("no memory"))
+    answer = answer_of(make(engine), "How long can I return items?")
+    assert engine.asked
+    assert answer.citations
