@@ -98,7 +98,7 @@ REGISTRY: dict[str, Benchmark] = {
     ),
     "calibrate": Benchmark(
         "benchmarks.calibrate:run",
-        3,
+        22,
         "fits the reader and the refusal thresholds on the calibration companies; writes calibration.json",
     ),
     "follow-ups": Benchmark(

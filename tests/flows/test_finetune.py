@@ -98,7 +98,7 @@ def test_the_walk_ends_with_a_live_adapter_that_the_next_answer_names(assistant,
     assert first.kept_aside == ""
     assert {type(event).__name__ for event in told} == {"Prepared", "Progress", "Judging"}
     assert first.adapter.before.suite == first.adapter.after.suite == "golden"
-    assert first.adapter.before.provenance["adapter"] is None
+    assert first.adapter.before.provenance["adapter"] == "built-in@1"
     assert first.adapter.after.provenance["adapter"] == "support@1"
     assert "answer_facts_gain" in {measure.name for measure in first.adapter.after.measures}
     said = answer(assistant)
