@@ -343,24 +343,24 @@ class Assistant:
     def _reread(self, conversation: Conversation, draft: Draft, reading: Reading) -> Reading:
         """The reading, with the verdict of the built-in adapter where one is wanted and can be had."""
         reader = self._reader(draft.info)
-        without = draft.choice.adapters[0] is None or self.settings.model.shape == "quotes"
-        if without or draft.language != "en" or not reader.doubts(reading):
+        no_model = draft.choice.adapters[0] is None or self.settings.model.shape == "quotes"
+        if no_model or draft.language != "en" or not reader.doubts(reading):
             return reading
-        texts_of, limit = [hit.passage.text for hit in draft.hits], self.settings.model.time_limit_s
-        asked = verdict.Asked(conversation.messages, texts_of, self._company_name(draft), draft.language, limit)
+        found, limit = [hit.passage.text for hit in draft.hits], self.settings.model.time_limit_s
+        who, kept = self._company_name(draft), conversation.id or None
+        asked = verdict.Asked(conversation.messages, found, who, draft.language, limit, kept)
         try:
             unanswered = verdict.of_built_in(self.hosting, self.engine, asked)
         except EngineError as error:  # the answer is made without it, and says itself that the engine failed
             _log.warning("no verdict of the model: %s", error)
             return reading
         if unanswered is not None:
-            before, reading = reading.support, reader.reread(reading, unanswered)
-            draft.notes.append(f"in doubt (support {before:.2f}): with the model's verdict {reading.support:.2f}")
-            draft.support = reading.support
+            reading = reader.reread(reading, unanswered)
+            draft.notes.append(f"in doubt ({draft.support:.2f}): with the model's verdict {reading.support:.2f}")
+            draft.support, draft.reread = reading.support, True
         return reading
 
-    @staticmethod
-    def _company_name(draft: Draft) -> str:
+    def _company_name(self, draft: Draft) -> str:
         return draft.info.company.name(draft.language) or texts.say("this_company", draft.language)
 
     def _compose(self, conversation: Conversation, draft: Draft, reading: Reading) -> Iterator[AskEvent]:

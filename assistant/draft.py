@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from assistant import composer, spent, texts
 from assistant.composer import Piece
 from assistant.goods import Advice
-from assistant.hosting import Choice
+from assistant.hosting import Choice, is_built_in
 from assistant.types import Answer, CollectionInfo, Delta, Hit, ModelInfo, Outcome, Passage, Receipt, Usage
 
 
@@ -29,6 +29,7 @@ class Draft:
     outcome: Outcome = Outcome.ANSWERED
     support: float = 0.0
     sure: bool = True
+    reread: bool = False
     shape: str = "none"
     usage: Usage = field(default_factory=Usage)
     failed: str | None = None
@@ -51,10 +52,12 @@ class Draft:
     def evidence(self) -> list[Passage]:
         """What the model reads: the passages quoted, which it only connects; where none is quoted, all found.
 
-        An adapter was trained to find the answer, so it reads all, as they were found.
+        An adapter was trained to find the answer, so it reads all, as they were found; the built-in one only where it
+        has read them for its verdict.
         """
         passages = [span.passage for piece in self.pieces for span in piece.spans]
-        if self.adapter is not None or not passages:
+        reads_all = self.reread if is_built_in(self.adapter) else self.adapter is not None
+        if reads_all or not passages:
             passages = [hit.passage for hit in self.hits]
         return list({passage.id: passage for passage in passages}.values())
 

@@ -17,7 +17,7 @@ from assistant import prompts
 from assistant.engines.base import Engine, TellsFirst
 from assistant.errors import EngineUnavailable
 from assistant.hosting import BUILT_IN_ID, Choice, Hosting
-from assistant.types import Message
+from assistant.types import GenerateOptions, Message
 
 REFUSAL = "None of the passages answers this."
 """What it was taught to say where no passage answers."""
@@ -37,6 +37,7 @@ class Asked:
     company: str
     language: str
     time_limit_s: float = 30.0
+    conversation: str | None = None
 
 
 def of_built_in(hosting: Hosting, engine: Engine, asked: Asked) -> float | None:
@@ -67,7 +68,8 @@ def unanswered(engine: Engine, asked: Asked, *, adapter: str) -> float:
         budget=engine.model.context_tokens - ROOM,
         count_tokens=functools.lru_cache(engine.count_tokens),
     )
-    return odds(engine.begins(prompt.messages, _OPENING, adapter=adapter, time_limit_s=asked.time_limit_s))
+    options = GenerateOptions(adapter=adapter, conversation=asked.conversation, time_limit_s=asked.time_limit_s)
+    return odds(engine.begins(prompt.messages, _OPENING, options))
 
 
 def odds(nats: float) -> float:

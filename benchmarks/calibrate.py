@@ -33,7 +33,7 @@ from assistant.retrieval.reader import Array, Question, Reader, Unit
 from assistant.retrieval.search import Searcher
 from assistant.settings import load_settings
 from assistant.store import Store
-from assistant.types import Hit, Measure, Message, Passage, Report
+from assistant.types import GenerateOptions, Hit, Measure, Message, Passage, Report
 from benchmarks.calibration import compact
 from benchmarks.common import ROOT, provenance
 
@@ -310,15 +310,13 @@ class Verdicts:
         asked = verdict.Asked(turns, [hit.passage.text for hit in hits], company, "en")
         return verdict.unanswered(self, asked, adapter=self._adapter)  # type: ignore[arg-type]
 
-    def begins(
-        self, messages: Sequence[Message], word: str, *, adapter: str | None = None, time_limit_s: float = 30.0
-    ) -> float:
+    def begins(self, messages: Sequence[Message], word: str, options: GenerateOptions) -> float:
         """The engine's answer, or the one kept."""
         said = (self._sha256, self.model.sha256, word, *((each.role, each.text) for each in messages))
         nats = self._kept.get(*said)
         if nats is None:
             self._new += 1
-            nats = float(self._engine.begins(messages, word, adapter=adapter, time_limit_s=time_limit_s))
+            nats = float(self._engine.begins(messages, word, options))
             self._kept.add(nats, *said)
         return nats
 

@@ -80,10 +80,9 @@ class ScoresText(Protocol):
 class TellsFirst(Protocol):
     """An engine that can tell how likely an answer begins with a word, for the price of reading the prompt."""
 
-    def begins(
-        self, messages: Sequence[Message], word: str, *, adapter: str | None = None, time_limit_s: float = 30.0
-    ) -> float:
-        """The log-probability, in nats, that the answer begins with the first token of `word`.
+    def begins(self, messages: Sequence[Message], word: str, options: GenerateOptions) -> float:
+        """The log-probability, in nats, that the answer begins with the first token of `word`; of the options the
+        adapter, the conversation and the time limit count.
 
         Of an unlikely beginning it may be an upper bound. The answer itself can be streamed after it without reading
         the prompt again. Raises EngineError.

@@ -121,21 +121,30 @@ class HfEngine:
         finally:
             self._turn.release()
 
-    def begins(
-        self, messages: Sequence[Message], word: str, *, adapter: str | None = None, time_limit_s: float = 30.0
-    ) -> float:
-        """The log-probability that the answer begins with the first token of `word`."""
+    def begins(self, messages: Sequence[Message], word: str, options: GenerateOptions) -> float:
+        """The log-probability that the answer begins with the first token of `word`.
+
+        What was read is kept for the conversation, so that its answer does not read it again.
+        """
+        import torch
+
         self._check_open()
-        self._check_adapter(adapter)
-        first = template.encode(self._tokenizer, word)[:1]
+        self._check_adapter(options.adapter)
+        first = template.encode(self._tokenizer, word)[0]
         ids = self._prompt_ids(messages)
-        if not self._turn.acquire(time_limit_s):
-            raise EngineTimeout(f"Other questions kept the model busy for {time_limit_s:g} s.")
+        key = None if options.conversation is None else (options.conversation, options.adapter)
+        if not self._turn.acquire(options.time_limit_s):
+            raise EngineTimeout(f"Other questions kept the model busy for {options.time_limit_s:g} s.")
         try:
             self._check_open()
-            self._host.activate(adapter)
-            with hardware.threads(self._threads):
-                return scoring.logprobs(self._net, [ids], first, device=self.device)[0]
+            self._host.activate(options.adapter)
+            kept = self._resume(self._kv.take(key) if key else None, ids)
+            with torch.inference_mode(), hardware.threads(self._threads):
+                logits = self._read(kept, ids[len(kept.ids) :], time.monotonic() + options.time_limit_s)
+                told = float(torch.log_softmax(logits.float(), dim=-1)[first])
+            if key is not None and not self._closed:
+                self._kv.put(key, kept)
+            return told
         except EngineError:
             raise
         except Exception as error:
@@ -284,15 +293,19 @@ class HfEngine:
         import torch
 
         with torch.inference_mode(), hardware.threads(self._threads):
-            for start in range(0, len(pending), _CHUNK):
-                if time.monotonic() >= deadline:
-                    raise EngineTimeout("The model took longer than its time limit ([model] time_limit_s).")
-                part = pending[start : start + _CHUNK]
-                logits = self._forward(kept, part)
+            logits = self._read(kept, pending, deadline)
             if temperature <= 0:
                 return int(logits.argmax())
             weights = torch.softmax(logits.float() / temperature, dim=-1)
             return int(torch.multinomial(weights, 1))
+
+    def _read(self, kept: Kept, pending: list[int], deadline: float) -> torch.Tensor:
+        """Logits (vocabulary,) after `pending`, part by part; there is at least one."""
+        for start in range(0, len(pending), _CHUNK):
+            if time.monotonic() >= deadline:
+                raise EngineTimeout("The model took longer than its time limit ([model] time_limit_s).")
+            logits = self._forward(kept, pending[start : start + _CHUNK])
+        return logits
 
     def _forward(self, kept: Kept, part: list[int]) -> torch.Tensor:
         """Logits (vocabulary,) after the last id of `part`; its keys and values join the cache."""

@@ -115,9 +115,7 @@ class OpenVinoEngine:
         if shown := stops.feed(text.flush()) + stops.flush():
             yield shown
 
-    def begins(
-        self, messages: Sequence[Message], word: str, *, adapter: str | None = None, time_limit_s: float = 30.0
-    ) -> float:
+    def begins(self, messages: Sequence[Message], word: str, options: GenerateOptions) -> float:
         """The log-probability that the answer begins with the first token of `word`, an upper bound where that is not
         among the likeliest `_BEGINNINGS`: the pipeline tells the scores of beams only."""
         import openvino_genai
@@ -126,9 +124,10 @@ class OpenVinoEngine:
         config = openvino_genai.GenerationConfig()
         config.max_new_tokens, config.eos_token_id = 1, int(self._tokenizer.eos_token_id)
         config.num_beams = config.num_return_sequences = _BEGINNINGS
-        request = self._pipeline(adapter).submit(template.prompt_ids(self._tokenizer, messages), config, beams=True)
+        pipeline = self._pipeline(options.adapter)
+        request = pipeline.submit(template.prompt_ids(self._tokenizer, messages), config, beams=True)
         try:
-            scores = request.scores(time.monotonic() + time_limit_s)
+            scores = request.scores(time.monotonic() + options.time_limit_s)
         except EngineError:
             raise
         except Exception as error:

@@ -350,8 +350,8 @@ class Telling(EchoEngine):
     def stream(self, messages, options):
         yield from super().stream(messages, GenerateOptions(max_new_tokens=options.max_new_tokens))
 
-    def begins(self, messages, word, *, adapter=None, time_limit_s=30.0):
-        self.asked.append((adapter, word))
+    def begins(self, messages, word, options):
+        self.asked.append((options.adapter, word))
         if self.error:
             raise self.error
         return self.nats

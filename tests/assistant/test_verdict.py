@@ -17,7 +17,7 @@ from assistant.errors import BadInput, EngineUnavailable
 from assistant.hosting import Hosting
 from assistant.settings import Settings
 from assistant.store import Store
-from assistant.types import Message
+from assistant.types import GenerateOptions, Message
 from assistant.vetting import base_of, verify
 
 PASSAGES = (
@@ -93,3 +93,29 @@ def test_the_default_model_tells_what_passages_answer_from_what_they_do_not(name
     answered, unanswered = told.values()
     assert answered < 0 < unanswered
     assert unanswered - answered > 2
+
+
+def test_what_was_read_for_the_verdict_is_not_read_again_for_the_answer(exact_engine, monkeypatch):
+    read = []
+    forward = type(exact_engine)._forward
+    monkeypatch.setattr(
+        type(exact_engine), "_forward", lambda self, kept, part: read.append(len(part)) or forward(self, kept, part)
+    )
+    messages = (Message("user", "Passages: tents are mended. Question: are tents mended?"),)
+    options = GenerateOptions(max_new_tokens=3, conversation="c")
+    likely = exact_engine.begins(messages, "Yes", options)
+    assert likely < 0
+    before = len(read)
+    list(exact_engine.stream(messages, options))
+    assert max(read[:before]) > 10
+    assert max(read[before:]) == 1
+    assert exact_engine.begins(messages, "Yes", GenerateOptions()) == pytest.approx(likely, abs=0.02)
+
+
+@pytest.fixture
+def exact_engine(model_dir):
+    from assistant.engines import hf
+
+    engine = hf.build(Settings(data_dir=model_dir, model={"dtype": "float32"}))
+    yield engine
+    engine.close()

@@ -180,7 +180,7 @@ class ToyEngine:
     def count_tokens(self, text):
         return len(text)
 
-    def begins(self, messages, word, *, adapter=None, time_limit_s=30.0):
+    def begins(self, messages, word, options):
         self.asked += 1
         return -float(len(messages[-1].text)) / 1000
 
