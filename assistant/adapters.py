@@ -31,6 +31,7 @@ BARE = "none"
 """What commands call the model without any adapter; no adapter may be called so."""
 BUILT_IN = "built-in"
 """What commands call the adapter that Confide brings for its default model; no other may be called so, either."""
+BUILT_IN_ID = f"{BUILT_IN}@1"
 SHIPPED = Path(__file__).parent / "shipped" / BUILT_IN / "1"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SEAL, _SUMS = "seal", "files"
@@ -122,6 +123,11 @@ class Shelf:
         folder = self.root / name
         found = folder.iterdir() if folder.is_dir() else ()
         return sorted(int(path.name) for path in found if path.name.isdecimal() and path.is_dir())
+
+
+def is_built_in(adapter: str | None) -> bool:
+    """Whether it is the adapter that Confide brings."""
+    return adapter == BUILT_IN_ID
 
 
 def check_name(name: str) -> None:

@@ -344,9 +344,9 @@ class Assistant:
         """The reading, with the verdict of the built-in adapter where one is wanted and can be had."""
         reader = self._reader(draft.info)
         no_model = draft.choice.adapters[0] is None or self.settings.model.shape == "quotes"
-        if no_model or draft.language != "en" or not reader.doubts(reading):
+        if no_model or not reader.doubts(reading):
             return reading
-        found, limit = [hit.passage.text for hit in draft.hits], self.settings.model.time_limit_s
+        found, limit = [hit.passage for hit in draft.hits], self.settings.model.time_limit_s
         who, kept = self._company_name(draft), conversation.id or None
         asked = verdict.Asked(conversation.messages, found, who, draft.language, limit, kept)
         try:

@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass, field
 
 from assistant import composer, spent, texts
+from assistant.adapters import is_built_in
 from assistant.composer import Piece
 from assistant.goods import Advice
-from assistant.hosting import Choice, is_built_in
+from assistant.hosting import Choice
 from assistant.types import Answer, CollectionInfo, Delta, Hit, ModelInfo, Outcome, Passage, Receipt, Usage
 
 

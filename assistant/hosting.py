@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assistant import spent
-from assistant.adapters import BARE, BUILT_IN, Shelf
+from assistant.adapters import BARE, BUILT_IN_ID, Shelf, is_built_in
 from assistant.deployments import Deployment, Deployments
 from assistant.engines import models
 from assistant.engines.base import Engine, HostsAdapters
@@ -26,7 +26,6 @@ from assistant.store import Store
 from assistant.types import Adapter
 from assistant.vetting import Base, base_of, verify
 
-BUILT_IN_ID = f"{BUILT_IN}@1"
 LOADED = 4
 """More adapters than this are not kept in memory; the one that was used longest ago goes."""
 _log = logging.getLogger(__name__)
@@ -201,11 +200,6 @@ class Hosting:
                 folder, info = models.resolve(self._settings)
                 self._base = base_of(folder, name=info.name, sha256=info.sha256)
         return self._base
-
-
-def is_built_in(adapter: str | None) -> bool:
-    """Whether it is the adapter that Confide brings."""
-    return adapter == BUILT_IN_ID
 
 
 def _elsewhere(engine: Engine, choice: Choice) -> Leased:

@@ -10,6 +10,7 @@ import functools
 import math
 
 from assistant import texts
+from assistant.adapters import is_built_in
 from assistant.types import Adapter
 from privacy.accounting import epsilon
 from privacy.types import PrivacySpend, Unit
@@ -21,6 +22,8 @@ def in_words(name: str | None, adapter: Adapter | None, language: str) -> str:
     """One sentence for a receipt: `name` answered (None = no adapter), `adapter` is its card (None = not here)."""
     if name is None:
         return texts.say("spent_nobody", language)
+    if is_built_in(name):
+        return texts.say("spent_built_in", language)
     if adapter is None or not adapter.privacy:
         return texts.say("spent_unknown", language, adapter=name)
     value, unit = _of(adapter)

@@ -107,6 +107,10 @@ _TEXTS: dict[str, dict[str, str]] = {
         "en": "No adapter had a part in this answer: it holds nothing that training learned from customers.",
         "zh": "此回答未使用任何适配器，不含通过训练从客户数据中学到的内容。",
     },
+    "spent_built_in": {
+        "en": "The adapter that Confide brings had a part in this answer. It learned from public and invented texts: it holds nothing of your customers.",
+        "zh": "此回答使用了 Confide 自带的适配器。它只从公开和虚构的文本中学习，不含您客户的任何数据。",
+    },
     "spent_unknown": {
         "en": "{adapter} had a part in this answer. What its training spent is not on its card: take its epsilon for infinite.",
         "zh": "此回答使用了 {adapter}。其卡片上没有训练的隐私开销：请视其 epsilon 为无穷大。",

@@ -12,36 +12,34 @@ verdicts take half a second each; they and the judge's are kept in benchmarks/re
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from assistant import adapters, console, prompts, registry, smalltalk, verdict
+from assistant import console, prompts, smalltalk
 from assistant.errors import BadInput
 from assistant.ingest import ingest
 from assistant.retrieval import reader
-from assistant.retrieval.judge import load_judge
 from assistant.retrieval.reader import Array, Question, Reader, Unit
 from assistant.retrieval.search import Searcher
 from assistant.settings import load_settings
 from assistant.store import Store
-from assistant.types import GenerateOptions, Hit, Measure, Message, Passage, Report
+from assistant.types import Hit, Measure, Message, Passage, Report
 from benchmarks.calibration import compact
-from benchmarks.common import ROOT, provenance
+from benchmarks.common import provenance
+from benchmarks.kept_verdicts import KEPT, Judged, Verdicts, chat_model
 
 COMPANIES = Path(__file__).parent / "calibration"
 NAMES = {"kitchen": "Copper & Oak", "bank": "Harbourlight Bank"}
 """The two that are folders; the others are `apart/NAME.txt`."""
 TARGET = Path(reader.__file__).with_name("calibration.json")
-WEIGHTS = Path(reader.__file__).with_name("judge.safetensors")
 EMBEDDERS = ("bilingual", "minilm", "use-multilingual", "hashing")
 JUDGED = ("bilingual", "minilm")
 """Embedders whose English questions the judge reads too."""
@@ -51,7 +49,6 @@ ENGLISH = ("minilm",)
 """Embedders that are judged on English questions to English documents."""
 BY_LANGUAGE = ("bilingual",)
 ONLY = "CALIBRATE_ONLY"
-KEPT = ROOT / "benchmarks" / "results" / "calibrate"
 FALSE_REFUSALS = 0.05
 """Half of what the goal allows: another company loses more than these, and each is a customer sent away."""
 
@@ -238,104 +235,12 @@ def collect(embedder: str, company: str, model: Verdicts | None) -> list[Case]:
 
 def _case(row: dict[str, Any], query: str, hits: Sequence[Hit], read: Reader) -> Case:
     asked = read.analyse(query)
-    units = _units(read, asked, hits)
+    units = read.units(asked, hits)
     features = read.unit_features(asked, units) if units else np.zeros((0, len(reader.UNIT_FEATURES)), np.float32)
     labels = np.array([is_gold(unit, row) for unit in units], dtype=bool)
     found = any(holds(hit.passage, gold) for hit in hits for gold in row["gold"])
     asks = smalltalk.intent(row["question"]) is smalltalk.Intent.QUESTION
     return Case(row["answerable"], row["language"], asked, units, features, labels, found, read, asks)
-
-
-def _units(read: Reader, asked: Question, hits: Sequence[Hit]) -> list[Unit]:
-    """The units that `Reader.read` scores: those of the hits without the records of other things."""
-    unknown = any(read._is_unknown(term) for term in asked.terms if reader._is_word(term))
-    others = reader._of_other_things([hit.passage for hit in hits], asked, unknown=unknown)
-    units = [unit for rank, hit in enumerate(hits) for unit in reader.split_units(hit.passage, rank)]
-    return [unit for unit in units if not (unit.record and unit.span.passage.id in others)]
-
-
-class Kept:
-    """Numbers that are dear to compute, on disk by what they were computed of."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._known: dict[str, float] = {}
-        if file.exists():
-            rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
-            self._known = {row["key"]: row["value"] for row in rows}
-
-    def get(self, *said: Any) -> float | None:
-        """The number of these, None where it is not known."""
-        return self._known.get(_digest(said))
-
-    def add(self, value: float, *said: Any) -> None:
-        """Keeps a number."""
-        key = _digest(said)
-        self._known[key] = value
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"key": key, "value": value}) + "\n")
-
-
-class Judged:
-    """The judge; its verdicts are kept on disk."""
-
-    def __init__(self, kept: Path) -> None:
-        self._kept = Kept(kept)
-        self._sha256 = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
-
-    def scores(self, question: str, sentences: Sequence[tuple[str, str]]) -> Array:
-        """As `Judge.scores`."""
-        said = [(self._sha256, question, key, text) for key, text in sentences]
-        new = [number for number, each in enumerate(said) if self._kept.get(*each) is None]
-        if new:
-            verdicts = load_judge().scores(question, [sentences[number] for number in new])
-            for number, logit in zip(new, verdicts, strict=True):
-                self._kept.add(float(logit), *said[number])
-        return np.array([self._kept.get(*each) for each in said], dtype=np.float32)
-
-
-class Verdicts:
-    """The chat model with the built-in adapter; how likely an answer begins with a word is kept on disk."""
-
-    def __init__(self, engine: Any, adapter: str, adapter_sha256: str, kept: Path) -> None:
-        self._engine, self._adapter, self._sha256, self._kept = engine, adapter, adapter_sha256, Kept(kept)
-        self.name, self.model = engine.name, engine.model
-        self.count_tokens = engine.count_tokens
-        self._asked = self._new = 0
-
-    def unanswered(self, turns: Sequence[Message], hits: Sequence[Hit], company: str) -> float:
-        """The log-odds that the passages do not answer the last turn, as the product asks for them."""
-        self._asked += 1
-        asked = verdict.Asked(turns, [hit.passage.text for hit in hits], company, "en")
-        return verdict.unanswered(self, asked, adapter=self._adapter)  # type: ignore[arg-type]
-
-    def begins(self, messages: Sequence[Message], word: str, options: GenerateOptions) -> float:
-        """The engine's answer, or the one kept."""
-        said = (self._sha256, self.model.sha256, word, *((each.role, each.text) for each in messages))
-        nats = self._kept.get(*said)
-        if nats is None:
-            self._new += 1
-            nats = float(self._engine.begins(messages, word, options))
-            self._kept.add(nats, *said)
-        return nats
-
-    def progress(self) -> str:
-        """How many questions were asked so far, and how many of them only now."""
-        return f"; the chat model read {self._asked} so far, {self._new} of them now"
-
-
-@contextlib.contextmanager
-def chat_model() -> Iterator[Verdicts]:
-    """The default model with the adapter that Confide brings."""
-    engine = registry.resolve("engines", "openvino")(load_settings())
-    try:
-        card = adapters.read_card(adapters.SHIPPED)
-        engine.add_adapter(card.id, adapters.SHIPPED)
-        weights = hashlib.sha256((adapters.SHIPPED / adapters.WEIGHTS).read_bytes()).hexdigest()
-        yield Verdicts(engine, card.id, weights, KEPT / "begins.jsonl")
-    finally:
-        engine.close()
 
 
 def fit(cases: Sequence[Case]) -> dict[str, Any]:
@@ -490,10 +395,6 @@ def holds(passage: Passage, gold: dict[str, str]) -> bool:
         first = re.split("[:：]", passage.text.split("\n", 1)[0], maxsplit=1)[-1]
         return _squeeze(first) == _squeeze(gold["record"])
     return _squeeze(gold["quote"]) in _squeeze(passage.text)
-
-
-def _digest(said: Sequence[Any]) -> str:
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _squeeze(text: str) -> str:

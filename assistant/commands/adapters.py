@@ -30,13 +30,13 @@ SlotOption = Annotated[str, typer.Option("--slot", help="chat, or the name of a 
 @cli.command("list")
 def _list(context: typer.Context, collection: CollectionOption = None, as_json: JsonOption = False) -> None:
     """Lists the adapters and which of them is live in a collection."""
-    from assistant.adapters import Shelf, card_to
+    from assistant.adapters import BUILT_IN, Shelf, card_to
     from assistant.deployments import Deployments
 
     with store_of(context) as (store, settings):
         live = Deployments(store).slots(settings.tenant, collection or settings.collection)
         shelf = Shelf(settings.data_dir)
-    found = shelf.all()
+    found = [*shelf.all(), shelf.find(BUILT_IN)]
     remarks = {adapter.id: _remark(adapter.id, live) for adapter in found}
     if as_json:
         console.print_json([{**card_to(one), "id": one.id, "use": remarks[one.id]} for one in found])
@@ -51,10 +51,15 @@ def _list(context: typer.Context, collection: CollectionOption = None, as_json: 
 
 
 def _remark(adapter: str, live: dict[str, Deployment]) -> str:
-    for deployment in live.values():
+    from assistant.adapters import BUILT_IN_ID
+    from assistant.deployments import CHAT
+
+    if adapter == BUILT_IN_ID and CHAT not in live:
+        return "live"
+    for slot, deployment in live.items():
         if deployment.share and adapter == deployment.challenger:
             return f"answers {deployment.share:.0%}"
-        if adapter == deployment.adapter:
+        if adapter == (deployment.adapter or (BUILT_IN_ID if slot == CHAT else "")):
             return f"answers {1 - deployment.share:.0%}" if deployment.share else "live"
     return ""
 

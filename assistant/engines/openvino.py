@@ -71,14 +71,10 @@ class OpenVinoEngine:
         self._lock, self._first = threading.Lock(), threading.Lock()
         self._closed = False
         self._pipelines: dict[str | None, _Pipeline] = {}  # that of the bare model (None) comes when it is first asked
-        try:
+        with _told(f"The model in {path} cannot be loaded"):
             self._tokenizer = _tokenizer(path)
             self._controls = template.control_strings(self._tokenizer)
             self._ends = _end_ids(path, self._tokenizer)
-        except EngineError:
-            raise
-        except Exception as error:  # whichever library failed, the model cannot be loaded
-            raise _unavailable(error, f"The model in {path} cannot be loaded") from error
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text by the model's own tokenizer. Safe to call from several threads."""
@@ -88,28 +84,19 @@ class OpenVinoEngine:
         """The answer, piece by piece; whole characters only, never a part of a stop string."""
         deadline = time.monotonic() + options.time_limit_s
         pipeline = self._pipeline(options.adapter)
-        ids = template.prompt_ids(self._tokenizer, messages)
-        room = self.model.context_tokens - len(ids)
-        if room < 1:
-            raise EngineError(
-                f"The prompt has {len(ids)} tokens; the window of {self.model.name} is {self.model.context_tokens}.",
-                hint="Ask with fewer or shorter passages ([retrieval] top_k, passage_chars).",
-            )
+        ids, room = self._prompt(messages)
         text = Detokenizer(lambda part: str(self._tokenizer.decode(part, skip_special_tokens=True)))
         stops = StopFilter(options.stop)
         request = pipeline.submit(ids, self._config(options, min(options.max_new_tokens, room)))
         try:
-            for token in request.tokens(deadline):
-                if token in self._ends:
-                    break
-                if shown := stops.feed(text.push(token)):
-                    yield shown
-                if stops.stopped:
-                    return
-        except EngineError:
-            raise
-        except Exception as error:
-            raise _unavailable(error, f"The model {self.model.name} failed") from error
+            with _told(f"The model {self.model.name} failed"):
+                for token in request.tokens(deadline):
+                    if token in self._ends:
+                        break
+                    if shown := stops.feed(text.push(token)):
+                        yield shown
+                    if stops.stopped:
+                        return
         finally:
             request.cancelled = True
         if shown := stops.feed(text.flush()) + stops.flush():
@@ -124,14 +111,11 @@ class OpenVinoEngine:
         config = openvino_genai.GenerationConfig()
         config.max_new_tokens, config.eos_token_id = 1, int(self._tokenizer.eos_token_id)
         config.num_beams = config.num_return_sequences = _BEGINNINGS
-        pipeline = self._pipeline(options.adapter)
-        request = pipeline.submit(template.prompt_ids(self._tokenizer, messages), config, beams=True)
+        pipeline, (ids, _) = self._pipeline(options.adapter), self._prompt(messages)
+        request = pipeline.submit(ids, config, beams=True)
         try:
-            scores = request.scores(time.monotonic() + options.time_limit_s)
-        except EngineError:
-            raise
-        except Exception as error:
-            raise _unavailable(error, f"The model {self.model.name} failed") from error
+            with _told(f"The model {self.model.name} failed"):
+                scores = request.scores(time.monotonic() + options.time_limit_s)
         finally:
             request.cancelled = True
         return scores.get(first, min(scores.values()))
@@ -153,6 +137,17 @@ class OpenVinoEngine:
             pipelines, self._pipelines = list(self._pipelines.values()), {}
         for pipeline in pipelines:
             pipeline.close()
+
+    def _prompt(self, messages: Sequence[Message]) -> tuple[list[int], int]:
+        """The prompt's ids and the tokens that the window leaves for an answer, at least one."""
+        ids = template.prompt_ids(self._tokenizer, messages)
+        room = self.model.context_tokens - len(ids)
+        if room < 1:
+            raise EngineError(
+                f"The prompt has {len(ids)} tokens; the window of {self.model.name} is {self.model.context_tokens}.",
+                hint="Ask with fewer or shorter passages ([retrieval] top_k, passage_chars).",
+            )
+        return ids, room
 
     # Adapters
 
@@ -199,12 +194,8 @@ class OpenVinoEngine:
 
     def _bare(self) -> _Pipeline:
         """The model without an adapter, loaded now: where every answer comes from one, its memory is never taken."""
-        try:
+        with _told(f"The model {self.model.name} cannot be loaded"):
             made = self._loaded(None)
-        except EngineError:
-            raise
-        except Exception as error:  # whichever library failed, the model cannot be loaded
-            raise _unavailable(error, f"The model {self.model.name} cannot be loaded") from error
         with self._lock:
             closed = self._closed
             if not closed:
@@ -406,6 +397,17 @@ def _end_ids(path: Path, tokenizer: Any) -> frozenset[int]:
     listed = json.loads((path / "generation_config.json").read_text(encoding="utf-8")).get("eos_token_id")
     ends = set(listed if isinstance(listed, list) else [listed]) | {tokenizer.eos_token_id}
     return frozenset(int(end) for end in ends if end is not None)
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Whichever library fails within, people are told so."""
+    try:
+        yield
+    except EngineError:
+        raise
+    except Exception as error:
+        raise _unavailable(error, what) from error
 
 
 def _unavailable(error: BaseException, what: str) -> EngineUnavailable:

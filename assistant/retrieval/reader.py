@@ -99,10 +99,7 @@ class Reader:
     def read(self, question: str, hits: Sequence[Hit]) -> Reading:
         """The units of the hits, best first, and the support of the best."""
         asked = self.analyse(question)
-        unknown = any(self._is_unknown(term) for term in asked.terms if _is_word(term))
-        others = _of_other_things([hit.passage for hit in hits], asked, unknown=unknown)
-        units = [unit for rank, hit in enumerate(hits) for unit in split_units(hit.passage, rank)]
-        units = [unit for unit in units if not (unit.record and unit.span.passage.id in others)]
+        units = self.units(asked, hits)
         if not units:
             return Reading((), (), 0.0)
         rows = self.unit_features(asked, units)
@@ -133,6 +130,13 @@ class Reader:
         """The question's distinct content words, their weights and its vector."""
         terms = tuple(dict.fromkeys(language.content_words(question)))
         return Question(question, terms, tuple(self._idf(term) for term in terms), self._encode(question))
+
+    def units(self, asked: Question, hits: Sequence[Hit]) -> list[Unit]:
+        """What may answer: every sentence and field of the hits but those of records of other things."""
+        unknown = any(self._is_unknown(term) for term in asked.terms if _is_word(term))
+        others = _of_other_things([hit.passage for hit in hits], asked, unknown=unknown)
+        units = [unit for rank, hit in enumerate(hits) for unit in split_units(hit.passage, rank)]
+        return [unit for unit in units if not (unit.record and unit.span.passage.id in others)]
 
     def unit_features(self, asked: Question, units: Sequence[Unit]) -> Array:
         """(n, len(UNIT_FEATURES)) float32, in the order of UNIT_FEATURES."""

@@ -14,6 +14,7 @@ import gradio as gr
 from gradio.context import Context
 
 from assistant.accounts import Role
+from assistant.adapters import BARE, BUILT_IN_ID
 from assistant.errors import BadInput, ConfideError
 from assistant.gate import LIGHT, OWNER, STAFF
 from assistant.lessons import ACCEPTED, DECLINED, Lesson
@@ -242,13 +243,14 @@ def stages(now: Stages, look: Look) -> str:
     """The stages in their order, one tile each."""
     say = look.say
     turn = f"{now.turn.number}: {say(_state(now.turn.state))}" if now.turn else "–"
+    live = now.live or BUILT_IN_ID
     cards = (
         ("loop_rated", str(now.rated), say("loop_rated_of", n=now.rated)),
         ("loop_waiting", str(now.waiting), say("loop_waiting_of", n=now.waiting)),
         ("loop_accepted", str(now.accepted), say("loop_accepted_of", n=now.used)),
         ("loop_exam", str(now.exam), say("loop_exam_of" if now.exam else "loop_exam_none")),
         ("loop_turn", turn, now.turn.adapter if now.turn else say("loop_turn_none")),
-        ("loop_live", now.live.partition("@")[0] or "–", now.live or say("loop_bare")),
+        ("loop_live", live.partition("@")[0], say("loop_bare") if live == BARE else live),
     )
     drawn = "".join(
         f'<div class="tile"><p class="quiet">{safe(say(key))}</p><p class="big">{safe(value)}</p>'

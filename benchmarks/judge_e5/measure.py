@@ -29,10 +29,11 @@ from assistant.retrieval.reader import Array, Question, Reader, Unit
 from assistant.settings import load_settings
 from assistant.types import Measure, Report
 from benchmarks import calibrate
-from benchmarks.calibrate import Case, HeldOut, Kept
+from benchmarks.calibrate import Case, HeldOut
 from benchmarks.common import provenance, share
 from benchmarks.judge_e5 import wheel
 from benchmarks.judge_e5.judge import WEIGHTS, load_judge
+from benchmarks.kept_verdicts import KEPT, Kept
 
 ONLY = "JUDGE_E5_COMPANIES"
 EMBEDDER = "bilingual"
@@ -72,7 +73,7 @@ class Heard:
     """The judge's verdicts of whole cases, kept on disk."""
 
     def __init__(self) -> None:
-        self._kept = Kept(calibrate.KEPT / "judge_e5.jsonl")
+        self._kept = Kept(KEPT / "judge_e5.jsonl")
         self._sha256 = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
 
     def scores(self, case: Case) -> Array:

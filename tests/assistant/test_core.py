@@ -20,7 +20,7 @@ from assistant.retrieval.search import Searcher
 from assistant.router import Guess, Route
 from assistant.settings import Settings, load_settings
 from assistant.store import Store
-from assistant.types import Conversation, Delta, Done, Found, GenerateOptions, Message, Outcome
+from assistant.types import Conversation, Delta, Done, Found, GenerateOptions, Message, ModelInfo, Outcome
 
 POLICY = """# Returns
 
@@ -133,6 +133,10 @@ def test_a_bare_model_reads_what_is_quoted_and_an_adapter_all_that_was_found(mak
     draft.add(Piece(last.text[:5], (Span(last, 0, 5),)))
     assert draft.evidence() == [last]
     draft.adapter = "support@1"
+    assert draft.evidence() == [hit.passage for hit in draft.hits]
+    draft.adapter = "built-in@1"
+    assert draft.evidence() == [last]
+    draft.reread = True
     assert draft.evidence() == [hit.passage for hit in draft.hits]
 
 
@@ -336,6 +340,7 @@ class Telling(EchoEngine):
 
     def __init__(self, nats=0.0, error=None):
         super().__init__(script=["None of the passages answers this."])
+        self.model = ModelInfo("echo", "", 4096, ("en",))
         self.nats, self.error, self.asked, self.loaded = nats, error, [], []
 
     def adapters(self):

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from shelves import CARD, put, write
 
-from assistant.adapters import WEIGHTS, Shelf
+from assistant.adapters import SHIPPED, WEIGHTS, Shelf, read_card
 from assistant.engines.echo import EchoEngine
 from assistant.errors import AdapterUnsupported, UnknownName
 from assistant.hosting import LOADED, Choice, Hosting
 from assistant.settings import Settings
 from assistant.store import Store
+from assistant.vetting import Base, read_header
 
 
 class Host(EchoEngine):
@@ -54,6 +55,51 @@ def answers(hosting, engine, wanted=None, conversation="c"):
 
 def test_without_a_decision_the_bare_model_answers(house):
     assert answers(*house).adapter is None
+
+
+def test_where_nothing_was_put_to_use_the_built_in_adapter_answers_if_it_fits(house, monkeypatch):
+    hosting, engine = house
+    base = base_of_shipped()
+    monkeypatch.setattr(Hosting, "_base_of_model", lambda self: base)
+    assert answers(hosting, engine).adapter == "built-in@1"
+    hosting.deployments.put("default", "shop", "none")
+    assert answers(hosting, engine).adapter is None
+    hosting.deployments.put("default", "shop", "")
+    assert answers(hosting, engine).adapter == "built-in@1"
+    hosting.deployments.rollback("default", "shop")
+    assert answers(hosting, engine).adapter is None
+
+
+def test_for_another_model_the_bare_one_answers_and_nothing_is_said(house, monkeypatch):
+    hosting, engine = house
+    base = replace(base_of_shipped(), sha256="0" * 64)
+    monkeypatch.setattr(Hosting, "_base_of_model", lambda self: base)
+    leased = answers(hosting, engine)
+    assert (leased.adapter, leased.notes) == (None, ())
+    assert engine.loads == 0
+
+
+def test_a_refused_adapter_is_passed_over_for_the_built_in_one(house, tmp_path, monkeypatch):
+    hosting, engine = house
+    put(tmp_path)
+    base = base_of_shipped()
+    monkeypatch.setattr(Hosting, "_base_of_model", lambda self: base)
+    hosting.deployments.put("default", "shop", "support@1")
+    leased = answers(hosting, engine)
+    assert leased.adapter == "built-in@1"
+    assert "support@1 is not used" in leased.notes[0]
+
+
+def base_of_shipped() -> Base:
+    """The model that the built-in adapter was made for, as far as it can tell."""
+    card = read_card(SHIPPED)
+    shapes = {}
+    for key, entry in read_header(SHIPPED / WEIGHTS).items():
+        name = key.removeprefix("base_model.model.").split(".lora_")[0] + ".weight"
+        rows, columns = entry["shape"]
+        before = shapes.get(name, (0, 0))
+        shapes[name] = (rows, before[1]) if ".lora_B" in key else (before[0], columns)
+    return Base(card.base, card.base_sha256, card.template_sha256, shapes)
 
 
 def test_what_is_put_to_use_answers_the_next_question_and_is_read_once(house, tmp_path):

@@ -50,3 +50,10 @@ def test_the_short_form_says_the_same():
     assert spent.short(adapter(PRIVATE)) == f"epsilon {value:.2f} per customer at delta 1e-05"
     assert spent.short(adapter(PrivacySpend.nonprivate("chats"))) == "epsilon is infinite"
     assert "infinite" in spent.short(adapter())
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_built_in_adapter_holds_nothing_of_customers_and_its_namesake_is_not_believed(language):
+    said = spent.in_words("built-in@1", None, language)
+    assert ("nothing of your customers" if language == "en" else "不含您客户") in said
+    assert ("infinite" if language == "en" else "无穷大") in spent.in_words("built-in@2", None, language)

@@ -17,7 +17,7 @@ from assistant.errors import BadInput, EngineUnavailable
 from assistant.hosting import Hosting
 from assistant.settings import Settings
 from assistant.store import Store
-from assistant.types import GenerateOptions, Message
+from assistant.types import GenerateOptions, Message, ModelInfo, Passage
 from assistant.vetting import base_of, verify
 
 PASSAGES = (
@@ -26,8 +26,12 @@ PASSAGES = (
 )
 
 
-def asked(question: str, passages=PASSAGES) -> verdict.Asked:
-    return verdict.Asked([Message("user", question)], passages, "Northwind", "en")
+def asked(question: str, languages=("en", "en"), spoken="en") -> verdict.Asked:
+    passages = [
+        Passage(str(number), "d", "faq.md", "t", "c", text, 0, len(text), "", language=language)
+        for number, (text, language) in enumerate(zip(PASSAGES, languages, strict=True))
+    ]
+    return verdict.Asked([Message("user", question)], passages, "Northwind", spoken)
 
 
 @given(st.floats(-700, 0), st.floats(-700, 0))
@@ -51,6 +55,20 @@ def test_without_the_built_in_adapter_there_is_no_verdict(tmp_path):
     hosting = Hosting(Settings(data_dir=tmp_path), store)
     assert verdict.of_built_in(hosting, EchoEngine(), asked("How long?")) is None
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("known", "languages", "spoken", "reads"),
+    [
+        (("en",), ("en", "en"), "en", True),
+        (("en",), ("en", "zh"), "en", False),
+        (("en",), ("en", "en"), "zh", False),
+        ((), ("en", "zh"), "de", True),
+    ],
+)
+def test_a_model_gives_no_verdict_on_what_it_cannot_read(known, languages, spoken, reads):
+    model = ModelInfo("m", "", 2048, known)
+    assert verdict.knows_languages(model, asked("How long?", languages, spoken)) is reads
 
 
 def test_the_shelf_finds_the_built_in_adapter_and_gives_its_name_to_no_other(tmp_path):

@@ -1,5 +1,6 @@
 """Calibrating on toy cases: what is held out, where supports are shifted to, what is kept on disk."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,8 +11,9 @@ from assistant.errors import BadInput
 from assistant.retrieval import reader
 from assistant.retrieval.reader import Question, Unit
 from assistant.types import Message, Passage
-from benchmarks import calibrate
-from benchmarks.calibrate import Case, HeldOut, Judged, Kept, Verdicts
+from benchmarks import calibrate, kept_verdicts
+from benchmarks.calibrate import Case, HeldOut
+from benchmarks.kept_verdicts import Judged, Kept, Verdicts
 
 SUPPORT, JUDGED, READ = len(reader.SUPPORT_FEATURES), len(reader.JUDGE_FEATURES), len(reader.READ_FEATURES)
 
@@ -172,7 +174,7 @@ def test_gold_of_prose_is_the_sentence():
 
 class ToyEngine:
     name, location = "toy", "local"
-    model = SimpleNamespace(context_tokens=2048, sha256="m")
+    model = SimpleNamespace(context_tokens=2048, sha256="m", languages=("en",))
 
     def __init__(self):
         self.asked = 0
@@ -195,6 +197,9 @@ def test_a_verdict_is_asked_for_once_for_an_adapter_and_a_prompt(tmp_path):
     Verdicts(engine, "built-in@1", "two", file).unanswered(turns, hits, "Lune")
     Verdicts(engine, "built-in@1", "two", file).unanswered(turns, hits, "Sol")
     assert engine.asked == 3
+    chinese = [SimpleNamespace(passage=dataclasses.replace(passage("因为。"), language="zh"))]
+    assert Verdicts(engine, "built-in@1", "two", file).unanswered(turns, [*hits, *chinese], "Sol") is None
+    assert engine.asked == 3
 
 
 def test_the_judge_reads_a_pair_once(tmp_path, monkeypatch):
@@ -204,7 +209,7 @@ def test_the_judge_reads_a_pair_once(tmp_path, monkeypatch):
         read.extend(pairs)
         return np.arange(len(pairs), dtype=np.float32)
 
-    monkeypatch.setattr(calibrate, "load_judge", lambda: SimpleNamespace(scores=scores))
+    monkeypatch.setattr(kept_verdicts, "load_judge", lambda: SimpleNamespace(scores=scores))
     judged = Judged(tmp_path / "judge.jsonl")
     assert judged.scores("q", [("k", "a"), ("k", "b")]).tolist() == [0, 1]
     assert Judged(tmp_path / "judge.jsonl").scores("q", [("k", "b"), ("k", "c"), ("k", "a")]).tolist() == [1, 0, 0]

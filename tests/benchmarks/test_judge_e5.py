@@ -10,9 +10,9 @@ import pytest
 from assistant.citations import Span
 from assistant.errors import BadInput
 from assistant.retrieval import bert, reader
+from assistant.retrieval import judge as product
 from assistant.retrieval.reader import Question, Unit
 from assistant.types import Passage
-from benchmarks import calibrate
 from benchmarks.calibrate import Case
 from benchmarks.judge_e5 import judge, measure, wheel
 
@@ -99,28 +99,11 @@ def test_a_text_is_cut_into_pieces_as_sentencepiece_cuts_it(tmp_path):
     assert words.ids("?")[-1] == 3
 
 
-def test_changes_are_added_as_they_are_and_other_numbers_replaced():
-    base = {"a.weight": np.ones((2, 3), np.float32), "a.bias": np.zeros(2, np.float32)}
-    learned = {
-        "a.up": np.array([[1.0], [2.0]], np.float32),
-        "a.down": np.array([[1.0, 0.0, 3.0]], np.float32),
-        "a.bias": np.array([5.0, 6.0], np.float32),
-        "head.out.bias": np.zeros(1, np.float32),
-    }
-    weights = judge.changed(base, learned)
-    assert weights.keys() == base.keys()
-    assert weights["a.weight"].tolist() == [[2, 1, 4], [3, 1, 7]]
-    assert weights["a.bias"].tolist() == [5, 6]
-
-
-def test_a_pair_has_two_kinds_and_is_padded_behind():
-    first, second = judge.pair([7, 8], [9]), judge.pair([7], [5] * 300)
-    assert first == ([0, 7, 8, 2, 9, 2], 4)
-    assert len(second[0]) == judge.TEXT_TOKENS + 4
-    ids, kinds, seen = judge.padded([first, second])
-    assert ids[0, :7].tolist() == [0, 7, 8, 2, 9, 2, 1]
-    assert kinds[0].sum() == 2
-    assert seen.sum(1).tolist() == [6, len(second[0])]
+def test_a_pair_is_cut_and_tells_how_much_of_it_is_the_question():
+    assert judge.pair([7, 8], [9]) == ([0, 7, 8, 2, 9, 2], 4)
+    row, asked = judge.pair([7] * 100, [5] * 300)
+    assert asked == judge.QUESTION_TOKENS + 2
+    assert len(row) == asked + judge.TEXT_TOKENS + 1
 
 
 def test_batches_hold_everything_once_and_few_tokens():
@@ -135,7 +118,7 @@ def test_batches_hold_everything_once_and_few_tokens():
 def test_the_weights_fit_the_model():
     from safetensors.numpy import load_file
 
-    learned = judge.widened(load_file(judge.WEIGHTS))
+    learned = product.widened(load_file(judge.WEIGHTS))
     assert all(np.isfinite(value).all() for value in learned.values())
     assert learned["embeddings.token_type_embeddings.weight"].shape == (2, 384)
     assert learned["head.hidden.weight"].shape == (192, 768)
@@ -202,7 +185,7 @@ def test_the_judge_is_measured_beside_the_reader():
 
 
 def test_verdicts_are_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(calibrate, "KEPT", tmp_path)
+    monkeypatch.setattr(measure, "KEPT", tmp_path)
     asked = []
 
     class Counting:
@@ -244,4 +227,5 @@ def test_openvino_and_torch_agree(real, monkeypatch):
     pytest.importorskip("openvino")
     question, answer, other = ASKED["en"]
     monkeypatch.setattr(bert, "_on_openvino", bert._on_torch)
-    assert np.allclose(judge.Judge(wheel.installed()).scores(question, [answer, other]), real.scores(question, [answer, other]), atol=1e-3)  # fmt: skip
+    slow = judge.load_judge.__wrapped__().scores(question, [answer, other])
+    assert np.allclose(slow, real.scores(question, [answer, other]), atol=1e-3)

