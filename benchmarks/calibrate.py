@@ -16,7 +16,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,10 @@ NAMES = {"kitchen": "Copper & Oak", "bank": "Harbourlight Bank"}
 """The two that are folders; the others are `apart/NAME.txt`."""
 TARGET = Path(reader.__file__).with_name("calibration.json")
 EMBEDDERS = ("bilingual", "minilm", "use-multilingual", "hashing")
-JUDGED = ("bilingual", "minilm")
-"""Embedders whose English questions the judge reads too."""
+JUDGED = ("bilingual", "minilm", "use-multilingual")
+"""Embedders whose questions the judge reads too, in its languages: each costs a quarter of an hour or more."""
 READ = ("bilingual",)
-"""Those whose English questions the chat model reads too: each costs a quarter of an hour."""
+"""Those whose questions the chat model reads too, in its languages: as much again."""
 ENGLISH = ("minilm",)
 """Embedders that are judged on English questions to English documents."""
 BY_LANGUAGE = ("bilingual",)
@@ -90,13 +90,17 @@ class Case:
 
 @dataclass(slots=True)
 class HeldOut:
-    """Supports of questions by models that were fitted on other companies; nan where a model does not apply."""
+    """Of questions, by models that were fitted on other companies: supports and where the first gold unit stands, from 0.
+
+    nan where a model does not apply, or where no gold unit was found.
+    """
 
     answerable: np.ndarray
     language: np.ndarray
     support: np.ndarray
     judged: np.ndarray
     read: np.ndarray
+    place: np.ndarray
 
 
 def run() -> Report:
@@ -134,16 +138,16 @@ def wanted() -> tuple[str, ...]:
 def calibrated(cases: Sequence[Sequence[Case]]) -> tuple[dict[str, Any], HeldOut, np.ndarray]:
     """An embedder's row of the table, fitted on all companies, and the held-out supports: each model's, and the product's.
 
-    There is one threshold and one `sure`. The supports of what the judge or the chat model has read are shifted so
-    that they refuse as many.
+    There is one threshold and one `sure`. Each model's supports are shifted so that in each language they refuse as many:
+    by the bias and, for Chinese, the weight of the feature "zh".
     """
     row = fit([case for each in cases for case in each])
     held = held_out(cases)
     threshold = round(float(np.quantile(held.support[held.answerable], FALSE_REFUSALS)), 4)
-    support, judged_shift, read_shift = combined(held, threshold)
-    for name, shift in (("judged", judged_shift), ("read", read_shift)):
-        if name in row:
-            row[name]["bias"] = round(row[name]["bias"] + shift, 4)
+    support, shifts = combined(held, threshold)
+    for (reading, name), shift in shifts.items():
+        if name in row.get(reading, {}):
+            row[reading][name] = _moved(row[reading][name], shift)
     sure = round(float(np.quantile(support[held.answerable], UNSURE)), 4)
     return {"threshold": threshold, "sure": sure, **row}, held, support
 
@@ -157,30 +161,43 @@ def held_out(cases: Sequence[Sequence[Case]]) -> HeldOut:
     return HeldOut(*(np.concatenate([getattr(part, name) for part in parts]) for name in HeldOut.__slots__))
 
 
-def combined(held: HeldOut, threshold: float) -> tuple[np.ndarray, float, float]:
-    """(support as the product has it, the shifts of the logits of "judged" and of "read").
+def combined(held: HeldOut, threshold: float) -> tuple[np.ndarray, dict[tuple[str, str], dict[str, float]]]:
+    """(support as the product has it, what moves the logits of each model: by reading and name, then by language).
 
     The judge's support takes the place of the reader's where there is one, and the chat model's that of the judge's
     where this lies between `READ_FROM` and `READ_TO`.
     """
     support = held.support.copy()
-    heard = ~np.isnan(held.judged)
-    judged_shift = _shift(held.judged, heard & held.answerable, FALSE_REFUSALS, threshold)
-    support[heard] = _shifted(held.judged[heard], judged_shift)
-    asked = heard & ~np.isnan(held.read) & (support > reader.READ_FROM) & (support < reader.READ_TO)
-    known, doubted = heard & held.answerable, asked & held.answerable
-    refused = np.count_nonzero(support[known & ~asked] < threshold)  # whatever the chat model says
-    share = (FALSE_REFUSALS * known.sum() - refused) / max(1, doubted.sum())
-    read_shift = _shift(held.read, doubted, float(np.clip(share, 0.0, 1.0)), threshold)
-    support[asked] = _shifted(held.read[asked], read_shift)
-    return support, judged_shift, read_shift
+    shifts: dict[tuple[str, str], dict[str, float]] = {_PLAIN: {}, _JUDGED: {}, _READ: {}}
+    for language in sorted(set(held.language)):
+        own = held.language == language
+        shifts[_PLAIN][language] = _shift(held.support, own & held.answerable, FALSE_REFUSALS, threshold)
+        support[own] = _shifted(held.support[own], shifts[_PLAIN][language])
+        heard = own & ~np.isnan(held.judged)
+        shifts[_JUDGED][language] = _shift(held.judged, heard & held.answerable, FALSE_REFUSALS, threshold)
+        support[heard] = _shifted(held.judged[heard], shifts[_JUDGED][language])
+        asked = heard & ~np.isnan(held.read) & (support > reader.READ_FROM) & (support < reader.READ_TO)
+        known, doubted = heard & held.answerable, asked & held.answerable
+        refused = np.count_nonzero(support[known & ~asked] < threshold)  # whatever the chat model says
+        share = (FALSE_REFUSALS * known.sum() - refused) / max(1, doubted.sum())
+        if doubted.any():
+            shifts[_READ][language] = _shift(held.read, doubted, float(np.clip(share, 0.0, 1.0)), threshold)
+            support[asked] = _shifted(held.read[asked], shifts[_READ][language])
+    return support, shifts
+
+
+def _moved(model: dict[str, Any], shift: dict[str, float]) -> dict[str, Any]:
+    """A model of support whose logits are moved, by language."""
+    base, weights, place = shift.get("en", 0.0), list(model["weights"]), reader.SUPPORT_FEATURES.index("zh")
+    weights[place] = round(weights[place] + shift.get("zh", base) - base, 4)
+    return {"weights": weights, "bias": round(model["bias"] + base, 4)}
 
 
 def blank() -> dict[str, Any]:
     """A table with which the reader can be built before it is fitted."""
     unit = {"weights": [0.0] * len(reader.UNIT_FEATURES), "bias": 0.0}
     support = {"weights": [0.0] * len(reader.SUPPORT_FEATURES), "bias": 0.0}
-    none = {"threshold": 0.5, "sure": 0.5, "unit": unit, "field": unit, "support": support}
+    none = {"threshold": 0.5, "sure": 0.5, "plain": {"unit": unit, "field": unit, "support": support}}
     return {"default": "use-multilingual", "embedders": {"use-multilingual": none}}
 
 
@@ -244,39 +261,62 @@ def _case(row: dict[str, Any], query: str, hits: Sequence[Hit], read: Reader) ->
 
 
 def fit(cases: Sequence[Case]) -> dict[str, Any]:
-    """The logistic models: of a sentence, of a field, of support, and of support with the judge's verdicts ("judged")
-    and with the chat model's too ("read")."""
+    """The reader's models without the judge ("plain") and, of the cases that it has read, with it ("judged")."""
     cases = [case for case in cases if case.asks and case.units]
-    known = [case for case in cases if case.answerable]
-    rows, labels = np.concatenate([c.features for c in known]), np.concatenate([c.labels for c in known])
-    record = np.array([unit.record for case in known for unit in case.units], dtype=bool)
-    model = {"unit": _model(rows[~record], labels[~record])}
-    model["field"] = model["unit"]
-    if labels[record].any():
-        model["field"] = _model(rows[record], labels[record])
-    features = [_features(case, model) for case in cases]
-    answerable = np.array([case.answerable for case in cases])
-    fitted = dict(model)
-    for name, width in _WIDTHS.items():
-        having = [number for number, row in enumerate(features) if len(row) >= width]
-        if having:
-            rows = np.stack([features[number][:width] for number in having])
-            fitted[name] = _model(rows, answerable[having], strength=0.3)
+    fitted: dict[str, Any] = {"plain": _sentences(cases, lambda case: (case.features, np.arange(len(case.units))))}
+    fitted["plain"]["support"] = _support_model(cases, fitted, "support", judged=False)
+    heard = [case for case in cases if case.verdicts is not None]
+    if heard:
+        fitted["judged"] = _sentences(heard, lambda case: _judged_rows(case, fitted))
+        fitted["judged"]["support"] = _support_model(heard, fitted, "support", judged=True)
+    asked = [case for case in heard if case.unanswered is not None]
+    if asked:
+        fitted["judged"]["read"] = _support_model(asked, fitted, "read", judged=True)
     return fitted
 
 
+def _judged_rows(case: Case, fitted: dict[str, Any]) -> tuple[Array, np.ndarray]:
+    """(features with the verdict, places) of the units that the judge reads."""
+    assert case.verdicts is not None
+    best = reader.judged_first(reader.unit_scores(case.features, case.units, fitted["plain"]))
+    return np.column_stack([case.features[best], case.verdicts[best]]), best
+
+
+def _sentences(cases: Sequence[Case], rows_of: Callable[[Case], tuple[Array, np.ndarray]]) -> dict[str, Any]:
+    """The logistic models of a sentence and of a field."""
+    known = [(case, *rows_of(case)) for case in cases if case.answerable]
+    rows = np.concatenate([rows for _, rows, _ in known])
+    labels = np.concatenate([case.labels[places] for case, _, places in known])
+    record = np.array([case.units[place].record for case, _, places in known for place in places], dtype=bool)
+    unit = _model(rows[~record], labels[~record])
+    return {"unit": unit, "field": _model(rows[record], labels[record]) if labels[record].any() else unit}
+
+
+def _support_model(cases: Sequence[Case], fitted: dict[str, Any], name: str, *, judged: bool) -> dict[str, Any]:
+    rows = np.stack([_features(case, fitted, name, judged=judged) for case in cases])
+    return _model(rows, np.array([case.answerable for case in cases]), strength=0.3)
+
+
 def judge(cases: Sequence[Case], model: dict[str, Any]) -> HeldOut:
-    """The supports of cases that the models were not fitted on. Where nothing was found to read, it is 0."""
+    """What becomes of cases that the models were not fitted on. Where nothing was found to read, support is 0."""
     real = [case for case in cases if case.asks]
-    supports = {name: np.full(len(real), np.nan) for name in _WIDTHS}
-    supports["support"][:] = 0.0
+    support, judged, read, place = (np.full(len(real), np.nan) for _ in range(4))
     for number, case in enumerate(real):
-        row = _features(case, model) if case.units else np.zeros(0, np.float32)
-        for name, width in _WIDTHS.items():
-            if len(row) >= width and name in model:
-                supports[name][number] = reader.logistic(row[None, :width], model[name])[0]
+        if not case.units:
+            support[number] = 0.0
+            continue
+        support[number] = _support(case, model, "support", judged=False)
+        heard = "judged" in model and case.verdicts is not None
+        if heard:
+            judged[number] = _support(case, model, "support", judged=True)
+            if "read" in model["judged"] and case.unanswered is not None:
+                read[number] = _support(case, model, "read", judged=True)
+        if case.labels.any():
+            order = np.argsort(-_scores(case, model, judged=heard), kind="stable")
+            place[number] = int(np.argmax(case.labels[order]))
+    answerable = np.array([case.answerable for case in real], dtype=bool)
     language = np.array([case.language for case in real], dtype=object)
-    return HeldOut(np.array([case.answerable for case in real], dtype=bool), language, **supports)
+    return HeldOut(answerable, language, support, judged, read, place)
 
 
 def summary(
@@ -304,6 +344,8 @@ def _refusing(name: str, held: HeldOut, support: np.ndarray, row: dict[str, Any]
         Measure(f"false_refusals_{name}", float(np.mean(known < row["threshold"])), n=len(known)),
         Measure(f"false_warnings_{name}", float(np.mean((known >= row["threshold"]) & (known < row["sure"]))), n=len(known)),
     ]  # fmt: skip
+    place = held.place[of & held.answerable & ~np.isnan(held.place)]
+    measures += [Measure(f"{what}_{name}", float(np.mean(place < most)), n=len(place)) for what, most in _PLACES]
     for model in ("judged", "read"):
         own = getattr(held, model)
         having = of & ~np.isnan(own)
@@ -328,23 +370,32 @@ def _model(rows: np.ndarray, labels: np.ndarray, *, strength: float = 1.0) -> di
     return {"weights": [round(float(weight), 4) for weight in weights], "bias": round(bias, 4)}
 
 
-_WIDTHS = {
-    "support": len(reader.SUPPORT_FEATURES),
-    "judged": len(reader.SUPPORT_FEATURES) + len(reader.JUDGE_FEATURES),
-    "read": len(reader.SUPPORT_FEATURES) + len(reader.JUDGE_FEATURES) + len(reader.READ_FEATURES),
-}
-"""Model of support -> its features; each has those of the one before and more."""
+_PLACES = (("gold_first", 1), ("gold_in_three", 3))
+_PLAIN, _JUDGED, _READ = ("plain", "support"), ("judged", "support"), ("judged", "read")
 
 
-def _features(case: Case, model: dict[str, Any]) -> Array:
-    """The features of support, as many as there are for a case."""
-    scores = reader.unit_scores(case.features, case.units, model)
+def _support(case: Case, fitted: dict[str, Any], name: str, *, judged: bool) -> float:
+    model = fitted["judged" if judged else "plain"][name]
+    return float(reader.logistic(_features(case, fitted, name, judged=judged)[None, :], model)[0])
+
+
+def _scores(case: Case, fitted: dict[str, Any], *, judged: bool) -> Array:
+    """(n,) scores of the units, as the reader has them."""
+    scores = reader.unit_scores(case.features, case.units, fitted["plain"])
+    if not judged or case.verdicts is None:
+        return scores
+    best = reader.judged_first(scores)
+    return reader.judged_scores(case.features, case.units, scores, best, case.verdicts[best], fitted["judged"])
+
+
+def _features(case: Case, fitted: dict[str, Any], name: str, *, judged: bool) -> Array:
+    """The features of support: the reader's, with the judge's, with the chat model's."""
+    scores = _scores(case, fitted, judged=judged)
     features = case.reader.support_features(case.asked, case.units, case.features, scores)
-    if case.verdicts is None:
-        return features
-    best = np.argsort(-scores, kind="stable")[: reader.JUDGED_UNITS]
-    features = np.concatenate([features, reader.judge_features(case.verdicts[best])])
-    return features if case.unanswered is None else np.append(features, np.float32(case.unanswered))
+    if judged and case.verdicts is not None:
+        best = reader.judged_first(reader.unit_scores(case.features, case.units, fitted["plain"]))
+        features = np.concatenate([features, reader.judge_features(case.verdicts[best], scores[best])])
+    return np.append(features, np.float32(case.unanswered)) if name == "read" else features
 
 
 def _shift(support: np.ndarray, of: np.ndarray, share: float, threshold: float) -> float:

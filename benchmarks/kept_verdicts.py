@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from assistant import adapters, registry, verdict
-from assistant.retrieval import reader
+from assistant import adapters, language, registry, verdict
+from assistant.errors import ModelNotReady
+from assistant.retrieval import e5, reader
 from assistant.retrieval.judge import load_judge
 from assistant.retrieval.reader import Array
 from assistant.settings import load_settings
@@ -61,7 +62,12 @@ class Judged:
         said = [(self._sha256, question, key, text) for key, text in sentences]
         new = [number for number, each in enumerate(said) if self._kept.get(*each) is None]
         if new:
-            verdicts = load_judge().scores(question, [sentences[number] for number in new])
+            judge = load_judge()
+            if judge is None:
+                raise ModelNotReady(
+                    f"The judge needs the package {e5.PACKAGE}.", hint="`python app.py doctor` says how."
+                )
+            verdicts = judge.scores(question, [sentences[number] for number in new])
             for number, logit in zip(new, verdicts, strict=True):
                 self._kept.add(float(logit), *said[number])
         return np.array([self._kept.get(*each) for each in said], dtype=np.float32)
@@ -78,7 +84,7 @@ class Verdicts:
 
     def unanswered(self, turns: Sequence[Message], hits: Sequence[Hit], company: str) -> float | None:
         """The log-odds that the passages do not answer the last turn, as the product asks for them; None where it does not."""
-        asked = verdict.Asked(turns, [hit.passage for hit in hits], company, "en")
+        asked = verdict.Asked(turns, [hit.passage for hit in hits], company, language.detect(turns[-1].text))
         if not verdict.knows_languages(self.model, asked):
             return None
         self._asked += 1

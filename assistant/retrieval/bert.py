@@ -1,7 +1,8 @@
 """BERT's layers over word vectors: on OpenVINO where it is installed, else on PyTorch. For encoders the size of MiniLM.
 
-Weights are numpy arrays by transformers' names, so that what is learned on top can be added before; nothing is written
-to disk, and with OpenVINO neither torch nor transformers is loaded. It cuts no text into tokens and pools nothing.
+Weights are arrays by transformers' names. Matrices may be small: numbers of 4 bits (`Blocks`), of 8 (`Bytes`), or one
+with a low-rank change (`Changed`); OpenVINO widens them where it multiplies, so that they stay small in memory, too.
+Nothing is written to disk; with OpenVINO neither torch nor transformers is loaded. It cuts no text and pools nothing.
 
 Source: Devlin et al. 2019, arXiv:1810.04805 (layer norm after each half, exact GELU).
 """
@@ -9,9 +10,8 @@ Source: Devlin et al. 2019, arXiv:1810.04805 (layer norm after each half, exact 
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,42 +21,71 @@ from assistant.retrieval import quick
 
 Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
+BLOCK = np.dtype([("scale", "<f2"), ("pairs", "u1", (16,))])
+"""32 numbers of 4 bits: byte j has number j (low) and number j + 16 (high), each plus 8."""
+
+
+class Blocks:
+    """(out, in) numbers of 4 bits in `BLOCK`s along the rows; widened as rows are looked up, or whole by np.array."""
+
+    def __init__(self, blocks: npt.NDArray[Any]) -> None:
+        self.blocks = blocks
+        self.shape = (blocks.shape[0], blocks.shape[1] * 32)
+
+    def __getitem__(self, ids: Ids) -> Array:
+        return _widened(self.blocks[ids])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return _widened(np.asarray(self.blocks)).astype(dtype or np.float32, copy=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """(out, in) signed bytes, each row times its scale."""
+
+    numbers: npt.NDArray[np.int8]
+    scales: npt.NDArray[Any]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return (self.numbers * self.scales.astype(np.float32)[:, None]).astype(dtype or np.float32, copy=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A matrix and a low-rank change: base (out, in) + up (out, rank) @ down (rank, in)."""
+
+    base: Matrix
+    up: Matrix
+    down: Matrix
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        whole: Array = np.array(self.base) + np.array(self.up) @ np.array(self.down)
+        return whole.astype(dtype or np.float32, copy=False)
+
+
+Matrix = Array | Blocks | Bytes | Changed
 States = Callable[[Ids, Ids, Ids], Array]
 """(n, t) token ids, their kinds (0, 1) and which are no padding (1) -> (n, t, d) states of the last layer."""
 
 
-def mapped(file: Path) -> dict[str, Array]:
-    """The float32 tensors of a safetensors file by name, read from the disk where they are used.
-
-    Raises:
-        ValueError: one is of another number format.
-    """
-    with file.open("rb") as stream:
-        size = int.from_bytes(stream.read(8), "little")
-        header = json.loads(stream.read(size))
-    found: dict[str, Array] = {}
-    for name, about in header.items():
-        if name == "__metadata__" or about["dtype"] == "I64":  # positions, which number themselves
-            continue
-        if about["dtype"] != "F32":
-            raise ValueError(f"{name} in {file} is {about['dtype']}, not F32")
-        found[name] = np.memmap(file, np.float32, "r", 8 + size + about["data_offsets"][0], tuple(about["shape"]))
-    return found
+EXACT = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+"""By default OpenVINO would also round to 8 bits what it multiplies small matrices with."""
 
 
-def build(folder: Path, weights: Mapping[str, Array]) -> States:
-    """The layers with these weights; `folder` has the model's config.json."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+def build(config: Mapping[str, Any], weights: Mapping[str, Matrix]) -> States:
+    """The layers with these weights; `config` has the sizes by transformers' BertConfig."""
     if importlib.util.find_spec("openvino") is None:
         return _on_torch(config, weights)
     return _on_openvino(config, weights)
 
 
-def _on_openvino(config: Mapping[str, Any], weights: Mapping[str, Array]) -> States:
-    """The word vectors are looked up here: of 47 MB of them a question touches a few rows."""
-    words, kinds_of = weights["embeddings.word_embeddings.weight"], weights["embeddings.token_type_embeddings.weight"]
-    places = weights["embeddings.position_embeddings.weight"]
-    infer = quick.compiled(_graph(config, weights), {"INFERENCE_PRECISION_HINT": "f32"})
+def _on_openvino(config: Mapping[str, Any], weights: Mapping[str, Matrix]) -> States:
+    """The word vectors are looked up here: a question touches a few rows of them."""
+    words: Any = weights["embeddings.word_embeddings.weight"]
+    kinds_of, places = (
+        np.array(weights[f"embeddings.{kind}_embeddings.weight"]) for kind in ("token_type", "position")
+    )
+    infer = quick.compiled(_graph(config, weights), EXACT)
 
     def states(ids: Ids, kinds: Ids, seen: Ids) -> Array:
         vectors = words[ids] + kinds_of[kinds] + places[: ids.shape[1]]
@@ -65,7 +94,7 @@ def _on_openvino(config: Mapping[str, Any], weights: Mapping[str, Array]) -> Sta
     return states
 
 
-def _graph(config: Mapping[str, Any], weights: Mapping[str, Array]) -> Any:
+def _graph(config: Mapping[str, Any], weights: Mapping[str, Matrix]) -> Any:
     """(n, t, d) sums of word, kind and place vectors, (n, t) which count -> (n, t, d) states."""
     import openvino
     from openvino import opset13 as op
@@ -74,12 +103,14 @@ def _graph(config: Mapping[str, Any], weights: Mapping[str, Array]) -> Any:
     epsilon = float(config["layer_norm_eps"])
 
     def linear(x: Any, name: str) -> Any:
-        matrix = openvino.op.Constant(np.ascontiguousarray(weights[f"{name}.weight"]), shared_memory=True)
-        return op.add(op.matmul(x, matrix, False, True), op.constant(weights[f"{name}.bias"]))
+        return op.add(_product(x, weights[f"{name}.weight"]), op.constant(np.array(weights[f"{name}.bias"])))
 
     def norm(x: Any, name: str) -> Any:
         flat = op.mvn(x, op.constant(np.array([-1])), True, epsilon, "inside_sqrt")
-        return op.add(op.multiply(flat, op.constant(weights[f"{name}.weight"])), op.constant(weights[f"{name}.bias"]))
+        return op.add(
+            op.multiply(flat, op.constant(np.array(weights[f"{name}.weight"]))),
+            op.constant(np.array(weights[f"{name}.bias"])),
+        )
 
     def split(x: Any) -> Any:
         apart = op.reshape(x, op.constant(np.array([0, 0, heads, width // heads])), True)
@@ -104,7 +135,45 @@ def _graph(config: Mapping[str, Any], weights: Mapping[str, Array]) -> Any:
     return openvino.Model([x], [vectors, seen], "bert")
 
 
-def _on_torch(config: Mapping[str, Any], weights: Mapping[str, Array]) -> States:
+def _product(x: Any, matrix: Matrix) -> Any:
+    """x times the transposed matrix; one of few bits is widened by the multiplication itself."""
+    import openvino
+    from openvino import opset13 as op
+
+    if isinstance(matrix, Changed):
+        return op.add(_product(x, matrix.base), _product(_product(x, matrix.down), matrix.up))
+    if isinstance(matrix, Bytes):
+        wide = op.convert(op.constant(np.ascontiguousarray(matrix.numbers)), "f32")
+        wide = op.multiply(wide, op.constant(matrix.scales.astype(np.float32)[:, None]))
+    elif isinstance(matrix, Blocks):
+        rows, groups = matrix.blocks.shape
+        numbers = _numbers(matrix.blocks)
+        pairs = np.ascontiguousarray(numbers[..., 0::2] | numbers[..., 1::2] << 4)  # its order: two neighbours a byte
+        packed = openvino.Tensor(
+            openvino.Type.u4, openvino.Shape([rows, groups, 32])
+        )  # its own memory: it outlives `pairs`
+        packed.data[:] = pairs.reshape(packed.data.shape)
+        wide = op.subtract(op.convert(op.constant(packed), "f32"), op.constant(np.float32(8)))
+        wide = op.multiply(wide, op.constant(matrix.blocks["scale"].astype(np.float32)[..., None]))
+        wide = op.reshape(wide, op.constant(np.array([rows, groups * 32])), False)
+    else:
+        wide = openvino.op.Constant(np.ascontiguousarray(matrix), shared_memory=True)
+    return op.matmul(x, wide, False, True)
+
+
+def _numbers(blocks: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """(..., 32) the numbers of blocks, each plus 8."""
+    found: npt.NDArray[np.uint8] = np.concatenate([blocks["pairs"] & 15, blocks["pairs"] >> 4], axis=-1)
+    return found
+
+
+def _widened(blocks: npt.NDArray[Any]) -> Array:
+    """(..., n) blocks -> (..., 32 n) float32."""
+    wide = (_numbers(blocks).astype(np.float32) - 8) * blocks["scale"].astype(np.float32)[..., None]
+    return np.asarray(wide.reshape(*blocks.shape[:-1], -1), dtype=np.float32)
+
+
+def _on_torch(config: Mapping[str, Any], weights: Mapping[str, Matrix]) -> States:
     import torch
     from transformers import BertConfig, BertModel
 

@@ -20,10 +20,11 @@ def _table() -> dict[str, Any]:
 
 
 def calibration(embedder: str) -> dict[str, Any]:
-    """The fitted numbers: `threshold` and `sure` (supports), and the models `unit`, `field` and `support`.
+    """The fitted numbers: `threshold` and `sure` (supports), and the reader's models, without the judge (`plain`) and,
+    where it was fitted, with it (`judged`).
 
-    Where the judge was fitted there is also the model `judged`. A model is
-    `{"weights": [...], "bias": float}`, in the order of the reader's feature names.
+    Each has `unit`, `field` and `support`; `judged` may have `read`: support by the chat model's verdict too. A model
+    is `{"weights": [...], "bias": float}`, in the order of the reader's feature names.
     """
     table = _table()
     found: dict[str, Any] = table["embedders"].get(embedder) or table["embedders"][table["default"]]

