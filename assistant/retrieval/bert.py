@@ -1,8 +1,8 @@
 """BERT's layers over word vectors: on OpenVINO where it is installed, else on PyTorch. For encoders the size of MiniLM.
 
-Weights are arrays by transformers' names. Matrices may be small: numbers of 4 bits (`Blocks`), of 8 (`Bytes`), or one
-with a low-rank change (`Changed`); OpenVINO widens them where it multiplies, so that they stay small in memory, too.
-Nothing is written to disk; with OpenVINO neither torch nor transformers is loaded. It cuts no text and pools nothing.
+Weights are arrays by transformers' names. Matrices may be numbers of 8 bits (`Bytes`): OpenVINO widens them where it
+multiplies, so that they stay small in memory, too, whatever the length of a text. Nothing is written to disk; with
+OpenVINO neither torch nor transformers is loaded. It cuts no text and pools nothing.
 
 Source: Devlin et al. 2019, arXiv:1810.04805 (layer norm after each half, exact GELU).
 """
@@ -21,55 +21,36 @@ from assistant.retrieval import quick
 
 Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
-BLOCK = np.dtype([("scale", "<f2"), ("pairs", "u1", (16,))])
-"""32 numbers of 4 bits: byte j has number j (low) and number j + 16 (high), each plus 8."""
-
-
-class Blocks:
-    """(out, in) numbers of 4 bits in `BLOCK`s along the rows; widened as rows are looked up, or whole by np.array."""
-
-    def __init__(self, blocks: npt.NDArray[Any]) -> None:
-        self.blocks = blocks
-        self.shape = (blocks.shape[0], blocks.shape[1] * 32)
-
-    def __getitem__(self, ids: Ids) -> Array:
-        return _widened(self.blocks[ids])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return _widened(np.asarray(self.blocks)).astype(dtype or np.float32, copy=False)
+GROUP = 64
+"""Numbers of a row that `rounded` gives one scale: both sizes of layers are multiples of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """(out, in) signed bytes, each row times its scale."""
+    """(out, in) signed bytes, (out, groups, in / groups), each group times its scale, (out, groups)."""
 
     numbers: npt.NDArray[np.int8]
     scales: npt.NDArray[Any]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return (self.numbers * self.scales.astype(np.float32)[:, None]).astype(dtype or np.float32, copy=False)
+        wide = self.numbers * self.scales.astype(np.float32)[..., None]
+        return np.asarray(wide.reshape(len(wide), -1), dtype=dtype or np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """A matrix and a low-rank change: base (out, in) + up (out, rank) @ down (rank, in)."""
-
-    base: Matrix
-    up: Matrix
-    down: Matrix
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        whole: Array = np.array(self.base) + np.array(self.up) @ np.array(self.down)
-        return whole.astype(dtype or np.float32, copy=False)
+def rounded(matrix: Array) -> Bytes:
+    """A matrix in 8 bits, a scale for `GROUP` numbers of a row."""
+    groups = matrix.reshape(len(matrix), -1, GROUP)
+    scales = np.maximum(np.abs(groups).max(-1) / 127, 1e-12).astype(np.float32)
+    return Bytes(np.round(groups / scales[..., None]).astype(np.int8), scales)
 
 
-Matrix = Array | Blocks | Bytes | Changed
+Matrix = Array | Bytes
 States = Callable[[Ids, Ids, Ids], Array]
 """(n, t) token ids, their kinds (0, 1) and which are no padding (1) -> (n, t, d) states of the last layer."""
 
 
 EXACT = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
-"""By default OpenVINO would also round to 8 bits what it multiplies small matrices with."""
+"""By default OpenVINO would also round to 8 bits what it multiplies such matrices with."""
 
 
 def build(config: Mapping[str, Any], weights: Mapping[str, Matrix]) -> States:
@@ -136,41 +117,14 @@ def _graph(config: Mapping[str, Any], weights: Mapping[str, Matrix]) -> Any:
 
 
 def _product(x: Any, matrix: Matrix) -> Any:
-    """x times the transposed matrix; one of few bits is widened by the multiplication itself."""
+    """x times the transposed matrix; one of bytes is widened by the multiplication itself."""
     import openvino
     from openvino import opset13 as op
 
-    if isinstance(matrix, Changed):
-        return op.add(_product(x, matrix.base), _product(_product(x, matrix.down), matrix.up))
-    if isinstance(matrix, Bytes):
-        wide = op.convert(op.constant(np.ascontiguousarray(matrix.numbers)), "f32")
-        wide = op.multiply(wide, op.constant(matrix.scales.astype(np.float32)[:, None]))
-    elif isinstance(matrix, Blocks):
-        rows, groups = matrix.blocks.shape
-        numbers = _numbers(matrix.blocks)
-        pairs = np.ascontiguousarray(numbers[..., 0::2] | numbers[..., 1::2] << 4)  # its order: two neighbours a byte
-        packed = openvino.Tensor(
-            openvino.Type.u4, openvino.Shape([rows, groups, 32])
-        )  # its own memory: it outlives `pairs`
-        packed.data[:] = pairs.reshape(packed.data.shape)
-        wide = op.subtract(op.convert(op.constant(packed), "f32"), op.constant(np.float32(8)))
-        wide = op.multiply(wide, op.constant(matrix.blocks["scale"].astype(np.float32)[..., None]))
-        wide = op.reshape(wide, op.constant(np.array([rows, groups * 32])), False)
-    else:
-        wide = openvino.op.Constant(np.ascontiguousarray(matrix), shared_memory=True)
-    return op.matmul(x, wide, False, True)
-
-
-def _numbers(blocks: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """(..., 32) the numbers of blocks, each plus 8."""
-    found: npt.NDArray[np.uint8] = np.concatenate([blocks["pairs"] & 15, blocks["pairs"] >> 4], axis=-1)
-    return found
-
-
-def _widened(blocks: npt.NDArray[Any]) -> Array:
-    """(..., n) blocks -> (..., 32 n) float32."""
-    wide = (_numbers(blocks).astype(np.float32) - 8) * blocks["scale"].astype(np.float32)[..., None]
-    return np.asarray(wide.reshape(*blocks.shape[:-1], -1), dtype=np.float32)
+    if not isinstance(matrix, Bytes):
+        return op.matmul(x, openvino.op.Constant(np.ascontiguousarray(matrix), shared_memory=True), False, True)
+    wide = op.multiply(op.convert(op.constant(matrix.numbers), "f32"), op.constant(matrix.scales[..., None]))
+    return op.matmul(x, op.reshape(wide, op.constant(np.array([len(matrix.numbers), -1])), False), False, True)
 
 
 def _on_torch(config: Mapping[str, Any], weights: Mapping[str, Matrix]) -> States:

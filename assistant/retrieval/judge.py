@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from assistant.errors import ModelNotReady
 from assistant.retrieval import bert, e5
 
 _LOG = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ LANGUAGES = frozenset({"en", "zh"})
 QUESTION_TOKENS, TEXT_TOKENS = 64, 128
 BATCH_TOKENS = 4096
 """Tokens, padding with them, that are read together."""
+_KINDS = ("weight", "bias")
 _START, _END = 0, 2
 """<s>, </s>."""
 
@@ -68,22 +70,21 @@ class Judge:
 
 @functools.cache
 def load_judge() -> Judge | None:
-    """The judge over the installed wheel, loaded once in the process; None where the wheel is not installed.
-
-    Raises:
-        ModelNotReady: the wheel's file is of another kind.
-    """
+    """The judge over the installed wheel, loaded once in the process; None where the wheel is missing or damaged."""
     from safetensors.numpy import load
 
     file = e5.installed()
-    if file is None:
-        _LOG.warning("The package %s is not installed: answers are read without the judge. See doctor.", e5.PACKAGE)
+    try:
+        base = e5.read(file) if file else None
+    except ModelNotReady as error:
+        _LOG.warning("%s", error)
+        base = None
+    if base is None:
+        _LOG.warning("Without the package %s answers are read without the judge; `doctor` says more.", e5.PACKAGE)
         return None
-    base = e5.read(file)
-    learned = matrices(load(resources.files("assistant.retrieval").joinpath("judge.safetensors").read_bytes()))
-    head = {name.removeprefix("head."): np.array(value) for name, value in learned.items() if name.startswith("head.")}
-    words = e5.Words(base.pieces, base.likelihoods, base.unknown, base.alike)
-    return Judge(bert.build(base.config, changed(base.weights(), learned)), head, words.ids)
+    stored = load(resources.files("assistant.retrieval").joinpath("judge.safetensors").read_bytes())
+    head = {f"{part}.{kind}": widened(stored, f"head.{part}.{kind}") for part in ("hidden", "out") for kind in _KINDS}
+    return Judge(bert.build(base.config, changed(base.weights(), stored)), head, e5.Words(base).ids)
 
 
 def pair(asked: Sequence[int], said: Sequence[int]) -> tuple[list[int], int]:
@@ -103,24 +104,24 @@ def batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
     return found
 
 
-def matrices(stored: Mapping[str, Any]) -> dict[str, bert.Matrix]:
-    """What a file has: matrices of bytes with their rows' scales, all else as 32-bit floats."""
-    return {
-        name: bert.Bytes(value, stored[f"{name}.scale"]) if f"{name}.scale" in stored else value.astype(np.float32)
-        for name, value in stored.items()
-        if not name.endswith(".scale")
-    }
+def widened(stored: Mapping[str, Any], name: str) -> bert.Array:
+    """A tensor of a file in 32 bits; one of bytes is multiplied by its rows' scales."""
+    value: bert.Array = stored[name].astype(np.float32)
+    if f"{name}.scale" in stored:
+        value *= stored[f"{name}.scale"].astype(np.float32)[:, None]
+    return value
 
 
-def changed(base: Mapping[str, bert.Matrix], learned: Mapping[str, bert.Matrix]) -> dict[str, bert.Matrix]:
-    """The base's numbers with what was learned: low-rank products are added, other numbers replaced."""
-    weights = dict(base)
-    for name, value in learned.items():
+def changed(base: Mapping[str, bert.Array], stored: Mapping[str, Any]) -> dict[str, bert.Matrix]:
+    """The base's numbers with what a file has learned: replaced, or low-rank products added and the sums rounded."""
+    weights: dict[str, bert.Matrix] = dict(base)
+    for name in stored:
         if name.endswith(".down"):
             stem = name.removesuffix(".down")
-            weights[f"{stem}.weight"] = bert.Changed(base[f"{stem}.weight"], learned[f"{stem}.up"], value)
+            change = widened(stored, f"{stem}.up") @ widened(stored, name)
+            weights[f"{stem}.weight"] = bert.rounded(np.array(base[f"{stem}.weight"]) + change)
         elif name in base:
-            weights[name] = value
+            weights[name] = widened(stored, name)
     return weights
 
 

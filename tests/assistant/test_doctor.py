@@ -9,6 +9,7 @@ from assistant.commands import run
 from assistant.engines import choice
 from assistant.engines.choice import Choice, Trial
 from assistant.errors import IndexUnavailable, SettingsError
+from assistant.retrieval import e5
 from assistant.settings import Settings
 
 
@@ -34,6 +35,7 @@ def test_a_sound_installation_has_nothing_broken(tmp_path):
         "model",
         "engine",
         "embedders",
+        "judge",
         "collections",
         "vectors",
         "erasures",
@@ -134,3 +136,18 @@ def test_the_exit_code_says_whether_something_is_broken(tmp_path, monkeypatch, c
     assert ("BROKEN" in capsys.readouterr().out) is bool(code)
     assert run(["doctor", "--settings"]) == 0
     assert "server.port" in capsys.readouterr().out
+
+
+def test_the_judge_is_missed_damaged_or_there(tmp_path, monkeypatch):
+    wheel = tmp_path / e5.FILE
+    monkeypatch.setattr(e5, "installed", lambda: wheel if wheel.exists() else None)
+    missing = checks(settings(tmp_path))["judge"]
+    assert (missing.state, "pip install" in missing.hint) == ("note", True)
+    wheel.write_bytes(e5.MAGIC)
+    assert checks(settings(tmp_path))["judge"].state == "broken"
+
+
+def test_a_package_that_is_not_for_every_machine_is_not_missed(tmp_path):
+    file = tmp_path / "requirements.txt"
+    file.write_text("a==1.0\nb[c]==2.0 --hash=sha256:0\nd==3.10 ; sys_platform == 'linux' --hash=sha256:0\n", "utf-8")
+    assert doctor._pins(file) == {"a": "1.0", "b": "2.0"}

@@ -27,7 +27,7 @@ ALL = re.compile("(?!)")
 
 
 def blocks(rng: np.random.Generator, rows: int, width: int) -> Any:
-    found = np.empty((rows, width // 32), dtype=bert.BLOCK)
+    found = np.empty((rows, width // 32), dtype=e5.BLOCK)
     found["scale"] = rng.uniform(0.01, 0.1, found.shape)
     found["pairs"] = rng.integers(0, 256, (*found.shape, 16))
     return found
@@ -60,12 +60,12 @@ def written(form: int = 1) -> bytes:
     head += begins.astype("<u4").tobytes() + np.array(LIKELIHOODS, "<f4").tobytes() + b"".join(texts)
     alike = struct.pack("<IB1I", ord("Ｔ"), 1, ord("t")) + struct.pack("<IB0I", ord("\u00ad"), 0)
     stored = {
-        name: value if value.dtype == bert.BLOCK else value.astype("<f4").ravel() for name, value in tensors().items()
+        name: value if value.dtype == e5.BLOCK else value.astype("<f4").ravel() for name, value in tensors().items()
     }
     head += struct.pack("<iI", 2, len(alike)) + alike + struct.pack("<i", len(stored))
     at = len(head) + sum(2 + len(name) + 21 for name in stored)
     for name, value in stored.items():
-        kind = form if value.dtype == bert.BLOCK else 0
+        kind = form if value.dtype == e5.BLOCK else 0
         head += struct.pack("<H", len(name)) + name.encode() + struct.pack("<BIQQ", kind, value.size, at, value.nbytes)
         at += value.nbytes
     return head + b"".join(value.tobytes() for value in stored.values())
@@ -74,7 +74,7 @@ def written(form: int = 1) -> bytes:
 def words(model: e5.Model, left_out: re.Pattern[str] = e5._OTHER_SCRIPTS) -> e5.Words:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(e5, "_OTHER_SCRIPTS", left_out)
-        return e5.Words(model.pieces, model.likelihoods, model.unknown, model.alike)
+        return e5.Words(model)
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +98,9 @@ def real() -> e5.Model:
 
 
 def test_the_file_is_read_as_it_was_written(model: e5.Model) -> None:
-    assert (model.config, model.pieces, model.unknown) == (CONFIG, ["", "", "", *PIECES[3:]], 3)
-    assert model.likelihoods == LIKELIHOODS
+    assert (model.config, model.marks, model.unknown) == (CONFIG, frozenset(range(4)), 3)
+    written_ones = list(zip(range(4, len(PIECES)), PIECES[4:], LIKELIHOODS[4:], strict=True))
+    assert list(model.pieces()) == written_ones
     assert model.alike == {ord("Ｔ"): "t", ord("\u00ad"): ""}
     weights, stored = model.weights(), tensors()
     assert np.allclose(weights["embeddings.position_embeddings.weight"], stored["emb.pos"])
@@ -107,7 +108,22 @@ def test_the_file_is_read_as_it_was_written(model: e5.Model) -> None:
     for name, part, shape in (("intermediate", "fi", (64, 32)), ("output", "fo", (32, 64))):
         matrix = np.array(weights[f"encoder.layer.0.{name}.dense.weight"])
         assert matrix.shape == shape
-        assert np.array_equal(matrix, np.array(bert.Blocks(stored[f"l0.{part}.w"])))
+        assert np.array_equal(matrix, e5.widened(stored[f"l0.{part}.w"]))
+
+
+def test_words_are_widened_as_they_are_looked_up(model: e5.Model) -> None:
+    vectors = model.weights()["embeddings.word_embeddings.weight"]
+    whole = np.array(vectors)
+    assert whole.shape == vectors.shape == (10, 32)
+    assert np.array_equal(whole, e5.widened(tensors()["emb.word"]))
+    assert np.array_equal(vectors[np.array([[3, 1], [9, 9]])], whole[[[3, 1], [9, 9]]])
+
+
+def test_a_block_is_a_scale_and_two_numbers_a_byte() -> None:
+    wide = e5.widened(np.array([(0.5, [0x80, 0xF7] + [0x88] * 14)], dtype=e5.BLOCK))
+    assert wide.dtype == np.float32
+    assert (wide[0], wide[16], wide[1], wide[17]) == (-4.0, 0.0, -0.5, 3.5)
+    assert not wide[2:16].any()
 
 
 def test_what_is_read_is_a_model_that_both_runtimes_run_alike(model: e5.Model) -> None:
@@ -167,6 +183,7 @@ def test_text_of_no_other_script_is_cut_as_by_all_pieces(cut: dict[str, e5.Words
 
 def test_real_texts_are_cut_as_by_all_pieces_of_the_real_model(real: e5.Model) -> None:
     some, everything = words(real), words(real, ALL)
+    spelled = {number: piece for number, piece, _ in real.pieces()}
     assert some.ids("Hello world!") == [35378, 8999, 38]  # as XLM-R's own tokenizer has it
     for text in (
         "Who pays for sending it back if I don't like it?",
@@ -175,14 +192,16 @@ def test_real_texts_are_cut_as_by_all_pieces_of_the_real_model(real: e5.Model) -
     ):
         ids = some.ids(text)
         assert ids == everything.ids(text)
-        assert "".join(real.pieces[number] for number in ids) == some._cleaned(text)
-    assert set(some.ids("σκηνή 텐트 палатка")) <= {real.unknown, real.pieces.index("▁")}
+        assert "".join(spelled[number] for number in ids) == some._cleaned(text)
+    assert {spelled.get(number, "unknown") for number in some.ids("σκηνή 텐트 палатка")} == {"unknown", "▁"}
 
 
 def test_texts_are_cut_as_the_library_tokenizers_cuts_them(real: e5.Model) -> None:
     models, tokenizer = (pytest.importorskip("tokenizers").models, pytest.importorskip("tokenizers").Tokenizer)
+    spelled = {number: (piece, likelihood) for number, piece, likelihood in real.pieces()}
     distinct: dict[str, float] = {}
-    for number, (piece, likelihood) in enumerate(zip(real.pieces, real.likelihoods, strict=True)):
+    for number in range(len(real.likelihoods)):
+        piece, likelihood = spelled.get(number, ("", 0.0))
         distinct[piece if piece and piece not in distinct else f"\x00{number}"] = likelihood
     library, own = tokenizer(models.Unigram(list(distinct.items()), real.unknown, False)), words(real)
     for text in ("☃☃ two ☃", "Returns within 30 days 三十天内", "ａｂｃ  1.5千克 café", "a▁b", "帐篷 " * 40):
@@ -191,4 +210,4 @@ def test_texts_are_cut_as_the_library_tokenizers_cuts_them(real: e5.Model) -> No
 
 def test_the_real_model_is_small_e5(real: e5.Model) -> None:
     assert {"hidden_size": 384, "num_hidden_layers": 12, "vocab_size": 250037}.items() <= real.config.items()
-    assert real.pieces[:4] == ["", "", "", "<unk>"]
+    assert real.marks == {0, 1, 2, 3}

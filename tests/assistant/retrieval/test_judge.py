@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from assistant.retrieval import bert, e5
 from assistant.retrieval import judge as judges
-from assistant.retrieval.judge import Judge, batches, changed, load_judge, matrices, pair
+from assistant.retrieval.judge import Judge, batches, changed, load_judge, pair, widened
 
 ASKED = {
     "en": (
@@ -71,13 +72,18 @@ def test_openvino_and_torch_agree_on_a_verdict(judge: Judge, monkeypatch: pytest
         assert np.allclose(judge.scores(question, sentences), slow.scores(question, sentences), atol=1e-3)
 
 
-def test_without_the_wheel_there_is_no_judge_and_a_warning_names_it(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_without_the_wheel_or_with_a_damaged_one_there_is_no_judge_and_a_warning_names_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(e5, "installed", lambda: None)
-    with caplog.at_level(logging.WARNING, logger=judges.__name__):
-        assert load_judge.__wrapped__() is None
-    assert e5.PACKAGE in caplog.text
+    damaged = tmp_path / e5.FILE
+    damaged.write_bytes(e5.MAGIC)
+    for file in (None, damaged):
+        monkeypatch.setattr(e5, "installed", lambda file=file: file)
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, logger=judges.__name__):
+            assert load_judge.__wrapped__() is None
+        assert e5.PACKAGE in caplog.text
+    assert "damaged" in caplog.text
 
 
 def test_a_pair_is_cut_and_tells_how_much_of_it_is_the_question() -> None:
@@ -115,38 +121,37 @@ def test_batches_hold_everything_once_and_few_tokens() -> None:
     assert batches([], 100) == []
 
 
-def test_numbers_of_a_file_are_floats_and_bytes_have_their_scales() -> None:
+def test_a_matrix_of_bytes_is_multiplied_by_its_rows_scales() -> None:
     stored = {
-        "up": np.array([[2, -4]], np.int8),
-        "up.scale": np.array([0.5], np.float16),
-        "bias": np.ones(2, np.float16),
+        "up": np.array([[2, -4], [1, 0]], np.int8),
+        "up.scale": np.array([0.5, 3.0], np.float16),
+        "bias": np.array([0.25], np.float16),
     }
-    found = matrices(stored)
-    assert found.keys() == {"up", "bias"}
-    assert isinstance(found["up"], bert.Bytes)
-    assert np.array(found["up"]).tolist() == [[1, -2]]
-    assert np.array(found["bias"]).dtype == np.float32
+    assert widened(stored, "up").tolist() == [[1, -2], [3, 0]]
+    assert widened(stored, "bias").tolist() == [0.25]
+    assert {widened(stored, name).dtype for name in ("up", "bias")} == {np.dtype(np.float32)}
 
 
 def test_changes_are_added_as_they_are_and_other_numbers_replaced() -> None:
-    base = {"a.weight": np.ones((2, 3), np.float32), "a.bias": np.zeros(2, np.float32)}
-    learned = {
+    base = {"a.weight": np.ones((2, 64), np.float32), "a.bias": np.zeros(2, np.float32), "b": np.ones(1, np.float32)}
+    stored = {
         "a.up": np.array([[1.0], [2.0]], np.float32),
-        "a.down": np.array([[1.0, 0.0, 3.0]], np.float32),
+        "a.down": np.eye(1, 64, dtype=np.float32),
         "a.bias": np.array([5.0, 6.0], np.float32),
         "head.out.bias": np.zeros(1, np.float32),
     }
-    weights = changed(base, learned)
+    weights = {name: np.array(value) for name, value in changed(base, stored).items()}
     assert weights.keys() == base.keys()
-    assert np.array(weights["a.weight"]).tolist() == [[2, 1, 4], [3, 1, 7]]
-    assert np.array(weights["a.bias"]).tolist() == [5, 6]
+    assert weights["a.weight"][:, :2] == pytest.approx(np.array([[2, 1], [3, 1]]), rel=0.01)
+    assert weights["a.bias"].tolist() == [5, 6]
+    assert weights["b"].tolist() == [1]
 
 
 def test_the_shipped_weights_fit_the_model() -> None:
     from safetensors.numpy import load
 
     stored = load(resources.files("assistant.retrieval").joinpath("judge.safetensors").read_bytes())
-    learned = {name: np.array(value) for name, value in matrices(stored).items()}
+    learned = {name: widened(stored, name) for name in stored if not name.endswith(".scale")}
     assert all(np.isfinite(value).all() for value in learned.values())
     assert learned["embeddings.token_type_embeddings.weight"].shape == (2, 384)
     assert learned["head.hidden.weight"].shape == (192, 768)
