@@ -117,7 +117,7 @@ def test_every_embedder_has_a_calibration_of_the_readers_features(embedder):
     assert has_weights(table["plain"], unit=UNIT, field=UNIT, support=SUPPORT)
 
 
-@pytest.mark.parametrize("embedder", ["minilm", "bilingual"])
+@pytest.mark.parametrize("embedder", ["minilm", "use-multilingual", "bilingual"])
 def test_what_the_judge_and_the_chat_model_add_has_a_weight_each(embedder):
     judged = calibration(embedder)["judged"]
     assert has_weights(judged, unit=UNIT + 1, field=UNIT + 1, support=SUPPORT + JUDGE)
