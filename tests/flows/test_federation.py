@@ -47,7 +47,15 @@ def test_three_partners_train_one_adapter_and_the_assistant_answers_with_it(mode
     shop.write_text("# Payment\n\nCustomers in our own country can pay by invoice within 14 days.\n")
     assert confide(["--data-dir", str(data_dir), "ingest", str(shop)]) == 0
     capsys.readouterr()
-    ask = ["--data-dir", str(data_dir), "ask", "Can I pay by invoice?", "--adapter", "shared-demo", "--json"]
+    ask = [
+        "--data-dir",
+        str(data_dir),
+        "ask",
+        "How many days do I have to pay an invoice?",
+        "--adapter",
+        "shared-demo",
+        "--json",
+    ]
     assert confide(ask) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["adapter"] == "shared-demo@1"
