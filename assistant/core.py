@@ -329,7 +329,7 @@ class Assistant:
         """The passages and what they say; a second time where only that tells whether the question stands alone."""
         draft.hits, reading = self._read(draft, asked.query)
         other = functools.cache(lambda: self._read(draft, asked.joined))
-        if asked.joined_instead(reading.support, draft.info.threshold, lambda: other()[1].support):
+        if asked.joined_instead(reading.support, lambda: other()[1].support):
             draft.query, (draft.hits, reading) = asked.joined, other()
         draft.support = reading.support
         return reading

@@ -66,7 +66,7 @@ def _answered(company: str, rows: Sequence[dict[str, Any]], folder: Path) -> Any
         joined = read(asked.joined or (asked.query if asked.query != question else f"{earlier} {question}"), question)
         chosen = alone if asked.query == question else joined
         needed: list[float] = []
-        if asked.joined_instead(alone.support, threshold, lambda: needed.append(0.0) or joined.support):  # noqa: B023
+        if asked.joined_instead(alone.support, lambda: needed.append(0.0) or joined.support):  # noqa: B023
             chosen = joined
         readings = dict(zip(SIDES, (chosen, joined, alone), strict=True))
         yield row, {side: _is_right(reading, row, threshold) for side, reading in readings.items()}, bool(needed)

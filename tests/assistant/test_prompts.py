@@ -102,21 +102,20 @@ def test_where_the_words_tell_nothing_is_read_twice(question):
     assert prompts.asked(turns) == prompts.Asked(f"{turns[0].text} {question}")
 
 
-def test_a_whole_sentence_stays_alone_unless_its_context_answers_it_far_better():
-    whole, chinese = prompts.Asked("q", "c q", whole=True), prompts.Asked("q", "c q")
+def test_a_question_stays_alone_unless_its_context_answers_it_far_better():
+    both = prompts.Asked("q", "c q")
+    assert not both.joined_instead(0.1, lambda: 0.4)
+    assert both.joined_instead(0.1, lambda: 0.6)
+    assert not both.joined_instead(0.9, lambda: 0.95)
+    assert both.joined_instead(0.6, lambda: 0.99)
 
     def never() -> float:
         raise AssertionError("the second reading was not needed")
 
-    assert not whole.joined_instead(0.1, 0.5, never)
-    assert not whole.joined_instead(0.9, 0.5, lambda: 0.95)
-    assert whole.joined_instead(0.6, 0.5, lambda: 0.99)
-    assert not chinese.joined_instead(0.6, 0.5, never)
-    assert chinese.joined_instead(0.1, 0.5, lambda: 0.0)
-    assert not prompts.Asked("q").joined_instead(0.1, 0.5, never)
+    assert not prompts.Asked("q").joined_instead(0.1, never)
 
 
-def test_a_short_chinese_question_is_joined_only_where_it_is_not_answered_by_itself():
+def test_a_short_chinese_question_is_read_alone_and_joined():
     turns = [Message("user", "可以寄到中国吗？"), Message("assistant", "不可以。"), Message("user", "怎么取消订单？")]
     assert prompts.asked(turns) == prompts.Asked("怎么取消订单？", "可以寄到中国吗？ 怎么取消订单？")
 
