@@ -101,6 +101,11 @@ REGISTRY: dict[str, Benchmark] = {
         22,
         "fits the reader and the refusal thresholds on the calibration companies; writes calibration.json",
     ),
+    "tune-judge": Benchmark(
+        "benchmarks.tune_judge:run",
+        90,
+        "the judge learns further on the companies of calibration/near (TUNE_MINUTES); writes a judge.safetensors to try",
+    ),
     "follow-ups": Benchmark(
         "benchmarks.follow_ups:run",
         1,

@@ -16,7 +16,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -221,33 +221,36 @@ def collect(embedder: str, company: str, model: Verdicts | None) -> list[Case]:
     if embedder in ENGLISH and not is_english(company):
         return []
     cases, judged = [], Judged(KEPT / "judge.jsonl")
-    with tempfile.TemporaryDirectory() as data, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         its = source(company, Path(folder))
-        settings = load_settings(data_dir=Path(data), retrieval={"embedder": embedder, "threshold": 0.5})
-        store = Store.open(settings.data_dir)
-        searcher = Searcher(store, settings)
-        ingest([its.documents], store=store, settings=settings, index=searcher, collection=company)
-        tenant = settings.tenant
-        read = Reader(searcher.embedder(tenant, company), searcher.idf(tenant, company))
-        for row in its.rows:
-            if embedder in ENGLISH and row["language"] != "en":
-                continue
-            turns = [
-                *(Message(turn["role"], turn["text"]) for turn in row["history"]),
-                Message("user", row["question"]),
-            ]
-            query = prompts.standalone(turns)
-            variants = () if query == row["question"] else (row["question"],)
-            hits = searcher.search(tenant, company, query, 5, variants=variants)
-            case = _case(row, query, hits, read)
+        for case, turns, hits in searched(embedder, its):
             cases.append(case)
-            if embedder in JUDGED and case.units and case.asks and reader.judgeable(query):
-                case.verdicts = judged.scores(query, [(unit.key, unit.span.text) for unit in case.units])
+            if embedder in JUDGED and case.units and case.asks and reader.judgeable(case.asked.text):
+                case.verdicts = judged.scores(case.asked.text, [(unit.key, unit.span.text) for unit in case.units])
                 if model is not None:
                     case.unanswered = model.unanswered(turns, hits, its.name)
-        store.close()
     console.tell(f"{embedder}: {company}, {len(cases)} questions{model.progress() if model else ''}")
     return cases
+
+
+def searched(embedder: str, its: Source) -> Iterator[tuple[Case, list[Message], list[Hit]]]:
+    """A company's questions (of `ENGLISH` embedders the English ones) as the product reads them, with turns and passages."""
+    with tempfile.TemporaryDirectory() as data:
+        settings = load_settings(data_dir=Path(data), retrieval={"embedder": embedder, "threshold": 0.5})
+        tenant, collection = settings.tenant, "company"
+        with contextlib.closing(Store.open(settings.data_dir)) as store:
+            searcher = Searcher(store, settings)
+            ingest([its.documents], store=store, settings=settings, index=searcher, collection=collection)
+            read = Reader(searcher.embedder(tenant, collection), searcher.idf(tenant, collection))
+            for row in its.rows:
+                if embedder in ENGLISH and row["language"] != "en":
+                    continue
+                before = (Message(turn["role"], turn["text"]) for turn in row["history"])
+                turns = [*before, Message("user", row["question"])]
+                query = prompts.standalone(turns)
+                variants = () if query == row["question"] else (row["question"],)
+                hits = searcher.search(tenant, collection, query, 5, variants=variants)
+                yield _case(row, query, hits, read), turns, hits
 
 
 def _case(row: dict[str, Any], query: str, hits: Sequence[Hit], read: Reader) -> Case:

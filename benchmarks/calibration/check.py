@@ -139,7 +139,7 @@ def check(company: str) -> tuple[list[str], Counter]:
         asked.add(key)
         if item["language"] not in ("en", "zh"):
             bad("language")
-        if (item["language"] == "zh") != bool(re.search(r"[\u4e00-\u9fff]", item["question"])):
+        if item["language"] != language_of(item["question"]):
             bad("language does not fit the question")
         kinds = set(item["kinds"])
         if not kinds or kinds - KINDS:
@@ -227,6 +227,12 @@ def check_dialogues() -> tuple[list[str], Counter]:
     return problems, counts
 
 
+def language_of(question: str) -> str:
+    """Chinese where it has Chinese letters and as many of them as Latin words: a name in the other language is no reason."""
+    chinese = len(re.findall(r"[\u4e00-\u9fff]", question))
+    return "zh" if chinese and chinese >= len(re.findall(r"[A-Za-z][A-Za-z'-]+", question)) else "en"
+
+
 def check_compact(path: Path) -> tuple[list[str], Counter]:
     """A company of one file: that it can be read, no question twice, and, apart, the mix of the questions."""
     try:
@@ -240,7 +246,7 @@ def check_compact(path: Path) -> tuple[list[str], Counter]:
     asked = Counter(norm(row["question"]).lower() + json.dumps(row["history"]) for row in rows)
     problems = [f"{path}: asked twice: {text}" for text, times in asked.items() if times > 1]
     for row in rows:
-        if (row["language"] == "zh") != bool(re.search(r"[\u4e00-\u9fff]", row["question"])):
+        if row["language"] != language_of(row["question"]):
             problems.append(f"{path}: {row['id']}: language does not fit the question")
     share = 100 * counts["answerable"] / len(rows)
     if path.parent.name == "apart" and not (len(rows) >= 200 and 50 <= share <= 70):
