@@ -16,7 +16,7 @@ from assistant.citations import Span
 from assistant.retrieval.reader import Reading, Unit
 from assistant.types import Citation, Passage
 
-MAX_QUOTES = 4
+MAX_QUOTES = 5
 """The most sentences or fields an answer quotes: a customer reads two or three."""
 MAX_PASSAGES = 2
 """The passages it quotes, as long as no further one is nearly as likely to answer as the best."""
@@ -28,7 +28,7 @@ MAX_SENTENCE_CHARS = 300
 """A longer sentence of the model is an echo of its prompt."""
 RELATIVE = 0.2
 """A further sentence is quoted when it is at least so likely to answer, relative to the best."""
-SAME_PASSAGE_RELATIVE = 0.05
+SAME_PASSAGE_RELATIVE = 0.1
 """The same for a sentence of the passage that leads: its conditions often stand beside it."""
 SAME_RECORD_RELATIVE = 0.01
 """The same for a field of the record that leads: a few more fields cost a glance, a missing one the answer."""
