@@ -3,7 +3,7 @@
 Each question is searched in its company's documents as the product does. Of the sentences found the judge learns
 which answer: they compete in one softmax with "none of them", which is right for a near miss. The upper layers learn
 by LoRA, with their norms and biases and the head; the sums with what was learned before are cut to the same ranks.
-The figures are of companies that are kept aside, before and after.
+The figures are of companies that are kept aside, before and after, and of plain questions, which it must not unlearn.
 
 It writes benchmarks/results/tune-judge/judge.safetensors; the product's file stays as it is. Who takes the new one
 calibrates anew. TUNE_MINUTES=60 says how long it learns (searching comes on top, once); Ctrl-C ends it early with what
@@ -44,6 +44,7 @@ COMPANIES = Path(__file__).parent / "calibration" / "near"
 TARGET = ROOT / "benchmarks" / "results" / "tune-judge"
 ASIDE = ("tushu", "shuma", "stridewell", "lindholm")
 """Never learned from: by these before and after are compared."""
+DIALOGUES = calibrate.COMPANIES / "dialogues.jsonl"
 MINUTES = "TUNE_MINUTES"
 FOUND, SHOWN = reader.JUDGED_UNITS, 6
 """Sentences kept of a question, as many as the judge reads, and those of them that it is learned with."""
@@ -82,9 +83,10 @@ def run() -> Report:
     torch.manual_seed(SEED)
     stored = load(WEIGHTS.read_bytes())
     learner = Learner(e5.read(file), stored)
-    measures = [*figures(learner, aside, "before")]
+    plain = plain_questions()
+    measures = [*figures(learner, aside, plain, "before")]
     steps, tokens = learn(learner, others, seconds)
-    measures += figures(learner, aside, "after")
+    measures += figures(learner, aside, plain, "after")
     measures += [Measure("questions", len(others)), Measure("steps", steps), Measure("tokens", tokens)]
     TARGET.mkdir(parents=True, exist_ok=True)
     (TARGET / WEIGHTS.name).write_bytes(save(merged(stored, *learner.learned())))
@@ -101,23 +103,47 @@ def questions(path: Path) -> list[Asked]:
     kept = TARGET / f"{path.stem}-{hashlib.sha256(text).hexdigest()[:12]}.jsonl"
     if kept.exists():
         return [Asked(**json.loads(line)) for line in kept.read_text(encoding="utf-8").splitlines()]
-    company, model, found = compact.read(path), calibration("bilingual")["plain"], []
+    company = compact.read(path)
     with tempfile.TemporaryDirectory() as folder:
         compact.write_documents(company, Path(folder))
-        its = calibrate.Source(company.name, Path(folder), company.questions())
-        for case, _, _ in calibrate.searched("bilingual", its):
-            if case.asks and case.units and reader.judgeable(case.asked.text):
-                best = np.argsort(-reader.unit_scores(case.features, case.units, model), kind="stable")
-                places = shown(case.labels[best].tolist(), FOUND)
-                if not case.answerable or case.labels.any():
-                    units = [case.units[best[place]] for place in places]
-                    gold = [bool(case.labels[best[place]]) for place in places]
-                    said = [(unit.key, unit.span.text) for unit in units]
-                    found.append(Asked(path.stem, case.language, case.asked.text, said, gold))
+        found = _found(path.stem, calibrate.Source(company.name, Path(folder), company.questions()))
     kept.parent.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(asdict(each), ensure_ascii=False) for each in found)
     kept.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     console.tell(f"{path.stem}: {len(found)} questions")
+    return found
+
+
+def plain_questions() -> list[Asked]:
+    """Short questions in the documents' own words that have an answer ("Do you gift wrap?"), of companies that calibrate.
+
+    A judge that learned from cunning questions alone refuses these: of 33 English ones it would have refused 25.
+    """
+    rows = [json.loads(line) for line in DIALOGUES.read_text(encoding="utf-8").splitlines()]
+    found = []
+    for company in calibrate.NAMES:
+        own = [row for row in rows if row["company"] == company and row["kind"] == "new_topic" and row["answerable"]]
+        alone = [{**row, "history": []} for row in own]
+        found += _found(company, calibrate.Source(company, calibrate.COMPANIES / company / "documents", alone))
+    return found
+
+
+def _found(name: str, its: calibrate.Source) -> list[Asked]:
+    """A company's questions with the sentences that the judge would be asked about; those whose answer was found, or have none."""
+    model, found = calibration("bilingual")["plain"], []
+    for case, _, _ in calibrate.searched("bilingual", its):
+        if (
+            case.asks
+            and case.units
+            and reader.judgeable(case.asked.text)
+            and (case.labels.any() or not case.answerable)
+        ):
+            best = np.argsort(-reader.unit_scores(case.features, case.units, model), kind="stable")
+            places = [int(best[place]) for place in shown(case.labels[best].tolist(), FOUND)]
+            said = [(case.units[place].key, case.units[place].span.text) for place in places]
+            found.append(
+                Asked(name, case.language, case.asked.text, said, [bool(case.labels[place]) for place in places])
+            )
     return found
 
 
@@ -258,23 +284,32 @@ def loss_of(logits: torch.Tensor, gold: torch.Tensor) -> torch.Tensor:
     return -right + 2 * entropy(logits, wanted) + 0.5 * entropy(logits.max(), wanted.max())
 
 
-def figures(learner: Learner, asked: Sequence[Asked], when: str) -> list[Measure]:
-    """AUROC of the highest verdict by language, and how often a gold sentence has it."""
+def figures(learner: Learner, asked: Sequence[Asked], plain: Sequence[Asked], when: str) -> list[Measure]:
+    """By language: AUROC of the highest verdict, how often a gold sentence has it, and how many plain questions are refused.
+
+    Those are the `plain` ones under the verdict that refuses as many of the answerable as the product does.
+    """
     from sklearn.metrics import roc_auc_score
+
+    def verdicts(own: Sequence[Asked]) -> list[Array]:
+        with torch.no_grad():
+            return [_numbers(learner.logits(learner.pairs(each, range(len(each.gold))))) for each in own]
 
     measures = []
     for language in sorted({each.language for each in asked}):
         own = [each for each in asked if each.language == language]
-        with torch.no_grad():
-            logits = [learner.logits(learner.pairs(each, range(len(each.gold)))) for each in own]
-        known = [any(each.gold) for each in own]
-        highest = [float(each.max()) for each in logits]
+        logits, known = verdicts(own), np.array([any(each.gold) for each in own])
+        highest = np.array([each.max() for each in logits])
         first = [each.gold[int(one.argmax())] for each, one in zip(own, logits, strict=True) if any(each.gold)]
-        if len(set(known)) == 2:
-            measures.append(Measure(f"auroc_{language}_{when}", float(roc_auc_score(known, highest)), n=len(own)))
         measures.append(
             Measure(f"gold_first_{language}_{when}", float(np.mean(first)) if first else math.nan, n=len(first))
         )
+        if known.any() and not known.all():
+            measures.append(Measure(f"auroc_{language}_{when}", float(roc_auc_score(known, highest)), n=len(own)))
+            least = np.quantile(highest[known], calibrate.FALSE_REFUSALS)
+            refused = [one.max() < least for one in verdicts([each for each in plain if each.language == language])]
+            if refused:
+                measures.append(Measure(f"plain_refused_{language}_{when}", float(np.mean(refused)), n=len(refused)))
     return measures
 
 

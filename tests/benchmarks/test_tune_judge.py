@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from assistant.errors import BadInput
 from assistant.retrieval import e5, judge
 from assistant.retrieval.judge import load_judge
 from benchmarks import tune_judge
-from benchmarks.tune_judge import WEIGHTS, Asked, Learner, in_bytes, learn, loss_of, merged, questions, shown
+from benchmarks.tune_judge import WEIGHTS, Asked, Learner, figures, in_bytes, learn, loss_of, merged, questions, shown
 
 COMPANY = """! Quillshop | pens and paper | en
 @ delivery.md | Delivery
@@ -153,6 +154,38 @@ def test_a_companys_questions_are_searched_once_and_kept(monkeypatch: pytest.Mon
     path.write_text(COMPANY.replace("2 pounds", "3 pounds"), encoding="utf-8")
     with pytest.raises(TypeError):
         questions(path)
+
+
+def test_plain_questions_are_asked_alone_and_have_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(tune_judge, "_found", lambda name, its: seen.append((name, its)) or [])
+    assert tune_judge.plain_questions() == []
+    assert [name for name, _ in seen] == list(tune_judge.calibrate.NAMES)
+    for _, its in seen:
+        assert its.rows
+        assert all(row["answerable"] and row["gold"] and row["history"] == [] for row in its.rows)
+        assert its.documents.is_dir()
+
+
+def test_figures_tell_apart_rank_and_refuse_what_lies_under_the_products_share() -> None:
+    class Fixed:
+        """Each sentence's verdict is the number it says."""
+
+        def pairs(self, asked: Asked, places: Sequence[int]) -> list[float]:
+            return [float(asked.sentences[place][1]) for place in places]
+
+        def logits(self, pairs: Sequence[float]) -> torch.Tensor:
+            return torch.tensor(pairs)
+
+    def asked(*verdicts: float, gold: int | None) -> Asked:
+        said = [("", str(verdict)) for verdict in verdicts]
+        return Asked("a", "en", "?", said, [place == gold for place in range(len(said))])
+
+    aside = [asked(2, 5, gold=1), asked(4, 1, gold=1), asked(3, gold=None), asked(-3, 0, gold=None)]
+    plain = [asked(4.5, gold=0), asked(1, 9, gold=0), asked(3, gold=0), asked(0, gold=0)]
+    found = {each.name: (each.value, each.n) for each in figures(Fixed(), aside, plain, "now")}  # type: ignore[arg-type]
+    assert found == {"gold_first_en_now": (0.5, 2), "auroc_en_now": (1.0, 4), "plain_refused_en_now": (0.5, 4)}
+    assert not [each for each in figures(Fixed(), aside, [], "now") if "plain" in each.name]  # type: ignore[arg-type]
 
 
 def test_a_time_that_is_no_number_is_told_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
