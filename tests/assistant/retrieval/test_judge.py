@@ -43,6 +43,35 @@ def test_what_answers_is_above_what_does_not(judge: Judge, language: str) -> Non
     assert answer > other
 
 
+@pytest.mark.parametrize(
+    ("question", "key", "sentence"),
+    [
+        ("Is there parking?", "The branch", "There are 20 parking spaces in the yard behind the branch."),
+        ("Do you gift wrap?", "Extras", "Gift wrapping costs £4 per item."),
+        ("How do I close an account?", "Accounts", "You can close an account in the app or at any branch."),
+        ("What does a lost key cost?", "Keys", "A lost key costs £12 to replace."),
+        ("How long is a voucher valid?", "Vouchers", "Vouchers are valid for three years."),
+        ("Can I order by phone?", "Orders", "You can order by phone from 9:00 to 17:00."),
+        ("Do you ship to Norway?", "Delivery", "We do not ship to Norway."),
+        ("Is delivery free?", "Delivery", "Delivery is free from £50, otherwise it costs £5."),
+        ("可以货到付款吗", "付款", "支持货到付款，满五百元的订单除外。"),
+        ("几点关门？", "门店", "门店每天10:00开门，21:00关门。"),
+        ("保修多久", "保修", "整机保修两年，电池保修一年。"),
+        ("有停车位吗？", "门店", "门店后面有二十个停车位。"),
+        ("运费多少", "配送", "运费每单8元，满99元包邮。"),
+        pytest.param(
+            *("能开发票吗", "发票", "下单时可以选择开电子发票。"),
+            marks=pytest.mark.xfail(strict=True, reason="it is taken for a no"),
+        ),
+    ],
+)
+def test_a_short_plain_question_is_answered_by_the_sentence_that_says_it(
+    judge: Judge, question: str, key: str, sentence: str
+) -> None:
+    """A judge tuned on cunning questions alone says no to nearly all of these, and rises in every other figure."""
+    assert judge.scores(question, [(key, sentence)])[0] > 0
+
+
 def test_a_pairs_verdict_does_not_depend_on_its_neighbours(judge: Judge) -> None:
     question, answer, other = ASKED["en"]
     alone = judge.scores(question, [answer])
