@@ -3,7 +3,8 @@
 Each question is searched in its company's documents as the product does. Of the sentences found the judge learns
 which answer: they compete in one softmax with "none of them", which is right for a near miss. The upper layers learn
 by LoRA, with their norms and biases and the head; the sums with what was learned before are cut to the same ranks.
-The figures are of companies that are kept aside, before and after, and of plain questions, which it must not unlearn.
+The figures, of the file before and of the one written, are of companies that are kept aside, and of plain questions, which
+it must not unlearn.
 
 It writes benchmarks/results/tune-judge/judge.safetensors; the product's file stays as it is. Who takes the new one
 calibrates anew. TUNE_MINUTES=60 says how long it learns (searching comes on top, once); Ctrl-C ends it early with what
@@ -76,20 +77,22 @@ def run() -> Report:
     try:
         seconds = 60 * float(minutes)
     except ValueError:
-        raise BadInput(f"{MINUTES} is {minutes!r}.", hint="It is a number of minutes.") from None
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise BadInput(f"{MINUTES} is {minutes!r}.", hint="It is a number of minutes.")
     asked = [each for path in sorted(COMPANIES.glob("*.txt")) for each in questions(path)]
     aside = [each for each in asked if each.company in ASIDE]
     others = [each for each in asked if each.company not in ASIDE]
     torch.manual_seed(SEED)
     stored = load(WEIGHTS.read_bytes())
-    learner = Learner(e5.read(file), stored)
-    plain = plain_questions()
+    base = e5.read(file)
+    learner, plain = Learner(base, stored), plain_questions()
     measures = [*figures(learner, aside, plain, "before")]
     steps, tokens = learn(learner, others, seconds)
-    measures += figures(learner, aside, plain, "after")
+    made = merged(stored, *learner.learned())
+    measures += figures(Learner(base, made), aside, plain, "after")
     measures += [Measure("questions", len(others)), Measure("steps", steps), Measure("tokens", tokens)]
-    TARGET.mkdir(parents=True, exist_ok=True)
-    (TARGET / WEIGHTS.name).write_bytes(save(merged(stored, *learner.learned())))
+    _write(TARGET / WEIGHTS.name, save(made))
     console.tell(f"{TARGET / WEIGHTS.name} is written. Copied to {WEIGHTS} it is the product's; then calibrate.")
     return Report("tune-judge", tuple(measures), provenance(load_settings(), seed=SEED))
 
@@ -107,9 +110,8 @@ def questions(path: Path) -> list[Asked]:
     with tempfile.TemporaryDirectory() as folder:
         compact.write_documents(company, Path(folder))
         found = _found(path.stem, calibrate.Source(company.name, Path(folder), company.questions()))
-    kept.parent.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(asdict(each), ensure_ascii=False) for each in found)
-    kept.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    _write(kept, "".join(f"{line}\n" for line in lines).encode())
     console.tell(f"{path.stem}: {len(found)} questions")
     return found
 
@@ -335,6 +337,14 @@ def in_bytes(matrix: Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
     """(bytes, (rows,) scales) of a matrix, as `judge.widened` reads them."""
     scale = np.maximum((np.abs(matrix).max(1) / 127).astype(np.float16), np.float16(6e-8))
     return np.clip(np.round(matrix / scale.astype(np.float32)[:, None]), -127, 127).astype(np.int8), scale
+
+
+def _write(file: Path, data: bytes) -> None:
+    """The whole file or none of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.part")
+    part.write_bytes(data)
+    part.replace(file)
 
 
 def _first(given: Any) -> Any:

@@ -188,7 +188,31 @@ def test_figures_tell_apart_rank_and_refuse_what_lies_under_the_products_share()
     assert not [each for each in figures(Fixed(), aside, [], "now") if "plain" in each.name]  # type: ignore[arg-type]
 
 
-def test_a_time_that_is_no_number_is_told_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TUNE_MINUTES", "soon")
-    with pytest.raises(BadInput, match="soon"):
+@pytest.mark.parametrize("minutes", ["soon", "nan", "inf", "0", "-3"])
+def test_a_time_that_is_none_is_told_before_anything_is_read(monkeypatch: pytest.MonkeyPatch, minutes: str) -> None:
+    monkeypatch.setenv("TUNE_MINUTES", minutes)
+    monkeypatch.setattr(tune_judge, "questions", None)
+    with pytest.raises(BadInput, match=minutes):
         tune_judge.run()
+
+
+def test_a_run_leaves_the_products_file_and_judges_the_one_it_writes(
+    learner: Learner, stored: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("tushu", "quill"):
+        (tmp_path / f"{name}.txt").write_text(COMPANY, encoding="utf-8")
+    before = WEIGHTS.read_bytes()
+    monkeypatch.setattr(tune_judge, "COMPANIES", tmp_path)
+    monkeypatch.setattr(tune_judge, "TARGET", tmp_path / "kept")
+    monkeypatch.setattr(tune_judge, "plain_questions", lambda: ASKED[:2])
+    monkeypatch.setenv("TUNE_MINUTES", "0.03")
+    measures = {each.name: each.value for each in tune_judge.run().measures}
+    assert measures["questions"] == 3, "the company kept aside is not learned from"
+    assert measures["steps"] > 0
+    assert {f"auroc_en_{when}" for when in ("before", "after")} <= set(measures)
+    assert {f"plain_refused_en_{when}" for when in ("before", "after")} <= set(measures)
+    assert WEIGHTS.read_bytes() == before
+    made = load((tmp_path / "kept" / WEIGHTS.name).read_bytes())
+    assert set(made) == set(stored)
+    assert not np.array_equal(made["head.out.weight"], stored["head.out.weight"])
+    assert not list((tmp_path / "kept").glob("*.part"))

@@ -68,7 +68,7 @@ def test_what_answers_is_above_what_does_not(judge: Judge, language: str) -> Non
 def test_a_short_plain_question_is_answered_by_the_sentence_that_says_it(
     judge: Judge, question: str, key: str, sentence: str
 ) -> None:
-    """A judge tuned on cunning questions alone says no to nearly all of these, and rises in every other figure."""
+    """A judge tuned on cunning questions alone says no to nearly all of these, and rises in nearly every other figure."""
     assert judge.scores(question, [(key, sentence)])[0] > 0
 
 
