@@ -206,12 +206,16 @@ def test_a_run_leaves_the_products_file_and_judges_the_one_it_writes(
     monkeypatch.setattr(tune_judge, "TARGET", tmp_path / "kept")
     monkeypatch.setattr(tune_judge, "plain_questions", lambda: ASKED[:2])
     monkeypatch.setenv("TUNE_MINUTES", "0.03")
+    judged: list[Learner] = []
+    real = tune_judge.figures
+    monkeypatch.setattr(tune_judge, "figures", lambda one, *rest: judged.append(one) or real(one, *rest))
     measures = {each.name: each.value for each in tune_judge.run().measures}
     assert measures["questions"] == 3, "the company kept aside is not learned from"
     assert measures["steps"] > 0
     assert {f"auroc_en_{when}" for when in ("before", "after")} <= set(measures)
     assert {f"plain_refused_en_{when}" for when in ("before", "after")} <= set(measures)
     assert WEIGHTS.read_bytes() == before
+    assert judged[0] is not judged[1], "what is written is rounded and cut: it is read again"
     made = load((tmp_path / "kept" / WEIGHTS.name).read_bytes())
     assert set(made) == set(stored)
     assert not np.array_equal(made["head.out.weight"], stored["head.out.weight"])
