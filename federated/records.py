@@ -1,6 +1,7 @@
 """Our values <-> Flower's records: the only place that translates. Nothing is pickled.
 
-A message carries one JSON text (`about`) and, where there are tensors, one array record. What comes
+A message carries one JSON text (`about`) and, where there are tensors, all of them as one safetensors file: Flower
+sends each array as objects of their own, a request for each, which costs more than a small tensor does. What comes
 from outside is read with suspicion: a reply that cannot be read is an `UpdateRefused`, never a crash.
 """
 
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from federated.errors import UpdateRefused
 from federated.masking import Disclosure
@@ -19,13 +22,15 @@ from federated.types import Arrays, ClientUpdate, Encoded, RoundPlan
 from privacy.types import PrivacySpend
 
 HELLO, DISCLOSE, PUBLISH = "query.hello", "query.disclose", "query.publish"
+_FILE = "safetensors"
 
 
 def pack(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]] | None = None) -> RecordDict:
     """A message's content."""
     content = RecordDict({"about": ConfigRecord({"json": json.dumps(about)})})
     if arrays is not None:
-        content["arrays"] = ArrayRecord({name: Array(np.ascontiguousarray(a)) for name, a in arrays.items()})
+        file = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        content["arrays"] = ArrayRecord({_FILE: Array(np.frombuffer(file, np.uint8))})
     return content
 
 
@@ -48,12 +53,12 @@ def arrays(content: RecordDict) -> dict[str, np.ndarray[Any, Any]]:
     """The tensors of a message.
 
     Raises:
-        UpdateRefused: there are none, or one is not an array.
+        UpdateRefused: there are none, or they are no safetensors file.
     """
     try:
         record: Any = content["arrays"]
-        return {str(name): array.numpy() for name, array in record.items()}
-    except (KeyError, TypeError, ValueError, AttributeError, EOFError) as error:
+        return load(record[_FILE].numpy().tobytes())
+    except (KeyError, TypeError, ValueError, AttributeError, EOFError, SafetensorError) as error:
         raise UpdateRefused("The message's tensors cannot be read.") from error
 
 
