@@ -20,6 +20,9 @@ from typing import Any
 from privacy.errors import BadRequest, BudgetExceeded
 from privacy.types import Affordable, PrivacyBudget, PrivacySpend, Unit
 
+Events = tuple[tuple[tuple[str, float, float, int], int], ...]
+"""What was spent: ((mechanism, noise, sample rate, group), steps), in order: the same sums, to the last digit."""
+
 MECHANISMS = ("dpsgd", "gaussian", "laplace", "discrete-laplace", "nonprivate")
 EPSILONS = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
 _RANK: dict[Unit, int] = {"example": 0, "customer": 1, "partner": 2}
@@ -56,10 +59,11 @@ def epsilon(spends: Iterable[PrivacySpend], delta: float, *, unit: Unit = "examp
         if spend.mechanism == "nonprivate" or spend.noise_multiplier < _NO_NOISE or group is None:
             return math.inf
         events[(spend.mechanism, spend.noise_multiplier, spend.sample_rate, group)] += spend.steps
-    return _refined(events, delta) if events else 0.0
+    return _refined(tuple(sorted(events.items())), delta) if events else 0.0
 
 
-def _refined(events: Counter[tuple[str, float, float, int]], delta: float) -> float:
+@functools.lru_cache(maxsize=4096)  # a tenth of a second and more, and a book is asked again at every look and charge
+def _refined(events: Events, delta: float) -> float:
     """The bound on ever finer grids until it stands still; a coarse grid is only too careful."""
     rough = _rough(events, delta)
     if rough > _MEANINGLESS:
@@ -72,18 +76,18 @@ def _refined(events: Counter[tuple[str, float, float, int]], delta: float) -> fl
         if grid < _GRIDS[0] and bound - finer <= _STANDS_STILL * finer:
             return min(bound, finer)
         bound = min(bound, finer)
-        if bound >= 1 and all(10 * grid <= rate / noise for _, noise, rate, _ in events):
+        if bound >= 1 and all(10 * grid <= rate / noise for (_, noise, rate, _), _ in events):
             break  # a step's loss spans many cells of the grid: a finer one would not move the bound
     return bound
 
 
-def _rough(events: Counter[tuple[str, float, float, int]], delta: float) -> float:
+def _rough(events: Events, delta: float) -> float:
     """A looser bound at once, by Renyi differential privacy: a group's members count as if they came together."""
     from dp_accounting import GaussianDpEvent, LaplaceDpEvent, PoissonSampledDpEvent, ZCDpEvent
     from dp_accounting.rdp import RdpAccountant
 
     accountant = RdpAccountant(orders=_ORDERS)
-    for (mechanism, noise, rate, group), steps in sorted(events.items()):
+    for (mechanism, noise, rate, group), steps in events:
         if mechanism == "discrete-laplace":  # pure: epsilon group/noise is at most half its square in zCDP
             accountant.compose(ZCDpEvent(xi=0.0, rho=(group / noise) ** 2 / 2), steps)
             continue
@@ -94,11 +98,11 @@ def _rough(events: Counter[tuple[str, float, float, int]], delta: float) -> floa
     return float(accountant.get_epsilon(delta))
 
 
-def _compose(events: Counter[tuple[str, float, float, int]], delta: float, grid: float) -> float:
+def _compose(events: Events, delta: float, grid: float) -> float:
     from dp_accounting.pld import PLDAccountant
 
     accountant = PLDAccountant(value_discretization_interval=grid)
-    for event, steps in sorted(events.items()):  # the same sums in the same order, to the last digit
+    for event, steps in events:
         accountant.compose(_event(*event), steps)
     return float(accountant.get_epsilon(delta))
 
