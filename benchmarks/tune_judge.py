@@ -7,7 +7,7 @@ The figures, of the file before and of the one written, are of companies that ar
 it must not unlearn.
 
 It writes benchmarks/results/tune-judge/judge.safetensors; the product's file stays as it is. Who takes the new one
-calibrates anew. TUNE_MINUTES=60 says how long it learns (searching comes on top, once); Ctrl-C ends it early with what
+calibrates anew, and can tune on: the questions are drawn in another order for each file that it begins with. TUNE_MINUTES=60 says how long it learns (searching comes on top, once); Ctrl-C ends it early with what
 it has learned.
 """
 
@@ -52,7 +52,6 @@ FOUND, SHOWN = reader.JUDGED_UNITS, 6
 LAYERS, RANK, RATE, QUESTIONS = 6, 16, 3e-4, 8
 """Upper layers that learn, their LoRA's rank, the highest learning rate, questions a step."""
 BATCH_TOKENS = 6000
-SEED = 0
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -83,18 +82,19 @@ def run() -> Report:
     asked = [each for path in sorted(COMPANIES.glob("*.txt")) for each in questions(path)]
     aside = [each for each in asked if each.company in ASIDE]
     others = [each for each in asked if each.company not in ASIDE]
-    torch.manual_seed(SEED)
-    stored = load(WEIGHTS.read_bytes())
+    file_before = WEIGHTS.read_bytes()
+    stored, seed = load(file_before), int(hashlib.sha256(file_before).hexdigest()[:8], 16)
+    torch.manual_seed(seed)
     base = e5.read(file)
     learner, plain = Learner(base, stored), plain_questions()
     measures = [*figures(learner, aside, plain, "before")]
-    steps, tokens = learn(learner, others, seconds)
+    steps, tokens = learn(learner, others, seconds, seed)
     made = merged(stored, *learner.learned())
     measures += figures(Learner(base, made), aside, plain, "after")
     measures += [Measure("questions", len(others)), Measure("steps", steps), Measure("tokens", tokens)]
     _write(TARGET / WEIGHTS.name, save(made))
     console.tell(f"{TARGET / WEIGHTS.name} is written. Copied to {WEIGHTS} it is the product's; then calibrate.")
-    return Report("tune-judge", tuple(measures), provenance(load_settings(), seed=SEED))
+    return Report("tune-judge", tuple(measures), provenance(load_settings(), seed=seed))
 
 
 def questions(path: Path) -> list[Asked]:
@@ -242,12 +242,12 @@ class Learner:
         return changes, instead
 
 
-def learn(learner: Learner, asked: Sequence[Asked], seconds: float) -> tuple[int, int]:
+def learn(learner: Learner, asked: Sequence[Asked], seconds: float, seed: int = 0) -> tuple[int, int]:
     """Steps for so long, at a rate that rises and falls; (steps, tokens). Ctrl-C ends it early."""
     groups = learner.groups()
     optimiser = torch.optim.AdamW([{"params": each["params"]} for each in groups], betas=(0.9, 0.98), weight_decay=0.01)
     every = [parameter for each in groups for parameter in each["params"]]
-    draw, left = random.Random(SEED), list[Asked]()
+    draw, left = random.Random(seed), list[Asked]()
     steps = tokens = 0
     start = time.monotonic()
     with console.progress("learning") as show:
