@@ -57,9 +57,10 @@ def arrays(content: RecordDict) -> dict[str, np.ndarray[Any, Any]]:
     """
     try:
         record: Any = content["arrays"]
-        return load(record[_FILE].numpy().tobytes())
+        found: dict[str, np.ndarray[Any, Any]] = load(record[_FILE].numpy().tobytes())
     except (KeyError, TypeError, ValueError, AttributeError, EOFError, SafetensorError) as error:
         raise UpdateRefused("The message's tensors cannot be read.") from error
+    return found
 
 
 def from_plan(plan: RoundPlan, start: Arrays) -> RecordDict:
