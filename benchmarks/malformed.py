@@ -66,5 +66,9 @@ HOSTILE: dict[str, ClientUpdate] = {
     "text metric": good(metrics={"loss": "low"}),  # type: ignore[dict-item]
     "odd metric key": good(metrics={"<script>": 1.0}),
     "too many metrics": good(metrics={f"m{i}": 1.0 for i in range(100)}),
+    "a metric that no float holds": good(metrics={"loss": 10**400}),
+    "a scale that no float holds": good(tensors=with_tensor(F32, scale=10**400)),
+    "text as a sample rate": good(spend=PrivacySpend("dpsgd", 1.0, "all", 1, 1.0, "example", "d")),  # type: ignore[arg-type]
+    "a spend that is no JSON": good(spend=PrivacySpend("dpsgd", 1.0, 0.5, 1, {1}, "example", "d")),  # type: ignore[arg-type]
     "senseless spend": good(spend=PrivacySpend("dpsgd", float("nan"), 2.0, -1, 1.0, "example", "d")),
 }

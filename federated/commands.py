@@ -320,7 +320,7 @@ def _print_round(result: RoundResult) -> None:
         return
     scores = [value for name, value in result.metrics.items() if name.endswith("/score")]
     score = f", partners' mean score {sum(scores) / len(scores):.4f}" if scores else ""
-    if "pooled_n" in result.metrics:
+    if "pooled_score" in result.metrics:
         score = f", score {result.metrics['pooled_score']:.4f} over {result.metrics['pooled_n']:.0f} records"
     megabytes = (result.bytes_up + result.bytes_down) / 1e6
     console.tell(

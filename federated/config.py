@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 from federated.aggregation import Rule
 from federated.errors import BadRequest
-from federated.masking import THRESHOLD
+from federated.masking import LEAST_SHARE, THRESHOLD, alike
 from federated.types import Encoding, Mode, Promise
 
+CARDS = "cards"
+"""Key of a plan's `training`: the partners' cards, each signed by its own key."""
 PRIVATE = "private"
 """Key of the options of an evaluation: whether the run promises differential privacy."""
 
@@ -30,7 +32,7 @@ class RunConfig:
 
     `seconds` is the deadline of one attempt, `attempts` how often a void round is tried. `share` of
     the partners is drawn for each round. `hostile` partners are withstood in mode "robust" by
-    `rule`. `weights` are shares by partner, () = uniform. `step` is the server's optimiser.
+    `rule`. `weights` are shares by partner, 1 for whoever is not named. `step` is the server's optimiser.
     `dp` is what the run promises (`spending.promise`). Every `refactor` rounds A and B are factorised anew from
     their product (0 = never). `combine` "stack" is for partners that train both matrices: the coordinator needs
     every partner's own. With `cosine` the partners' learning rate falls from round to round.
@@ -67,7 +69,19 @@ class RunConfig:
             (self.quorum < 1, "a quorum is at least 1"),
             (self.mode == "masked" and self.quorum < THRESHOLD, f"masks need a quorum of at least {THRESHOLD}"),
             (self.mode != "masked" and self.encoding == "masked", "the encoding masked belongs to the mode masked"),
+            (self.hostile < 0, "there are none or more hostile partners"),
             (self.mode == "robust" and self.quorum < 2 * self.hostile + 1, "the quorum does not outvote the hostile"),
+            (
+                self.mode == "robust" and self.rule == "multi-krum" and self.quorum < 2 * self.hostile + 3,
+                f"multi-krum against {self.hostile} hostile partners needs a quorum of {2 * self.hostile + 3}",
+            ),
+            (not all(0 < share < math.inf for _, share in self.weights), "a partner's share is a positive number"),
+            (self.mode == "robust" and bool(self.weights), "a robust rule lets every partner count alike"),
+            (
+                self.mode == "masked" and not alike([share for _, share in self.weights]),
+                f"masked shares differ by a factor of {1 / LEAST_SHARE:g} at most: a sum in which one partner counts"
+                " far more than the others is that partner's update",
+            ),
             (not 0 < self.share <= 1, "the share of partners is above 0 and at most 1"),
             (not 0 < self.clip_norm < float("inf"), "the clip norm is a positive number"),
             (self.dp is not None and self.dp.rounds != self.rounds, "its privacy is planned for other rounds"),

@@ -20,12 +20,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from assistant.adapters import check_name
 from federated.certificates import make_authority, renew_certificate
+from federated.config import CARDS
 from federated.enrol import Invitation, Roster
 from federated.errors import BadRequest, RoundVoid
 from federated.learning import (
     CALIBRATED,
-    CARDS,
     FROZEN,
     RECIPE,
     RECOMMEND,
@@ -35,7 +36,7 @@ from federated.learning import (
     put_weights,
     weights_of,
 )
-from federated.publishing import Learnt, Notice, put_to_use, shelve
+from federated.publishing import Learnt, Notice, name_of, put_to_use, shelve
 from federated.rounds import Coordinator, RunConfig, Wire
 from federated.shipping import write_app
 from federated.types import Arrays, Promise, RoundResult
@@ -128,6 +129,7 @@ class Home:
             raise BadRequest(
                 "Calibration is by the exact numbers of records of each class: task classify, without --dp."
             )
+        check_name(name_of(config.run))
         make_authority(self.folder, address.names)
         new_signer().save(self.folder / "signing.key")
         about = {
@@ -247,7 +249,7 @@ class Home:
         except RoundVoid as void:
             self._end({"adapter": None, "objections": [], "rounds": lead.round, "void": str(void)})
             raise
-        path = settings.data_dir / "recommend" / f"shared-{config.run}.safetensors"
+        path = settings.data_dir / "recommend" / f"{name_of(config.run)}.safetensors"
         recommending.save_gram(path, recommending.total(lead.weights, len(result.accepted)), recipe.labels)
         outcome: dict[str, Any] = {"adapter": None, "objections": [], "rounds": lead.round, "sums": str(path)}
         self._end(outcome)

@@ -24,9 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from federated.errors import BadRequest, IdentityRefused
 from privacy.keys import Signer, durable_write, is_signed, load_signer, new_signer
@@ -63,9 +64,19 @@ class Card:
         return " ".join(digest[start : start + 4] for start in range(0, 32, 4))
 
     def check(self) -> Card:
-        """Itself. Raises IdentityRefused: the card was not signed with its own key."""
+        """Itself. Raises IdentityRefused: the card was not signed with its own key, or a key of it is none."""
+        if not all(isinstance(getattr(self, field.name), str) for field in dataclasses.fields(self)):
+            raise IdentityRefused("This is not a partner's card.")
         if not _NAME.fullmatch(self.name) or not is_signed(self.signing, self.signature, self.content()):
             raise IdentityRefused(f"The card of {self.name!r} is not signed with its own key.")
+        try:
+            # a key that makes no secret would stop the masked rounds of everybody who has its card
+            X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(bytes.fromhex(self.masking)))
+            node = serialization.load_ssh_public_key(self.node.encode())
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise IdentityRefused(f"A key on the card of {self.name!r} cannot be used: {error}.") from error
+        if not isinstance(node, ec.EllipticCurvePublicKey):
+            raise IdentityRefused(f"The node's key on the card of {self.name!r} is of another kind.")
         return self
 
 
@@ -228,7 +239,7 @@ class Roster:
                 f"There is no open invitation for {card.name}: it was used, has expired or never was.",
                 hint=f"Make one: federated coordinator invite {card.name}",
             )
-        if not hmac.compare_digest(_proof(token, card), application.proof):
+        if not hmac.compare_digest(_proof(token, card).encode(), application.proof.encode(errors="replace")):
             raise IdentityRefused(f"The answer of {card.name} does not prove its invitation.")
         if any(other.get("card", {}).get("signing") == card.signing for other in entries.values()):
             raise IdentityRefused(f"The key of {card.name} is another partner's already.")

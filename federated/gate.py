@@ -43,15 +43,35 @@ def check(plan: RoundPlan, update: ClientUpdate, *, verify: Verify, now: float, 
     Raises:
         UpdateRefused: the first thing that is wrong with it.
     """
-    _check_binding(plan, update, now=now, arrived=arrived)
-    _check_reported(update)
-    _check_tensors(plan, update)
-    if not isinstance(update.signature, str) or not update.signature:
-        raise UpdateRefused("It is not signed.")
-    if not verify(update.partner, update.claim(), update.signature):
-        raise UpdateRefused("Its signature is not that of an enrolled partner's key over this content.")
-    if plan.encoding != "masked":
-        _check_values(plan, update)
+    try:
+        _check_binding(plan, update, now=now, arrived=arrived)
+        _check_reported(update)
+        _check_tensors(plan, update)
+        if not isinstance(update.signature, str) or not update.signature:
+            raise UpdateRefused("It is not signed.")
+        if not verify(update.partner, update.claim(), update.signature):
+            raise UpdateRefused("Its signature is not that of an enrolled partner's key over this content.")
+        if plan.encoding != "masked":
+            _check_values(plan, update)
+    except UpdateRefused:
+        raise
+    except Exception as error:  # 10**400 is no float, text has no order: nothing that was sent ends the round
+        raise UpdateRefused(f"It cannot be checked: {type(error).__name__}.") from error
+
+
+def measures(told: Any) -> dict[str, float]:
+    """A partner's measures of its own, by name; one that is no finite number is left as it is.
+
+    Raises:
+        UpdateRefused: they are no measures.
+    """
+    try:
+        found = {name: float(value) for name, value in told.items()}
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise UpdateRefused("What it measured are no numbers.") from error
+    if len(found) > MAX_METRICS or not all(isinstance(name, str) and _METRIC.fullmatch(name) for name in found):
+        raise UpdateRefused("What it measured has no plain names, or too many.")
+    return found
 
 
 def _check_binding(plan: RoundPlan, update: ClientUpdate, *, now: float, arrived: Collection[str]) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from assistant.types import Task as TaskName
 from federated.aggregation import widen
+from federated.config import CARDS
 from federated.errors import BadRequest
 from federated.local import Trained
 from federated.losses import Calibrated, Proximal
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 
 RECOMMEND = "recommend"
 """The task that adds up item-item sums instead of training an adapter: see `recommending.py`."""
-PROXIMAL, CALIBRATED, FROZEN, RECIPE, CARDS = "proximal", "calibrated", "frozen_sha256", "recipe", "cards"
-"""Keys of a plan's `training` beside the loop's options; `CARDS` are the partners', each signed by its own key."""
+PROXIMAL, CALIBRATED, FROZEN, RECIPE = "proximal", "calibrated", "frozen_sha256", "recipe"
+"""Keys of a plan's `training` beside the loop's options and `CARDS`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

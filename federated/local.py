@@ -22,6 +22,7 @@ import numpy as np
 
 from federated import gate
 from federated.aggregation import clip, norm
+from federated.config import CARDS
 from federated.encoding import encode
 from federated.enrol import Card, Identity
 from federated.errors import PolicyVeto, RoundVoid
@@ -206,7 +207,9 @@ class Partner:
     def _trained(self, plan: RoundPlan, start: Arrays) -> Trained:
         """The round's training, done once: a repeated round is answered from the disk."""
         path = self._folder / "trained.safetensors"
-        key = f"{plan.run}/{plan.round}/{plan.start_sha256}/{json.dumps(dict(plan.training), sort_keys=True)}"
+        # who else takes part is no option of the training
+        options = {name: value for name, value in plan.training.items() if name != CARDS}
+        key = f"{plan.run}/{plan.round}/{plan.start_sha256}/{json.dumps(options, sort_keys=True)}"
         if path.exists():
             change, about = load_weights(path)
             if about["key"] == key:
@@ -254,7 +257,7 @@ class Partner:
         return self._folder / "masks" / f"{plan.nonce}.json"
 
     def _masker(self, plan: RoundPlan, seed: bytes | None = None) -> Masker:
-        keys = {name: bytes.fromhex(card.masking) for name, card in self._peers.items()}
+        keys = {name: bytes.fromhex(card.masking) for name, card in self._peers.items() if name in plan.partners}
         masker = Masker(self.name, self._identity.masking, keys, plan)
         return masker if seed is None else dataclasses.replace(masker, own_seed=seed)
 

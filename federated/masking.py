@@ -38,6 +38,8 @@ from federated.types import Arrays, Encoded, RoundPlan
 from privacy.noise import Entropy, gaussian, random_bytes
 
 THRESHOLD = 3
+LEAST_SHARE = 0.1
+"""The least share of a masked round, the largest being 1: below it the sum would be nearly one partner's update."""
 _TAILS = 10.0
 """Standard deviations of the sum's noise that the integers leave room for; a wrap would only spoil the sum."""
 _SEED_BYTES = 32
@@ -78,6 +80,8 @@ class Masker:
             raise BadRequest(
                 f"A masked round needs a quorum of at least {THRESHOLD}: the sum of two shows each the other's update."
             )
+        if len(self.plan.weights) != len(self.plan.partners) or not alike(self.plan.weights):
+            raise BadRequest("The shares of this masked round would nearly show one partner's update in the sum.")
 
     def protect(self, update: Arrays, weight: float = 1.0) -> dict[str, Encoded]:
         """The update times its weight as masked integers; each alone is uniformly random.
@@ -119,6 +123,15 @@ class Masker:
         pair = "|".join(sorted((self.me, peer)))
         derive = HKDF(hashes.SHA256(), _SEED_BYTES, salt=self.plan.digest(), info=f"confide pair mask {pair}".encode())
         return derive.derive(shared)
+
+
+def alike(shares: Sequence[float]) -> bool:
+    """Whether shares are positive and of like size, so that their sum hides each.
+
+    >>> alike([1.0, 0.2, 0.5]), alike([1.0, 0.0, 0.5]), alike([])
+    (True, False, True)
+    """
+    return all(0 < share < math.inf and share >= LEAST_SHARE * max(shares) for share in shares)
 
 
 def unmask(plan: RoundPlan, total: Vector, disclosures: Sequence[Disclosure]) -> Arrays:

@@ -94,6 +94,11 @@ class Learnt:
     after: Report | None = None
 
 
+def name_of(run: str) -> str:
+    """What a run's adapter is called."""
+    return f"shared-{run}"
+
+
 def shelve(notice: Notice, weights: Arrays, parts: tuple[Any, Any, Any], settings: Settings, learnt: Learnt) -> Adapter:
     """The weights as a new version of `shared-RUN` on this side's shelf; the same weights are not kept twice.
 
@@ -106,7 +111,7 @@ def shelve(notice: Notice, weights: Arrays, parts: tuple[Any, Any, Any], setting
 
     tokenizer, model, base = parts
     put_weights(model, weights)
-    recipe, name = Recipe.of({"recipe": notice.recipe}), f"shared-{notice.run}"
+    recipe, name = Recipe.of({"recipe": notice.recipe}), name_of(notice.run)
     draft = settings.data_dir / "tmp" / f"{name}-{notice.round}"
     lora.save(model, draft)
     sha256 = sha256_of(draft / WEIGHTS)

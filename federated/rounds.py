@@ -24,6 +24,7 @@ import numpy as np
 
 from federated import gate, masking
 from federated.aggregation import ServerStep, clip, mean, refactored, robust, stacked
+from federated.config import CARDS
 from federated.config import PRIVATE as PRIVATE
 from federated.config import RunConfig as RunConfig
 from federated.encoding import decode
@@ -198,13 +199,13 @@ class Coordinator:
             chance = np.random.default_rng([self.config.seed, number])
             partners = sorted(chance.permutation(partners)[:count].tolist())
         shares = dict(self.config.weights)
-        largest = max((shares.get(name, 0.0) for name in partners), default=0.0) or 1.0
+        largest = max((shares.get(name, 1.0) for name in partners), default=1.0)
         return RoundPlan(
             self.config.run, number, secrets.token_hex(16), tuple(partners), self.config.quorum,
             time.time() + self.config.seconds, self.config.mode, self.config.wire_encoding, self._specs,
             self.config.clip_norm, weights_sha256(self.sent_weights()),
             # at most 1 each, as the masks want it; the mean divides by the sum of those that arrived
-            tuple(shares.get(name, 0.0) / largest if shares else 1.0 for name in partners),
+            tuple(shares.get(name, 1.0) / largest for name in partners),
             self.config.training_of(number), self.config.dp,
         )  # fmt: skip
 
@@ -290,7 +291,7 @@ class Coordinator:
         weights |= {f"first/{name}": array for name, array in self.step.first.items()}
         weights |= {f"second/{name}": array for name, array in self.step.second.items()}
         weights |= {f"frozen/{name}": array for name, array in self.frozen.items()}
-        about = {"config": _plain(self.config), "results": [item.to_dict() for item in self.results]}
+        about = {"config": _settings(self.config), "results": [item.to_dict() for item in self.results]}
         save_weights(
             self._folder / "run.safetensors", weights, {**about, "start": self._start, "baseline": self.baseline}
         )
@@ -301,7 +302,8 @@ class Coordinator:
         if not path.exists():
             return
         kept, about = load_weights(path)
-        if about["config"] != _plain(self.config) or about["start"] != self._start:
+        about["config"]["training"].pop(CARDS, None)
+        if about["config"] != _settings(self.config) or about["start"] != self._start:
             raise BadRequest(
                 f"{self._folder} holds a run with other settings or another start.",
                 hint="Use another folder, or the settings it was begun with.",
@@ -354,8 +356,10 @@ def _half(weights: Arrays) -> Arrays:
     }
 
 
-def _plain(config: RunConfig) -> dict[str, Any]:
-    return dict(json.loads(json.dumps({**dataclasses.asdict(config), "training": dict(config.training)})))
+def _settings(config: RunConfig) -> dict[str, Any]:
+    """What must be the same on a resume. Who takes part may change: one is revoked, another joins anew."""
+    training = {name: value for name, value in config.training.items() if name != CARDS}
+    return dict(json.loads(json.dumps({**dataclasses.asdict(config), "training": training})))
 
 
 def _under(prefix: str, tensors: Arrays) -> Arrays:

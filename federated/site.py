@@ -21,9 +21,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from federated.config import CARDS
 from federated.enrol import Card, Identity, Invitation, load_identity, make_identity
 from federated.errors import BadRequest, PolicyVeto
-from federated.learning import CARDS, RECIPE, RECOMMEND, LoraTrainer, Recipe, put_weights
+from federated.learning import RECIPE, RECOMMEND, LoraTrainer, Recipe, put_weights
 from federated.local import COUNT, Partner, Policy, Trained, Trainer
 from federated.publishing import Learnt, Notice, put_to_use, shelve
 from federated.spending import OwnBook

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import httpx
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
-from federated import records
+from federated import gate, records
 from federated.errors import UpdateRefused
 from federated.gate import Verify
 from federated.masking import Disclosure
@@ -44,6 +45,8 @@ class FlowerWire:
         self._quorum = quorum
         self._seconds = seconds
         self._nodes: dict[str, int] = {}
+        self._singly = False
+        """Whether replies are fetched one by one: since the first of them that Flower could not unpack."""
         self._shown: dict[int, str] = {}
         """Node -> sha256 of the weights it has judged and therefore kept: it is not sent them again."""
 
@@ -95,12 +98,15 @@ class FlowerWire:
         """The disclosures that came in time."""
         about = {"plan": plan.to_dict(), "arrived": list(arrived)}
         asked = {self._nodes[name]: records.pack(about) for name in arrived if name in self._nodes}
-        for _, reply in self._ask(records.DISCLOSE, asked, time.time() + self._seconds):
+        names = {self._nodes[name]: name for name in arrived if name in self._nodes}
+        for node, reply in self._ask(records.DISCLOSE, asked, time.time() + self._seconds):
             if not isinstance(reply, str):
                 try:
-                    yield records.to_disclosure(reply)
+                    disclosure = records.to_disclosure(reply)
                 except UpdateRefused:
                     continue
+                if disclosure.partner == names[node]:
+                    yield disclosure
 
     def evaluate(
         self, partners: Sequence[str], weights: Arrays, training: Mapping[str, Any]
@@ -114,14 +120,15 @@ class FlowerWire:
             if isinstance(reply, str):
                 continue
             try:
-                told = records.about(reply)["measures"]
-                self._shown[node] = sha256
-                yield names[node], {str(name): float(value) for name, value in told.items()}
-            except (UpdateRefused, KeyError, TypeError, ValueError, AttributeError):
+                told = gate.measures(records.about(reply).get("measures"))
+            except UpdateRefused:
                 continue
+            self._shown[node] = sha256
+            yield names[node], told
 
     def publish(self, notice: Mapping[str, Any], weights: Arrays) -> Iterable[tuple[str, str]]:
         """What became of it at each connected partner: its adapter there, or why there is none."""
+        self.partners()  # a coordinator that was killed after its last round has not met them yet
         sent = {name: array.astype("<f2") for name, array in weights.items()}
         names = {node: name for name, node in self._nodes.items()}
         asked = {node: records.pack({"notice": dict(notice)}, sent) for node in names}
@@ -137,7 +144,10 @@ class FlowerWire:
         fields = records.about(reply)
         if "declined" in fields:
             return Refusal(name, str(fields["declined"])[:300])
-        return records.to_update(reply)
+        update = records.to_update(reply)
+        if update.partner != name:
+            raise UpdateRefused("It answers in another partner's name.")
+        return update
 
     def _ask(
         self, kind: str, contents: Mapping[int, RecordDict], deadline: float
@@ -154,7 +164,7 @@ class FlowerWire:
         asked = time.time()
         waiting = {key: node for key, node in zip(self._grid.push_messages(messages), contents, strict=False) if key}
         while waiting and time.time() < deadline:
-            for message in self._grid.pull_messages(list(waiting)):
+            for message in self._pull(list(waiting)):
                 node = waiting.pop(message.metadata.reply_to_message_id, None)
                 if node is None:
                     continue
@@ -164,6 +174,18 @@ class FlowerWire:
                     yield node, message.content
             # a question costs the SuperLink and this program more than it looks: seldom where a round takes long
             time.sleep(min(_POLL_MOST_S, max(_POLL_S, _POLL_SHARE * (time.time() - asked))))
+
+    def _pull(self, keys: list[str]) -> list[Any]:
+        """The replies that are there. One that Flower cannot unpack fails the whole call: from then on each alone."""
+        found: list[Any] = []
+        for part in [[key] for key in keys] if self._singly else [keys]:
+            try:
+                found += self._grid.pull_messages(part)
+            except (httpx.HTTPError, OSError):
+                raise  # the way to the SuperLink, not a reply
+            except Exception:
+                self._singly = True
+        return found
 
 
 def hello(challenge: str, partner: str) -> bytes:

@@ -90,6 +90,10 @@ def test_every_setting_of_a_round_comes_from_the_command_line(tmp_path: Path, mo
         ("--calibrated 1", "task classify"),
         ("--weight north", "PARTNER=SHARE"),
         ("--task recommend --rounds 3", "one round"),
+        ("--run Spring", "cannot be called 'shared-Spring'"),
+        ("--weight north=0", "positive number"),
+        ("--weight north=1 --weight south=99", "factor of 10"),
+        ("--mode robust --rule multi-krum", "needs a quorum of 5"),
     ],
 )
 def test_what_excludes_each_other_is_said_at_once(tmp_path: Path, monkeypatch, capsys, options: str, word: str) -> None:

@@ -118,3 +118,26 @@ def test_private_keys_are_the_owners_alone_and_an_identity_is_read_back(tmp_path
 def test_no_keys_is_a_hint_to_join(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="join"):
         load_identity(tmp_path)
+
+
+def signed(folder: Path, **changes: object) -> Application:
+    """The answer of shop-a to its invitation with another card, signed with its own key."""
+    _, invitation = invited(folder)
+    identity = make_identity(folder / "site", "shop-a")
+    card = dataclasses.replace(identity.card, **changes)
+    card = dataclasses.replace(card, signature=identity.signer.sign(card.content()))
+    return apply(invitation, dataclasses.replace(identity, card=card))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"masking": "zz"}, {"masking": "00" * 32}, {"masking": "ab"}, {"masking": 5}, {"node": "no key"}, {"node": ""}],
+)
+def test_a_card_with_a_key_that_cannot_be_used_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    answer = signed(tmp_path, **changes)
+    with pytest.raises(IdentityRefused):
+        Roster(tmp_path).enrol(answer, now=0)
+    with pytest.raises(IdentityRefused):
+        Roster(tmp_path).enrol(
+            dataclasses.replace(answer, card=make_identity(tmp_path / "site", "shop-a").card, proof="é"), now=0
+        )

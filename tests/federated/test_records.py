@@ -21,7 +21,7 @@ WHOLE = save({"x": np.zeros(2)})
 
 def with_file(file: bytes) -> RecordDict:
     """A good update, but for its tensors."""
-    arrays = ArrayRecord({"safetensors": Array(np.frombuffer(file, np.uint8))})
+    arrays = ArrayRecord({"safetensors": Array("uint8", (len(file),), "safetensors", file)})
     return RecordDict({"about": WELL["about"], "arrays": arrays})
 
 
@@ -53,6 +53,18 @@ def test_tensors_come_back_with_their_types_and_cost_one_array() -> None:
     assert not records.arrays(records.pack({}, {}))
 
 
+def test_what_a_sender_says_of_its_bytes_is_not_believed() -> None:
+    """NumPy would unpack a zip, or make room for a quintillion numbers."""
+    for lie in (
+        b"PK\x03\x04" + bytes(60),
+        b"\x93NUMPY\x01\x00F\x00{'descr': '<f8', 'fortran_order': False, 'shape': (%d,)}" % 2**50,
+    ):
+        content = records.pack({}, {})
+        content["arrays"] = ArrayRecord({"safetensors": Array("float64", (2**50,), "numpy.ndarray", lie)})
+        with pytest.raises(UpdateRefused):
+            records.arrays(content)
+
+
 def test_a_disclosure_comes_back() -> None:
     disclosure = Disclosure("p0", ("p0", "p1", "p2"), bytes(32), {"p3": bytes(range(32))})
     assert records.to_disclosure(records.from_disclosure(disclosure)) == disclosure
@@ -64,6 +76,7 @@ def test_a_disclosure_comes_back() -> None:
         RecordDict(),
         RecordDict({"about": ConfigRecord({"json": "not json"})}),
         RecordDict({"about": ConfigRecord({"json": "[1, 2]"})}),
+        RecordDict({"about": ConfigRecord({"json": "[" * 100_000})}),
         RecordDict({"about": ConfigRecord({"json": "{}"})}),
         records.pack({"partner": "p0", "arrived": 3, "own_seed": "zz", "pair_seeds": []}),
         records.pack({"partner": "p0", "arrived": [], "own_seed": "00", "pair_seeds": {}}),
@@ -72,6 +85,7 @@ def test_a_disclosure_comes_back() -> None:
         with_file(WHOLE[:-1]),
         with_file((1 << 60).to_bytes(8, "little") + WHOLE[8:]),
         RecordDict({"about": WELL["about"], "arrays": ArrayRecord({"x": Array(np.zeros(2))})}),
+        RecordDict({"about": WELL["about"], "arrays": ConfigRecord({"safetensors": 3})}),
     ],
 )
 def test_what_cannot_be_read_is_refused(content: RecordDict) -> None:

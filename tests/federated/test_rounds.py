@@ -12,6 +12,7 @@ import pytest
 from standin import partners, start
 
 from federated import rounds as rounds_module
+from federated.config import CARDS
 from federated.encoding import encode
 from federated.errors import BadRequest, FederationError, RoundVoid, RunLocked
 from federated.rounds import Coordinator, RunConfig
@@ -122,6 +123,68 @@ def test_a_killed_coordinator_goes_on_and_ends_where_it_would_have(tmp_path: Pat
     assert distance(lead.weights, whole.weights) == 0.0
     # the broken round was trained once: a repeated plan is answered from the disk
     assert [trainer.trained for trainer in trainers] == [8, 8, 8]
+
+
+def test_a_run_goes_on_without_a_partner_that_was_revoked_and_trains_nothing_twice(tmp_path: Path) -> None:
+    sites, trainers, roster = partners(tmp_path, 4)
+
+    def run(rounds: int) -> RunConfig:
+        cards = [dataclasses.asdict(card) for card in roster.cards().values()]
+        return config(rounds=rounds, training={CARDS: cards, "epochs": 1.0})
+
+    class Dying(InProcess):
+        def train(self, plan: RoundPlan, start: Arrays) -> Iterable[Any]:
+            for update in super().train(plan, start):
+                if plan.round == 3:
+                    raise Killed
+                yield update
+
+    with pytest.raises(Killed):
+        coordinator(tmp_path, Dying(sites), roster, run(4)).go()
+    roster.revoke("p3")
+    results = coordinator(tmp_path, InProcess(sites[:3]), roster, run(4)).go()
+    assert [len(result.accepted) for result in results] == [4, 4, 3, 3]
+    assert trainers[0].trained == 4
+    with pytest.raises(BadRequest, match="other settings"):
+        coordinator(tmp_path, InProcess(sites[:3]), roster, run(5)).go()
+
+
+@pytest.mark.parametrize("mode", ["plain", "masked"])
+def test_who_is_given_no_weight_counts_one(tmp_path: Path, mode: Any) -> None:
+    sites, trainers, roster = partners(tmp_path, 4)
+    lead = coordinator(tmp_path, InProcess(sites), roster, config(mode=mode, rounds=1, weights=(("p0", 2.0),)))
+    lead.go()
+    wanted = {
+        name: 0.5 * np.average([trainer.target[name] for trainer in trainers], axis=0, weights=[2, 1, 1, 1])
+        for name in start()
+    }
+    assert distance(lead.weights, wanted) < 1e-3
+
+
+def test_a_masked_round_that_would_show_one_partner_gets_no_update(tmp_path: Path) -> None:
+    sites, _, roster = partners(tmp_path, 3)
+    with pytest.raises(BadRequest, match="factor of 10"):
+        config(mode="masked", weights=(("p0", 1.0), ("p1", 0.05)))
+    # a coordinator that sets what its own checks forbid is refused by every partner
+    run = config(mode="masked", rounds=1, weights=(("p0", 1e9),))
+    with pytest.raises(RoundVoid, match="0 updates"):
+        coordinator(tmp_path, InProcess(sites), roster, run).go()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weights": (("p0", 0.0),)},
+        {"weights": (("p0", -1.0),)},
+        {"weights": (("p0", float("nan")),)},
+        {"mode": "robust", "weights": (("p0", 2.0),)},
+        {"mode": "robust", "hostile": -1},
+        {"mode": "robust", "rule": "multi-krum", "quorum": 4},
+    ],
+)
+def test_a_run_that_could_never_work_is_refused_before_it_begins(change: dict[str, Any]) -> None:
+    with pytest.raises(BadRequest, match="cannot go like this"):
+        config(**change)
 
 
 def test_a_silent_partner_is_left_out_and_named(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from flwr.supercore.task_identity import TaskIdentity
 from standin import identities, start
 
 from federated import records, wire
-from federated.types import Refusal, RoundPlan
+from federated.masking import Disclosure
+from federated.types import ClientUpdate, Refusal, RoundPlan
 from federated.weights import weights_sha256
 from federated.wire import FlowerWire, hello
 
@@ -49,7 +50,7 @@ class Nodes:
                 node = message.metadata.dst_node_id
                 identity, name = self.partners[node], self.partners[node].card.name
                 if message.metadata.message_type != records.HELLO:
-                    self.had_weights.append(len(records.arrays(message.content)) > 0)
+                    self.had_weights.append("arrays" in message.content and len(records.arrays(message.content)) > 0)
                     evaluates = message.metadata.message_type == "evaluate"
                     found.append(Reply(key, node, records.pack({"measures": {}} if evaluates else {"declined": "no"})))
                     continue
@@ -156,3 +157,65 @@ def test_a_node_that_is_gone_is_one_refusal_and_the_round_goes_on(tmp_path: Path
     plan = RoundPlan("run", 1, "ab" * 8, names, 1, time.time() + 60, "plain", "float32", (), 1.0, "", (1.0, 1.0))
     refusals = {each.partner: each.reason for each in line.train(plan, start()) if isinstance(each, Refusal)}
     assert refusals == {"p0": "no", "p1": "Its program failed: Node Unavailable."}
+
+
+class Telling(Nodes):
+    """As `Nodes`; each node answers what `replies` has for it."""
+
+    replies: dict[int, Any]
+
+    def pull_messages(self, keys: Iterable[str]) -> list[Any]:
+        found = super().pull_messages(keys)
+        for each in found:
+            each.content = self.replies.get(each.metadata.src_node_id, each.content)
+        return found
+
+
+def telling(folder: Path, count: int, replies: dict[int, Any]) -> tuple[FlowerWire, tuple[str, ...]]:
+    made, roster = identities(folder, count)
+    grid: Any = Nodes(dict(enumerate(made)))
+    line = FlowerWire(grid, roster.verify, enrolled=roster.cards, seconds=5)
+    names = tuple(line.partners())
+    grid.__class__ = Telling
+    grid.replies = replies
+    return line, names
+
+
+def test_a_measure_that_is_none_is_left_out_and_the_others_are_heard(tmp_path: Path) -> None:
+    told = [{"score": 10**400}, {"score": [1]}, {"score": 2.0}, {"<b>": 1.0}, {f"m{i}": 1.0 for i in range(99)}, 3]
+    replies = {node: records.pack({"measures": each}) for node, each in enumerate(told)}
+    line, names = telling(tmp_path, len(told), replies)
+    assert dict(line.evaluate(names, start(), {})) == {"p2": {"score": 2.0}}
+
+
+def test_nobody_answers_in_anothers_name(tmp_path: Path) -> None:
+    plan = RoundPlan("run", 1, "ab" * 8, ("p0", "p1"), 1, time.time() + 60, "plain", "float32", (), 1.0, "", (1.0, 1.0))
+    stolen = records.from_update(ClientUpdate("run", 1, "p1", plan.nonce, {}, signature="00"))
+    disclosed = records.from_disclosure(Disclosure("p1", ("p0", "p1"), bytes(32)))
+    line, _ = telling(tmp_path / "train", 2, {0: stolen})
+    reasons = {each.partner: each.reason for each in line.train(plan, start()) if isinstance(each, Refusal)}
+    assert reasons == {"p0": "It answers in another partner's name.", "p1": "no"}
+    line, _ = telling(tmp_path / "disclose", 2, {0: disclosed, 1: disclosed})
+    assert [each.partner for each in line.disclose(plan, ("p0", "p1"))] == ["p1"]
+
+
+def test_a_reply_that_flower_cannot_unpack_costs_its_own_partner_only(tmp_path: Path) -> None:
+    class Broken(Telling):
+        def pull_messages(self, keys: Iterable[str]) -> list[Any]:
+            keys = list(keys)
+            if any(self.waiting[key].metadata.dst_node_id == 1 for key in keys if key in self.waiting):
+                raise KeyError("array_keys")
+            return super().pull_messages(keys)
+
+    line, names = telling(tmp_path, 3, {node: records.pack({"measures": {"score": float(node)}}) for node in range(3)})
+    grid: Any = line._grid
+    grid.__class__ = Broken
+    line._seconds = 0.3
+    assert dict(line.evaluate(names, start(), {})) == {"p0": {"score": 0.0}, "p2": {"score": 2.0}}
+
+
+def test_a_coordinator_that_starts_after_the_last_round_still_publishes(tmp_path: Path) -> None:
+    made, roster = identities(tmp_path, 2)
+    grid: Any = Nodes(dict(enumerate(made)))
+    line = FlowerWire(grid, roster.verify, enrolled=roster.cards, seconds=5)
+    assert dict(line.publish({}, start())) == {"p0": "no", "p1": "no"}
