@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import httpx
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
@@ -24,6 +23,8 @@ from federated.weights import weights_sha256
 
 _POLL_S, _POLL_MOST_S, _POLL_SHARE = 0.2, 2.0, 0.05
 _HELLO_S = 60.0
+_NOT_UNPACKED = (LookupError, TypeError, ValueError, AttributeError, EOFError, MemoryError, RecursionError)
+"""What Flower raises for a reply that holds something else than it says. Of the way to the SuperLink it raises others."""
 
 
 class FlowerWire:
@@ -181,9 +182,7 @@ class FlowerWire:
         for part in [[key] for key in keys] if self._singly else [keys]:
             try:
                 found += self._grid.pull_messages(part)
-            except (httpx.HTTPError, OSError):
-                raise  # the way to the SuperLink, not a reply
-            except Exception:
+            except _NOT_UNPACKED:
                 self._singly = True
         return found
 
