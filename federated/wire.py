@@ -24,7 +24,7 @@ from federated.weights import weights_sha256
 _POLL_S, _POLL_MOST_S, _POLL_SHARE = 0.2, 2.0, 0.05
 _HELLO_S = 60.0
 _NOT_UNPACKED = (LookupError, TypeError, ValueError, AttributeError, EOFError, MemoryError, RecursionError)
-"""What Flower raises for a reply that holds something else than it says. Of the way to the SuperLink it raises others."""
+"""What Flower raises for a reply that holds something else than it says; a lost line raises others."""
 
 
 class FlowerWire:
