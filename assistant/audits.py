@@ -21,7 +21,7 @@ from assistant.provenance import provenance
 from assistant.runs import Plan, assembled, members_in
 from assistant.settings import Settings
 from assistant.types import Adapter, Example, Measure, Report
-from privacy.types import PrivacySpend
+from privacy.types import PrivacyBudget, PrivacySpend
 
 if TYPE_CHECKING:
     from assistant.tuning.loop import LoopOptions
@@ -46,6 +46,7 @@ def audit(plan: Plan, settings: Settings, goal: Goal, book: Ledger, *, canaries:
     return _audited(
         plan, settings, book, goal.budget.delta, canaries,
         lambda rows, options, first: private.plan(goal, book, plan.data.stem, rows, options, first=first),
+        target=goal.budget,
     )  # fmt: skip
 
 
@@ -82,8 +83,9 @@ def audit_adapter(
 
 
 def _audited(
-    plan: Plan, settings: Settings, book: Ledger, delta: float, canaries: int, planned: Planned, *, steps: int = 0
-) -> AuditReport:
+    plan: Plan, settings: Settings, book: Ledger, delta: float, canaries: int, planned: Planned, *, steps: int = 0,
+    target: PrivacyBudget | None = None,
+) -> AuditReport:  # fmt: skip
     """Charges what `planned` says for the records and the canaries among them, and attacks the training."""
     from assistant.tuning import audited, private
     from assistant.tuning.loop import LoopOptions
@@ -98,7 +100,7 @@ def _audited(
     def spend_for(rows: Sequence[Example]) -> PrivacySpend:
         spend = planned(rows, options, private.first_steps(parts.model))
         private.hook(spend, parts.model, parts.task, method=plan.method)
-        charged.append(book.charge(spend, "audit"))
+        charged.append(book.charge(spend, "audit", target=target))
         return spend
 
     made = audited.made_up(parts.task, parts.examples, canaries)

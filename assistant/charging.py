@@ -107,8 +107,11 @@ class Charging:
         units = private.units_of(parts.examples, goal.budget.unit)
         return Quote(self.spend, goal.budget, units, weights, (*book.book().spends(name, goal.budget.unit), *beside))
 
-    def begin(self, file: Path, plan: Callable[[], Quote], hook: Callable[[PrivacySpend], Private]) -> Private | None:
-        """Charges the run, once: one that goes on was charged when it began, as `file` says. The loop's hook."""
+    def begin(
+        self, file: Path, plan: Callable[[], Quote], hook: Callable[[PrivacySpend], Private], *, run: dict[str, Any]
+    ) -> Private | None:
+        """Charges the run, once: one that goes on was charged when it began, as `file` says; `run` is kept there too.
+        The loop's hook."""
         state: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         if state:
             self.spend = PrivacySpend.from_dict(state["spend"])
@@ -117,7 +120,7 @@ class Charging:
             plan()
         wrap = hook(self.spend) if self.private is not None else None
         if not state:
-            file.write_text(json.dumps(self._charged()), encoding="utf-8")
+            file.write_text(json.dumps({**self._charged(), "run": run}), encoding="utf-8")
         return wrap
 
     def end(self, file: Path, *, steps: int) -> None:
@@ -133,11 +136,20 @@ class Charging:
         book, kept = self.book, {"spend": self.spend.to_dict()}
         if book is None:
             return {**kept, "charge": None}
-        told = None if self.score is None else book.charge(self.score, f"scores of {self.purpose}")
+        told = None
+        if self.score is not None:
+            told = self._charge(self.score, f"scores of {self.purpose}", beside=(self.spend,))
         try:
-            charge = book.charge(self.spend, self.purpose)
+            charge = self._charge(self.spend, self.purpose)
         except PrivacyError:
             if told is not None:
                 book.settle(told, steps=0)  # nothing will be trained, so nothing will be told
             raise
         return {**kept, "charge": charge, "told": told, "score": self.score.to_dict() if self.score else None}
+
+    def _charge(self, spend: PrivacySpend, purpose: str, *, beside: Sequence[PrivacySpend] = ()) -> int:
+        """A private run's goal is held under the book's lock: another run may have been charged since the plan."""
+        if self.private is not None:
+            return self.private.book.charge(spend, purpose, target=self.private.goal.budget, beside=beside)
+        assert self.ledger is not None
+        return self.ledger.charge(spend, purpose)

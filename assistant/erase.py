@@ -24,6 +24,7 @@ from filelock import FileLock
 from assistant.adapters import Shelf
 from assistant.errors import BadInput
 from assistant.owners import CustomerRows, Owners
+from assistant.resuming import left_over
 from assistant.settings import Settings
 from assistant.store import Store
 from assistant.types import Adapter
@@ -258,9 +259,9 @@ class _Erasure:
         """What may have learned from the customer without anybody having written it down."""
         learned = Learned(self._root, self._tenant)
         for adapter in Shelf(self._root).all():
-            if adapter.owners and not learned.knows(adapter.sha256):
+            if is_unknown(adapter, learned):
                 yield f"Whose records the adapter {adapter.id} learned from is not known here."
-        for folder in sorted({step.parent.parent.name for step in (self._root / "runs").glob("*/checkpoint/step-*")}):
+        for folder in left_over(self._root / "runs"):
             yield f"The unfinished training run {folder} may have read this customer's records: delete its folder."
 
     def _sent(self, journal: Journal) -> int:
@@ -268,6 +269,11 @@ class _Erasure:
         return sum(
             str(row.get("at", "")) < journal.began for row in read_lines(self._root / "privacy" / "egress.jsonl")
         )
+
+
+def is_unknown(adapter: Adapter, learned: Learned) -> bool:
+    """Whether it learned from customers and nobody wrote down from whom; old cards of combinations count none."""
+    return bool(adapter.owners or adapter.method == "combined") and not learned.knows(adapter.sha256)
 
 
 def _not_undone(adapters: list[dict[str, Any]], sent: int, left: dict[str, str]) -> Iterator[str]:

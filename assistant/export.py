@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from assistant import metrics
-from assistant.adapters import Shelf, check_name, shape_of
+from assistant.adapters import WEIGHTS, Shelf, check_name, sha256_of, shape_of
 from assistant.engines import models
-from assistant.errors import BadInput
+from assistant.erase import is_unknown
+from assistant.errors import AdapterRefused, BadInput, UnknownName
 from assistant.runs import Base, Plan, base_of
 from assistant.settings import Settings
 from assistant.types import Adapter, Measure
 from assistant.vetting import base_of as facts_of
 from assistant.vetting import verify
+from privacy.erasure import Learned
 
 _TOKENS = 512
 """Of each text so many tokens are read."""
@@ -102,12 +104,34 @@ def combine(name: str, parts: Sequence[tuple[str, float]], settings: Settings) -
         spent = tuple(spend for adapter in adapters for spend in adapter.privacy)  # alike is not the same: all count
         card = dataclasses.replace(
             adapters[0], name=name, method="combined", before=None, after=None, parent=None, privacy=spent,
-            examples=sum(adapter.examples for adapter in adapters), owners=0, data_sha256="", notes=(said,),
+            examples=sum(adapter.examples for adapter in adapters),
+            owners=sum(adapter.owners for adapter in adapters), data_sha256="", notes=(said,),
             audits=tuple(audit for adapter in adapters for audit in adapter.audits),
             delta=max(adapter.delta for adapter in adapters),
             created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), **shape_of(made),
         )  # fmt: skip
+        _remember(made, adapters, settings)
         return shelf.save(card, lambda target: shutil.copytree(made, target, dirs_exist_ok=True))
+
+
+def _remember(made: Path, adapters: Sequence[Adapter], settings: Settings) -> None:
+    """Keeps whose records the parts learned from, and those that they went on from: an erasure finds the combination.
+
+    Where that is not known of one of them nothing is kept: an erasure names the combination as unknown.
+    """
+    shelf, learned = Shelf(settings.data_dir), Learned(settings.data_dir, settings.tenant)
+    marks: set[str] = set()
+    for adapter in adapters:
+        line: Adapter | None = adapter
+        while line is not None:
+            if is_unknown(line, learned):
+                return
+            marks |= learned.of(line.sha256)
+            try:
+                line = shelf.find(line.parent) if line.parent else None
+            except (UnknownName, AdapterRefused):
+                return
+    learned.remember(sha256_of(made / WEIGHTS), marks)
 
 
 def _chat_adapter(wanted: str, settings: Settings) -> tuple[Adapter, Base]:

@@ -6,6 +6,7 @@ A running server answers with the new adapter from its next question on.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import gc
@@ -18,7 +19,7 @@ from assistant import evaluate, promotion
 from assistant.charging import Ledger, Privately
 from assistant.core import Assistant
 from assistant.deployments import Deployment, slot_of
-from assistant.errors import AdapterRefused, BadInput
+from assistant.errors import AdapterRefused, BadInput, UnknownName
 from assistant.golden import read_golden
 from assistant.runs import HELD_OUT, Plan, Run
 from assistant.types import Adapter, Report
@@ -75,7 +76,8 @@ def train(
     if plan.suite is not None and plan.task == "chat":
         read_golden(plan.suite)  # its faults are told before the training, not after
         assistant.company(collection)
-    made, result = Run(plan, assistant.settings, watch, ledger, private).train(resume=resume)
+    live = _live(assistant, plan, collection)
+    made, result = Run(plan, assistant.settings, watch, ledger, private, live).train(resume=resume)
     if made is None:
         return Trained(None, result, "interrupted")
     gc.collect()  # the trained network goes before the serving one comes
@@ -83,11 +85,28 @@ def train(
         made = judge(assistant, made, plan.suite, collection=collection, watch=watch)
     if not use:
         return Trained(made, result, "it was to be kept aside")
+    live = _live(assistant, plan, collection)
+    if live is not None and not force and made.after and made.after.provenance.get("against") != live.id:
+        why = f"it was not compared with {live.id}, which answers (other labels or base, or live only since)."
+        return Trained(made, result, f"{why} `adapters use {made.id}` puts it to use.")
     try:
         promote(assistant, made, collection=collection, force=force, share=share)
     except AdapterRefused as error:
         return Trained(made, result, error.message)
     return Trained(assistant.hosting.shelf.find(made.id), result)
+
+
+def _live(assistant: Assistant, plan: Plan, collection: str | None) -> Adapter | None:
+    """The classifier or tagger whose place the new one would take; chat adapters are judged on what answers."""
+    if plan.task == "chat":
+        return None
+    name = collection or assistant.settings.collection
+    now = assistant.hosting.deployments.current(assistant.settings.tenant, name, plan.name)
+    with contextlib.suppress(AdapterRefused, UnknownName):  # one that is damaged or gone answers nobody
+        live = assistant.hosting.shelf.find(now.adapter if now else "")
+        assistant.hosting.vet(live)
+        return live
+    return None
 
 
 def judge(

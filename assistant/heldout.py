@@ -9,10 +9,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from assistant import metrics
-from assistant.types import Example, Measure
+from assistant.types import Adapter, Example, Measure
+
+if TYPE_CHECKING:
+    from assistant.tuning.records import Records
 
 Pair = tuple[float, float]
 Counts = list[dict[str, Pair]]
@@ -36,6 +40,20 @@ def judge(model: Any, task: Any, examples: Sequence[Example]) -> Counts:
         return [_tagged(task.labels, example, tags) for example, tags in zip(examples, found, strict=True)]
     odds = classifier.predictions(model, task, examples)
     return [_classified(example, row) for example, row in zip(examples, odds.tolist(), strict=True)]
+
+
+def by_live(live: Adapter, test: Records, base: Any, *, max_tokens: int = 0) -> Counts:
+    """What the classifier or tagger in use makes of the test records; [] where it has other labels or another base.
+
+    `base` is the one that the records' own run takes (its `path`, `name` and `sha256`).
+    """
+    from assistant.tuning import classifier
+    from assistant.tuning.tasks import make_task
+
+    if (live.task, live.labels, live.base_sha256) != (test.task, test.labels, base.sha256) or not len(test):
+        return []
+    network, task = classifier.load(Path(live.path), base.path, name=base.name), make_task(test, max_tokens=max_tokens)
+    return judge(network.model, task, task.examples(test, network.tokenizer))
 
 
 def guess(task: Any, trained_on: Sequence[Example], examples: Sequence[Example]) -> Counts:

@@ -233,17 +233,21 @@ class Loop:
                 adapter = self._assistant.hosting.shelf.find(turn.adapter)
                 finetune.promote(self._assistant, adapter, collection=turn.collection)
                 return self._change(turn, state=LIVE, ended=now())
-            self._assistant.hosting.deployments.rollback(self._tenant, turn.collection)
+            self._withdraw(turn)
             return self._change(turn, state=RETURNED, note="the trial was ended", ended=now())
 
     def rollback(self, collection: str) -> LoopTurn:
-        """What answered before the last live turn answers again. Raises BadInput."""
+        """What answered before the last live turn answers again; where another took its place, that one stays.
+
+        Raises:
+            BadInput: no turn is live.
+        """
         with self._lock:
             last = next((turn for turn in self.turns(collection, limit=1000) if turn.state == LIVE), None)
             if last is None:
                 raise BadInput("No turn of the loop is live.", hint="There is nothing to take back.")
-            self._assistant.hosting.deployments.rollback(self._tenant, collection)
-            return self._change(last, state=RETURNED, note="rolled back", ended=now())
+            note = "rolled back" if self._withdraw(last) else "another had taken its place"
+            return self._change(last, state=RETURNED, note=note, ended=now())
 
     # Inside
 
@@ -297,6 +301,14 @@ class Loop:
             except AdapterRefused as error:
                 note = error.message
         return self._change(turn, state=REFUSED, adapter=made.id, note=note, ended=now())
+
+    def _withdraw(self, turn: LoopTurn) -> bool:
+        """Goes back to what answered before the turn's adapter, its trial included; False where it answers nobody."""
+        deployments, went_back = self._assistant.hosting.deployments, False
+        live = deployments.current(self._tenant, turn.collection)
+        while live is not None and turn.adapter in (live.adapter, live.challenger):
+            live, went_back = deployments.rollback(self._tenant, turn.collection), True
+        return went_back
 
     def _made(self, turn: LoopTurn) -> Adapter | None:
         """The adapter that this turn ends with: trained on exactly its file, or that of its pairs."""

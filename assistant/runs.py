@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from assistant import heldout, scores, template
+from assistant import heldout, resuming, scores, template
 from assistant.adapters import CONFIG, WEIGHTS, Shelf, check_name, sha256_of
 from assistant.charging import Charging, Ledger, Privately
 from assistant.engines import hardware, models
@@ -48,7 +48,6 @@ PAIRS_LEARNING_RATE = 5e-5
 """A pair of answers moves the model further than an answer does: smaller steps than for answers."""
 _FOUR_BIT = "Trained and judged on held-out records over the base in four bits; it answers over the whole base."
 _PAIRS = "Trained on pairs of answers, to give the one rather than the other."
-_CHECKPOINT, _STATE, _MADE, _COMMON = "checkpoint", "run.json", "adapter", "common.npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,7 @@ class Plan:
     `preference`: the data are pairs, and chat learns to give the one answer rather than the other (DPO).
     `parent` is an adapter to go on from. `preset` "small" is for small machines. `patience` > 0 ends the
     run when held-out loss no longer falls. `four_bit` trains over the base in four bits (QLoRA).
+    `singly` draws each customer's side by itself (`Records.split`), as a private run always does.
     """
 
     task: Task
@@ -81,6 +81,7 @@ class Plan:
     four_bit: bool = False
     seed: int = 0
     preference: bool = False
+    singly: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,9 @@ class Run:
     watch: Watch = field(default=lambda event: None)
     ledger: Ledger | None = None
     private: Privately | None = None
+    live: Adapter | None = None  # the classifier or tagger that it would replace: what it is compared with
     _account: Charging = field(init=False)
+    _by_live: heldout.Counts = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         if self.plan.four_bit and self.private is not None:
@@ -145,13 +148,20 @@ class Run:
         with self._alone(resume):
             records, kept, valid, test = self._records()
             self._account.know(members_in(records, self.settings))
+            if self.live is not None:  # before the run's own network comes: two at once need twice the memory
+                base = base_of(self.plan, self.settings)
+                self._by_live = heldout.by_live(self.live, test, base, max_tokens=self.plan.max_tokens)
             parts = _Parts.assemble(self.plan, self.settings, (kept, valid, test))
+            goal = self.private.goal if self.private else None
+            said = dataclasses.asdict(self.plan)
+            run = resuming.identity(said, records, base=parts.base.sha256, parent=parts.parent, goal=goal)
+            resuming.take_up(self.folder, run)
             before = self._before(parts, records)
             if self.plan.task == "classify" and not self.plan.parent and self.private is None:
                 from assistant.tuning import heads
 
                 heads.start_from_centroids(parts.model, parts.task, parts.examples)
-            result = self._loop(parts)
+            result = self._loop(parts, run)
             if result.ended == "interrupted":
                 return None, result
             after = heldout.judge(parts.model, parts.task, parts.test) if parts.test else []
@@ -182,7 +192,7 @@ class Run:
                 f"{self.plan.name!r} is being trained.", hint="Wait for it, or choose another name."
             ) from None
         try:
-            if not resume and any((self.folder / _CHECKPOINT).glob("step-*")):
+            if not resume and resuming.has_checkpoint(self.folder):
                 raise BadInput(
                     f"An unfinished run is in {self.folder}.", hint="--resume goes on; delete that folder to drop it."
                 )
@@ -197,12 +207,12 @@ class Run:
         plan = self.plan
         records = self._without_erased(read_records(plan.data, plan.task, pairs=plan.preference))
         none = records.subset(())
-        kept, aside = records.split(plan.held_out, seed=plan.seed)
+        kept, aside = records.split(plan.held_out, seed=plan.seed, singly=plan.singly or self.private is not None)
         valid, test = aside.split(0.5, seed=plan.seed) if plan.patience else (none, aside)
         if plan.suite is not None and plan.task != "chat":
             test = read_records(plan.suite, plan.task, labels=records.labels)
             kept, valid = (kept, aside) if plan.patience else (records, none)
-        if not len(kept):
+        if not len(kept) or (plan.held_out and not len(test)):
             raise BadInput(f"{plan.data} has too few records to keep some from training.", hint="Add more records.")
         warnings = (*records.warnings, *leaks(kept, test))
         self.watch(Prepared(len(kept), len(test), records.statistics(), records.counts(), warnings))
@@ -218,33 +228,31 @@ class Run:
         return dataclasses.replace(rest, warnings=(*rest.warnings, left_out))
 
     def _before(self, parts: _Parts, records: Records) -> heldout.Counts:
-        """How the test records fare without this run: by the base, or by what stands for it."""
-        if not parts.test:
-            return []
+        """How the test records fare without this run: by what is live, by the base, or by what stands for it."""
+        if not parts.test or self._by_live:
+            return self._by_live
         if self.plan.task == "chat" or self.plan.parent:
             return heldout.judge(parts.model, parts.task, parts.test)
         return heldout.guess(parts.task, parts.examples, parts.test)
 
-    def _loop(self, parts: _Parts) -> TrainingResult:
+    def _loop(self, parts: _Parts, run: dict[str, Any]) -> TrainingResult:
         from assistant.tuning import loop, private
         from assistant.tuning.curves import tensorboard
 
-        common = self.folder / _COMMON
-        if not (self.folder / _STATE).is_file():  # a new charge: nothing is left to go on with
-            common.unlink(missing_ok=True)
+        common = self.folder / resuming.COMMON
         wrap = self._account.begin(
-            self.folder / _STATE, lambda: self._quote(parts),
-            lambda spend: private.hook(spend, parts.model, parts.task, method=self.plan.method),
+            self.folder / resuming.STATE, lambda: self._quote(parts),
+            lambda spend: private.hook(spend, parts.model, parts.task, method=self.plan.method), run=run,
         )  # fmt: skip
         with self._lower_layers_once(parts), tensorboard(self.folder / "tensorboard", then=self.watch) as watch:
             if wrap is not None:
                 private.take_common(parts.model, parts.task, parts.examples, self._account.spend, file=common)
             result = loop.train(
                 parts.model, parts.task, parts.examples, self._options(), valid=parts.valid,
-                checkpoint=self.folder / _CHECKPOINT, on_progress=watch, private=wrap,
+                checkpoint=self.folder / resuming.CHECKPOINT, on_progress=watch, private=wrap, identity=json.dumps(run),
             )  # fmt: skip
         if result.ended != "interrupted":
-            self._account.end(self.folder / _STATE, steps=result.steps + private.first_steps(parts.model))
+            self._account.end(self.folder / resuming.STATE, steps=result.steps + private.first_steps(parts.model))
             common.unlink(missing_ok=True)
         return result
 
@@ -256,11 +264,11 @@ class Run:
             return
         from assistant.tuning import activations
 
-        folder = self.folder / "activations"
+        folder = self.folder / resuming.ACTIVATIONS
         whole = parts.task.sides(parts.examples) if self.plan.preference else parts.examples
         with activations.kept(parts.model, whole, folder=folder):
             yield
-        if not any((self.folder / _CHECKPOINT).glob("step-*")):  # over, not interrupted
+        if not resuming.has_checkpoint(self.folder):  # over, not interrupted
             activations.forget(folder)
 
     def quote(self) -> Quote:
@@ -298,7 +306,8 @@ class Run:
             return None
         files = (self.plan.data, *([self.plan.suite] if self.plan.suite else []))
         suite = self.plan.suite.stem if self.plan.suite and self.plan.task != "chat" else HELD_OUT
-        return Report(suite, tuple(measures), provenance(seed=self.plan.seed, files=files, side=side))
+        against = self.live.id if self.live and self._by_live else None
+        return Report(suite, tuple(measures), provenance(seed=self.plan.seed, files=files, side=side, against=against))
 
     def _card(self, parts: _Parts, records: Records) -> Adapter:
         return Adapter(
@@ -317,7 +326,7 @@ class Run:
         """The adapter on the shelf; the shape on its card is read from what was written."""
         from assistant.tuning import lora
 
-        draft = self.folder / _MADE
+        draft = self.folder / resuming.MADE
         shutil.rmtree(draft, ignore_errors=True)
         lora.save(parts.model, draft)
         owners = {example.owner for example in parts.examples}
@@ -400,7 +409,7 @@ def picture(adapter: Adapter, settings: Settings) -> Path:
 
 def unfinished(settings: Settings) -> list[Path]:
     """The folders of runs that were cut short and can go on, by name."""
-    return sorted({step.parent.parent for step in (settings.data_dir / "runs").glob(f"*/{_CHECKPOINT}/step-*")})
+    return sorted(filter(resuming.has_checkpoint, (settings.data_dir / "runs").glob("*")))
 
 
 def assembled(plan: Plan, settings: Settings) -> _Parts:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.charging import Ledger, Privately
-from assistant.errors import BadInput
+from assistant.errors import BadInput, TrainingFailed
+from assistant.resuming import CHECKPOINT
 from assistant.runs import Plan, Run, Watch
 from assistant.settings import Settings
 from assistant.types import Adapter
@@ -64,6 +65,7 @@ def search(
             hint="For example --search 6 --held-out 0.2.",
         )
     space = space or _space(plan, asking.Space)
+    folder = settings.data_dir / "runs" / f"{plan.name}{_TRIAL}"
     number = 0
 
     def judge(choice: Choice, report: Report) -> float:
@@ -72,7 +74,11 @@ def search(
         trial = dataclasses.replace(_with(plan, choice), name=f"{plan.name}{_TRIAL}", seed=plan.seed + 1, suite=None)
         # this trial, those after it, and the training itself share what is left of the goal
         left = None if private is None else dataclasses.replace(private, runs=max(1, trials - number + 2))
-        made, _ = Run(trial, settings, watch, ledger, left).train(resume=True)
+        try:
+            made, _ = Run(trial, settings, watch, ledger, left).train(resume=True)
+        except TrainingFailed:  # the next trial has another choice: it cannot go on from this one's checkpoint
+            shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+            raise
         if made is None:
             raise BadInput("The search was stopped.", hint="The same command goes on with it.")
         shutil.rmtree(Path(made.path))
@@ -81,7 +87,6 @@ def search(
         return value
 
     name = "search.db" if private is None else f"search-{private.goal.budget.epsilon:g}.db"
-    folder = settings.data_dir / "runs" / f"{plan.name}{_TRIAL}"
     found = asking.search(judge, trials, file=folder / name, space=space, seed=plan.seed)
     return _with(plan, found.best.choice)
 

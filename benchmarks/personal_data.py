@@ -1,7 +1,7 @@
 """Synthetic messages of customers with personal data in known places, in English, Chinese, German and Spanish.
 
-Written before the recogniser and without it or its libraries: check digits, number plans and addresses are
-made here by their public rules (ISO 13616 and 7064, ISO/IEC 7812, GB 11643, the number plans of E.164). About a
+Written before the recogniser and without it or its libraries, but for sentences that a review found missed: check
+digits, number plans and addresses are made here by their public rules (ISO 13616 and 7064, ISO/IEC 7812, GB 11643, the number plans of E.164). About a
 third of the messages holds nothing personal. All carry hard negatives: totals, product codes, dates, opening hours,
 versions, EANs, serial numbers that look like IBANs, cards or phones. It is not a language model: sentences come from
 templates, so what it says of recall is about the shape of the data, not about how people write. Names and

@@ -193,7 +193,7 @@ def personalise(site: Site, assistant: Assistant, options: Personal, watch: Watc
     plan = Plan(
         recipe.learns, Path(site.config.data), f"own-{notice.run}", base=recipe.base, parent=adapter,
         rank=recipe.rank, epochs=options.epochs, learning_rate=options.learning_rate, held_out=HELD_OUT,
-        suite=options.suite, seed=recipe.seed,
+        suite=options.suite, seed=recipe.seed, singly=True,
     )  # fmt: skip
     book = site.book().ledger
     private = Privately(Goal(options.budget), book) if options.budget else None

@@ -131,7 +131,7 @@ class Site:
         if sha256 not in self.approved():
             raise PolicyVeto(
                 f"The coordinator sent app code {sha256[:16]}..., which this partner has not approved; it did not run.",
-                hint=f"After reading it: federated partner approve {sha256}",
+                hint=f"After reading it: federated partner approve {self.home} {sha256}",
             )
 
     def write_launcher(self) -> Path:
@@ -234,7 +234,8 @@ class Site:
         records = records.subset(place for place, row in enumerate(records.rows) if row.customer not in gone)
         if not len(records):
             raise BadRequest(f"Every customer in {config.data} has been erased: there is nothing to train on.")
-        kept, aside = records.split(HELD_OUT, seed=recipe.seed)
+        # singly, whatever this run promises: a site's records stay on their sides, and a promise takes it for granted
+        kept, aside = records.split(HELD_OUT, seed=recipe.seed, singly=True)
         tokenizer, model, base = recipe.model(settings)
         task = make_task(records)
         test = task.examples(aside, tokenizer) if len(aside) else ()

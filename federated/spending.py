@@ -101,7 +101,8 @@ class OwnBook:
             BudgetExceeded: the run's promise, the partner's limit or a budget of the book does not cover it.
         """
         self.require(plan, spend)
-        return self.ledger.charge(spend, f"federation {plan.run}, round {plan.round}")
+        target = self._goal(plan.dp) if plan.dp else None
+        return self.ledger.charge(spend, f"federation {plan.run}, round {plan.round}", target=target)
 
     def settle(self, charge: int, *, steps: int) -> None:
         """Lowers the charge to the steps that were taken."""

@@ -105,7 +105,8 @@ class Chain:
                 yield writer
                 connection.execute("COMMIT")
             except BaseException:
-                if writer.appended:  # the anchor already names what is not going to be written
+                # the anchor already names what is not going to be written; an interrupt can also come after the commit
+                if writer.appended and connection.in_transaction:
                     durable_write(self._anchor, before)
                 raise
 

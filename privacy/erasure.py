@@ -86,6 +86,11 @@ class Learned:
         """Whether it was kept whose records the weights learned from."""
         return (self._folder / f"{weights_sha256}.json").is_file()
 
+    def of(self, weights_sha256: str) -> frozenset[str]:
+        """The marks of those whose records the weights learned from; none where that was not kept."""
+        file = self._folder / f"{weights_sha256}.json"
+        return frozenset(json.loads(file.read_text(encoding="ascii"))) if file.is_file() else frozenset()
+
     def from_(self, mark: str) -> list[str]:
         """The weights (by SHA-256) that learned from a customer's records."""
         files = sorted(self._folder.glob("*.json"))

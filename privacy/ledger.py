@@ -214,11 +214,16 @@ class Ledger:
         book = self.book()
         return {scope: book.report(scope, spend) for scope in _asked(book, spend)}
 
-    def charge(self, spend: PrivacySpend, purpose: str) -> int:
+    def charge(
+        self, spend: PrivacySpend, purpose: str, *, target: PrivacyBudget | None = None,
+        beside: Sequence[PrivacySpend] = (),
+    ) -> int:  # fmt: skip
         """Puts the worst cost of a plan on the book, durably, and gives its id. Call before the first step.
 
+        `target` is what it was planned for, `beside` what will be charged with it: others may have charged since.
+
         Raises:
-            BudgetExceeded: a budget does not cover it; nothing was spent.
+            BudgetExceeded: the target or a budget does not cover it; nothing was spent.
             LedgerTampered: the book cannot be trusted; nothing was spent.
             BadRequest: a parameter is out of its range.
         """
@@ -227,6 +232,8 @@ class Ledger:
         epsilon([spend], DELTA, unit=spend.unit)  # says what is wrong with its parameters
         with self.chain.writing() as writer:
             book = self._linked(Book.of(writer.entries))
+            if target is not None:
+                _refuse_beyond(target, [*book.spends(spend.dataset, target.unit), spend, *beside], spend.dataset)
             for scope in _asked(book, spend):
                 if scope in book.budgets:
                     _refuse_over(scope, book.report(scope, spend), spend)
@@ -348,6 +355,17 @@ def _asked(book: Book, spend: PrivacySpend) -> list[str]:
     that have a budget which it must keep."""
     own, people = book.scopes(spend.dataset)
     return list(dict.fromkeys([own, *([people] if spend.unit == "customer" else []), *book.limits(spend.dataset)]))
+
+
+def _refuse_beyond(target: PrivacyBudget, spends: Sequence[PrivacySpend], dataset: str) -> None:
+    after = epsilon(spends, target.delta, unit=target.unit)
+    if after > target.epsilon:
+        after_words = f"{after:.3g}" if math.isfinite(after) else "infinite"
+        raise BudgetExceeded(
+            f"Refused: epsilon of {dataset} would be {after_words}, and this run promises {target.epsilon:g} per "
+            f"{target.unit} at delta {target.delta:g}: others were charged since it was planned.",
+            hint="Nothing was trained. Start it again: it is planned anew for what is left.",
+        )
 
 
 def _refuse_over(scope: str, report: PrivacyReport, spend: PrivacySpend) -> None:

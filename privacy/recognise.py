@@ -80,7 +80,8 @@ _ISSUERS = re.compile(
 )
 _GOODS = re.compile(
     r"(?:sku|\bart|artikel|\bref|\bean|\bupc|isbn|serial|serien|serie|model|\bpart|pieza|\blot|barcode|código|\bsn\b|\bp/n"
-    r"|条码|序列号|货号|编号|编码|型号|商品)[^0-9]{0,12}$",
+    r"|条码|序列号|货号|编号|编码|型号|商品)"
+    r"(?:[^0-9.,;!?。]|(?:(?<=art)|(?<=ref)|(?<=núm)|(?<=n[ro]))\.){0,12}$",  # "Art.-Nr. 1", not "wrong model. 1"
     re.IGNORECASE,
 )
 _SOCIAL = re.compile(r"ssn|social|security|insurance|\bid\b|tax", re.IGNORECASE)
@@ -121,6 +122,7 @@ _DATE = re.compile(
     r"|(?:0?[1-9]|[12]\d|3[01])([./-])(?:0?[1-9]|[12]\d|3[01])\2(?:19|20)\d\d)(?![\d/-])"
 )
 _SERIAL = re.compile(rf"{_ASIDE}[A-Za-z]{{2}}\d{{2}}(?: ?\d{{4}}){{2,10}}+(?: \d{{1,3}})?")
+_FRACTION = re.compile(r"(?:\d\.|(?<!\S)0,)$")  # another comma parts two things: "Room 502,13812345678"
 _HOURS = re.compile(r"(?<![\d-])(?:[01]\d|2[0-3])[0-5]\d ?- ?(?:[01]\d|2[0-3])[0-5]\d(?![\d-])")
 _CALL = re.compile(
     r"(?:tel|phone|call|ring|mobile|cell|fax|whatsapp|number is|handy|mobil|rufen|anruf|erreich|nummer ist|unter"
@@ -283,11 +285,18 @@ def _phones(text: str, taken: bytearray) -> Iterator[Found]:
         groups = [match.span() for match in re.compile(r"\d+").finditer(text, run.start(), run.end())]
         at = 0
         while at < len(groups):
-            alone = at == 0 or taken[groups[at - 1][0]] > 0
-            one, used = _phone_at(text, groups, at, alone=alone, taken=taken)
+            one, used = _phone_at(text, groups, at, alone=_is_alone(text, groups, at, taken), taken=taken)
             if one is not None:
                 yield one
             at += used
+
+
+def _is_alone(text: str, groups: Sequence[tuple[int, int]], at: int, taken: bytearray) -> bool:
+    """Whether no digits stand right before a group, save those of something that was found."""
+    if at > 0:
+        return taken[groups[at - 1][0]] > 0
+    start, _ = groups[0]
+    return start < 2 or taken[start - 2] > 0 or not _FRACTION.search(text[max(0, start - 3) : start])
 
 
 def _phone_at(
@@ -326,7 +335,10 @@ def _number(digits: str, sizes: tuple[int, ...], *, plus: bool, before: str) -> 
     if plus:
         return _e164("+" + digits, "DE", strict=False)
     called = bool(_CALL.search(before))
-    if digits.startswith("000") or _GOODS.search(before) or before[-1:] in {"$", "€", "£", "¥", ".", ","}:
+    goods = _GOODS.search(before)
+    if goods and not _CALL.search(before, goods.start()):  # the nearer word says what the number is
+        return ""
+    if digits.startswith("000") or before[-1:] in {"$", "€", "£", "¥"}:
         return ""
     if before[-1:] == "#" and not called:
         return ""

@@ -7,6 +7,7 @@ binary files are not its matter.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -32,7 +33,8 @@ class Theirs:
 
     def owns(self, row: Any) -> bool | None:
         """True where the row names them as its owner, False where it names somebody else, None where nobody."""
-        named = {str(row[key]) for key in OWNER_KEYS & row.keys() if row[key]} if isinstance(row, dict) else set()
+        fields = row.items() if isinstance(row, dict) else ()
+        named = {str(value).strip() for key, value in fields if value and str(key).strip() in OWNER_KEYS} - {""}
         return bool(named & self.ids) if named else None
 
     def are_in(self, text: str) -> bool:
@@ -79,7 +81,7 @@ def scrub(path: Path, theirs: Theirs) -> int:
 
 
 def _scrub_lines(text: str, theirs: Theirs) -> tuple[str, int]:
-    lines = text.splitlines(keepends=True)
+    lines = _lines(text)
     kept = [line for line in lines if not _is_theirs(_parsed(line), line, theirs)]
     return "".join(kept), len(lines) - len(kept)
 
@@ -142,7 +144,12 @@ def _rows(path: Path) -> Iterator[Any]:
     elif ".json" in path.suffixes:
         yield from _objects(_parsed(text))
     else:
-        yield from filter(None, map(_parsed, text.splitlines()))
+        yield from filter(None, map(_parsed, _lines(text)))
+
+
+def _lines(text: str) -> list[str]:
+    """With their ends. Only a line feed ends a line: JSON may hold U+2028 and the like as they are."""
+    return list(io.StringIO(text, newline="\n"))
 
 
 def _objects(data: Any) -> Iterator[dict[str, Any]]:
@@ -174,18 +181,19 @@ def _parsed(text: str) -> Any:
 
 
 def _read(path: Path) -> str | None:
-    """A text file's content; None where it is none (the search for traces still reads its bytes)."""
+    """A text file's content without its byte order mark; None where it is none (its bytes are still searched)."""
     try:
-        return path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode("utf-8-sig")
     except (UnicodeDecodeError, FileNotFoundError):
         return None
 
 
 def _replace(path: Path, text: str) -> None:
-    """In one step, durably, with the mode it had."""
+    """In one step, durably, with the mode and the byte order mark it had: Excel needs that."""
+    marked = path.read_bytes().startswith(codecs.BOM_UTF8)
     part = path.with_name(f".{path.name}.part")
     with part.open("wb") as file:
-        file.write(text.encode("utf-8"))
+        file.write(text.encode("utf-8-sig" if marked else "utf-8"))
         file.flush()
         os.fsync(file.fileno())
     part.chmod(path.stat().st_mode & 0o777)

@@ -107,8 +107,10 @@ class FrozenLayers(nn.Module):
             self.known = np.zeros(size, dtype=np.uint8)
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.memory = _mapped(self.folder / "activations.bin", kind, (size, self.width))
-        self.known = _mapped(self.folder / "known.bin", np.uint8, (size,))
+        # a file a format: bits of one must not be read as another's by a run that goes on elsewhere
+        name = str(dtype).removeprefix("torch.")
+        self.memory = _mapped(self.folder / f"activations-{name}.bin", kind, (size, self.width))
+        self.known = _mapped(self.folder / f"known-{name}.bin", np.uint8, (size,))
 
 
 @contextlib.contextmanager
@@ -152,8 +154,8 @@ def kept(model: Any, examples: Sequence[Example], *, folder: Path | None = None)
 
 def forget(folder: Path) -> None:
     """Removes the activations of a run that is over."""
-    for name in ("activations.bin", "known.bin"):
-        (folder / name).unlink(missing_ok=True)
+    for file in folder.glob("*.bin"):
+        file.unlink(missing_ok=True)
 
 
 def _layers(net: Any) -> tuple[Any, str, nn.ModuleList]:

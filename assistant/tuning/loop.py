@@ -129,11 +129,13 @@ def train(
     checkpoint: Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     private: Private | None = None,
+    identity: str = "",
 ) -> TrainingResult:
     """Trains what `lora.trainable(model)` lists, in place, on the device the model is on.
 
-    With `checkpoint` (a folder of this run's own) a run that was cut short goes on where it was;
-    the folder is emptied at the end. Ctrl-C and `StopTraining` write a checkpoint and return.
+    With `checkpoint` (a folder of this run's own) a run that was cut short goes on where it was, if
+    `identity`, what the loop cannot see of it, is the same too; the folder is emptied at the end.
+    Ctrl-C and `StopTraining` write a checkpoint and return.
 
     Raises:
         BadInput: nothing to train on, or the checkpoint is another run's.
@@ -141,7 +143,7 @@ def train(
     """
     if not examples:
         raise BadInput("There is nothing to train on.")
-    run = _Run(model, task, tuple(examples), options, tuple(valid))
+    run = _Run(model, task, tuple(examples), options, tuple(valid), identity)
     run.prepare(private)
     if checkpoint is not None:
         run.resume(checkpoint)
@@ -170,6 +172,7 @@ class _Run:
     examples: tuple[Example, ...]
     options: LoopOptions
     valid: tuple[Example, ...]
+    identity: str = ""
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
@@ -403,6 +406,7 @@ class _Run:
         """Of all that makes two runs the same run."""
         about = {
             "task": self.task.name,
+            "identity": self.identity,
             "options": asdict(self.options),
             "weights": [(name, list(value.shape)) for name, value in self.params.items()],
             "private": self.private,

@@ -5,6 +5,7 @@ Values and judgements only; reading a file is `data.py`'s, tokens are `tasks.py`
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -88,14 +89,16 @@ class Records:
         """The records at these places, in this order; labels stay."""
         return replace(self, rows=tuple(self.rows[index] for index in indices))
 
-    def split(self, share: float, *, seed: int = 0) -> tuple[Records, Records]:
+    def split(self, share: float, *, seed: int = 0, singly: bool = False) -> tuple[Records, Records]:
         """(the rest, about `share` of the records): a customer is on one side only.
 
-        Records without a customer stand each for itself; the same text goes to one side too.
+        Records without a customer stand each for itself; the same text goes to one side too. `singly`: every
+        customer's side, or text's where it is nobody's, is drawn by itself, so that no record moves another, as a
+        private run's accounting takes for granted. Then a side can be empty, and two customers' same text parted.
         """
-        groups = list(_groups(self.rows).values())
+        groups = [] if singly else list(_groups(self.rows).values())
         random.Random(seed).shuffle(groups)
-        taken: list[int] = []
+        taken = [place for place, row in enumerate(self.rows) if _draw(row, seed) < share] if singly else []
         for group in groups:
             if len(taken) >= share * len(self.rows):
                 break
@@ -193,6 +196,13 @@ def _labels(task: Task, rows: Iterable[Row]) -> tuple[str, ...]:
 
 def _content(row: Row) -> str:
     return " ".join(text_of(row).casefold().split())
+
+
+def _draw(row: Row, seed: int) -> float:
+    """A number from 0 to 1 by the seed and by whose the row is (by its text where it is nobody's), and nothing else."""
+    whose = f"customer {row.customer}" if row.customer else f"text {_content(row)}"
+    digest = hashlib.sha256(f"{seed} {whose}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _groups(rows: Sequence[Row]) -> dict[str, list[int]]:

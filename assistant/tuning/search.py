@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assistant.errors import BadInput
+from assistant.errors import BadInput, TrainingFailed
 from assistant.tuning.loop import Progress
 
 Report = Callable[[Progress], None]
@@ -60,8 +60,8 @@ def search(
     """The best of `trials` in all, those in `file` included.
 
     `judge` trains with a choice and returns its loss, smaller is better; it hands its progress to the
-    report it is given, which ends a hopeless trial early. A trial that was cut off by a crash is
-    asked again.
+    report it is given, which ends a hopeless trial early. A trial that was stopped or cut off by a
+    crash is asked again: its checkpoint is for the same choice. One whose loss is not finite is not.
 
     Raises:
         BadInput: no trial came to its end.
@@ -72,10 +72,21 @@ def search(
     space = space or Space()
     study = _study(file, seed)
     for each in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        study.tell(each.number, state=optuna.trial.TrialState.FAIL)
         study.enqueue_trial(each.params)
+        study.tell(each.number, state=optuna.trial.TrialState.FAIL)
+
+    def ask(trial: Any) -> float:
+        choice = _choose(trial, space)
+        try:
+            return judge(choice, _reporter(trial))
+        except (optuna.TrialPruned, TrainingFailed):
+            raise
+        except BaseException:
+            study.enqueue_trial(trial.params)
+            raise
+
     while len(_ended(study)) < trials:
-        study.optimize(lambda trial: judge(_choose(trial, space), _reporter(trial)), n_trials=1)
+        study.optimize(ask, n_trials=1)
     return _result(study)
 
 

@@ -222,10 +222,22 @@ def test_adapters_that_learned_from_them_are_marked_with_what_bounds_them(house)
 
 def test_what_may_have_learned_from_them_unseen_is_named(house):
     (house.root / "runs" / "half" / "checkpoint" / "step-3").mkdir(parents=True)
-    old = adapter(house, "old")
+    for file in (
+        "died/run.json",
+        "killed/activations/activations-float32.bin",
+        "torn/adapter/weights",
+        "done/plan.json",
+    ):
+        (house.root / "runs" / file).parent.mkdir(parents=True)
+        (house.root / "runs" / file).write_text("{}")
+    old, mix = adapter(house, "old"), adapter(house, "mix")
     shelf = Shelf(house.root)
     shelf.amend(shelf.find(old.id), owners=4)
+    shelf.amend(shelf.find(mix.id), method="combined")
     lines = house.forget().receipt["not_undone"]
+    named = [name for name in ("died", "killed", "torn", "done") if any(f"training run {name}" in one for one in lines)]
+    assert named == ["died", "killed", "torn"]
+    assert any("adapter mix@1 learned from is not known" in line for line in lines)
     assert any("unfinished training run half" in line for line in lines)
     assert any("adapter old@1 learned from is not known" in line for line in lines)
 

@@ -1,6 +1,7 @@
 """Export and combination from the shelf, on a tiny base that is the model in force."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import tiny_gguf
 from tiny import llama, save, tokenizer
 
 from assistant import export
-from assistant.adapters import WEIGHTS, Shelf
+from assistant.adapters import CONFIG, WEIGHTS, Shelf
 from assistant.engines import models
+from assistant.erase import is_unknown
 from assistant.errors import AdapterRefused, BadInput, UnknownName
 from assistant.runs import Plan, Run
 from assistant.settings import Settings
 from assistant.vetting import verify
+from privacy.erasure import Learned, Marks
 
 TEXTS = ["how long can i return boots", "is it open late", "x"]
 
@@ -69,6 +72,30 @@ def test_a_combination_is_an_adapter_that_nothing_has_judged(settings):
     assert (made.rank, made.after, made.method) == (4, None, "combined")
     assert "0.5 x one@1" in made.notes[0]
     assert made.privacy
+
+
+def test_a_combination_learned_from_all_that_its_parts_and_their_parents_learned_from(settings):
+    shelf, learned = Shelf(settings.data_dir), Learned(settings.data_dir)
+    marks = {name: Marks(settings.data_dir).of(name) for name in ("c17", "c18")}
+    for adapter, customer in (("one", "c17"), ("two", "c18")):
+        found = shelf.amend(shelf.find(adapter), owners=1)
+        learned.remember(found.sha256, [customer])
+    later = shelf.save(
+        replace(shelf.find("two"), name="later", parent="one@1", owners=0),
+        lambda folder: [shutil.copyfile(file, folder / file.name) for file in files(shelf.find("two"))],
+    )
+    made = export.combine("union", [("two", 0.5), (later.id, 0.5)], settings)
+    assert (made.owners, learned.of(made.sha256)) == (1, {marks["c17"], marks["c18"]})
+    assert made.sha256 in learned.from_(marks["c17"])
+    shelf.amend(shelf.find("later"), parent="gone@1")
+    unknown = export.combine("unknown", [("two", 0.25), ("later", 0.5)], settings)
+    assert not learned.knows(unknown.sha256)
+    assert is_unknown(unknown, learned)
+    assert is_unknown(export.combine("again", [("one", 0.5), ("unknown", 0.5)], settings), learned)
+
+
+def files(adapter):
+    return [file for file in Path(adapter.path).iterdir() if file.name in (WEIGHTS, CONFIG)]
 
 
 def test_what_cannot_be_exported_says_why(settings, tmp_path):

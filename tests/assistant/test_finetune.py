@@ -1,5 +1,6 @@
 """The gate of the walk: what goes live, what does not, and what is written down. The whole walk is in tests/flows."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,8 @@ from shelves import CARD, put, write
 from assistant.adapters import WEIGHTS, Shelf
 from assistant.core import Assistant
 from assistant.errors import AdapterRefused, BadInput
-from assistant.finetune import judge, objections_to, promote
-from assistant.runs import HELD_OUT
+from assistant.finetune import judge, objections_to, promote, train
+from assistant.runs import HELD_OUT, Plan
 from assistant.settings import Settings
 from assistant.types import Measure, Report
 
@@ -82,3 +83,45 @@ def test_a_golden_file_judges_chat_only(assistant, tmp_path):
     adapter = Shelf(tmp_path).save(replace(CARD, name="mood", task="tag"), write)
     with pytest.raises(BadInput, match="does not chat"):
         judge(assistant, adapter, tmp_path / "golden.jsonl")
+
+
+@pytest.fixture
+def moods(tmp_path):
+    """Makes plans for `mood` on a tiny encoder: the words say the label in so many of the records that train it."""
+    pytest.importorskip("torch")
+    from tiny import bert, save, tokenizer
+
+    base = str(save(bert(), tmp_path / "encoder", tokenizer(bert=True)))
+
+    def plan(right, labels=("angry", "happy")):
+        rows = [
+            {"text": f"it is {label} {n}", "label": label if n < right else labels[1 - place]}
+            for n in range(20)
+            for place, label in enumerate(labels)
+        ]
+        data, suite = tmp_path / f"{right}-{labels[0]}.jsonl", tmp_path / f"suite-{labels[0]}.jsonl"
+        data.write_text("\n".join(map(json.dumps, rows)))
+        asked = [{"text": f"it is so {label} {n}", "label": label} for n in range(20) for label in labels]
+        suite.write_text("\n".join(map(json.dumps, asked)))
+        return Plan("classify", data, "mood", base=base, suite=suite, rank=2, epochs=5, learning_rate=3e-3)
+
+    return plan
+
+
+def test_a_classifier_that_is_worse_than_the_live_one_does_not_replace_it(assistant, moods):
+    first = train(moods(20), assistant, collection="shop")
+    assert (first.kept_aside, live(assistant, "mood")) == ("", "mood@1")
+    worse = train(moods(10), assistant, collection="shop")
+    assert live(assistant, "mood") == "mood@1"
+    assert "accuracy changed" in worse.kept_aside
+    assert worse.adapter.before.value("accuracy") == first.adapter.after.value("accuracy") == 1.0
+    assert worse.adapter.before.provenance["against"] == "mood@1"
+
+
+def test_a_classifier_that_cannot_be_compared_with_the_live_one_is_kept_aside_without_force(assistant, moods):
+    train(moods(20), assistant, collection="shop")
+    other = moods(20, ("bad", "good"))
+    assert "not compared with mood@1" in train(other, assistant, collection="shop").kept_aside
+    assert live(assistant, "mood") == "mood@1"
+    assert train(other, assistant, collection="shop", force=True).kept_aside == ""
+    assert live(assistant, "mood") == "mood@3"

@@ -103,6 +103,37 @@ def test_a_turn_goes_to_a_trial_and_from_there_live_or_back(world, monkeypatch):
     assert live.challenger == ""
 
 
+def on_trial(world, lesson=1):
+    praised(world, lesson)
+    world.loop.begin("shop", by="ada")
+    return world.loop.settle("shop")
+
+
+def answering(world):
+    live = world.assistant.hosting.deployments.current("default", "shop")
+    return live.adapter, live.challenger
+
+
+def test_the_end_of_a_trial_takes_back_its_own_adapter_and_no_other(world):
+    turn = on_trial(world)
+    world.assistant.hosting.deployments.put("default", "shop", "hotfix@1")
+    assert world.loop.conclude(turn, keep=False).state == "returned"
+    assert answering(world) == ("hotfix@1", "")
+
+
+def test_rolling_back_takes_back_the_last_live_turn_with_its_trial_and_no_other(world, monkeypatch):
+    deployments = world.assistant.hosting.deployments
+    deployments.put("default", "shop", "old@1")
+    monkeypatch.setattr(loops.finetune, "promote", lambda _, made, **__: deployments.put("default", "shop", made.id))
+    world.loop.conclude(on_trial(world), keep=True)
+    assert answering(world) == ("loop-shop-1@1", "")
+    assert (world.loop.rollback("shop").note, answering(world)) == ("rolled back", ("old@1", ""))
+    world.loop.conclude(on_trial(world, 2), keep=True)
+    deployments.put("default", "shop", "hotfix@1")
+    assert "another" in world.loop.rollback("shop").note
+    assert answering(world) == ("hotfix@1", "")
+
+
 def test_nothing_new_starts_nothing(world):
     with pytest.raises(BadInput, match="0 lessons are new"):
         world.loop.begin("shop", by="ada")

@@ -1,6 +1,8 @@
 """A training run in its folder, on networks of a few thousand weights."""
 
 import json
+import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +108,71 @@ def test_an_interrupted_run_goes_on_to_the_weights_of_an_uninterrupted_one(chat,
         Run(replace(chat, rank=3), settings).train(resume=True)
     made, _ = Run(chat, settings).train(resume=True)
     assert made.sha256 == whole.sha256
+
+
+def dies(event):
+    """Stands for a process that is killed in its first epoch."""
+    from assistant.tuning.loop import Progress
+
+    if isinstance(event, Progress) and event.step == 2:
+        raise MemoryError
+
+
+def stops(event):
+    from assistant.tuning.loop import Progress, StopTraining
+
+    if isinstance(event, Progress) and event.step == 3:
+        raise StopTraining
+
+
+def test_a_run_that_died_before_its_first_checkpoint_leaves_no_charge_to_the_next(chat, settings):
+    """The same folder, other records: they are charged for themselves."""
+    from privacy.ledger import Ledger
+
+    book = Ledger(settings.data_dir)
+    with pytest.raises(MemoryError):
+        Run(chat, settings, dies, book).train()
+    other = chat.data.with_name("other.jsonl")
+    other.write_text(chat.data.read_text().replace('"content": "', '"content": "red ').replace(': "c', ': "d'))
+    Run(replace(chat, data=other), settings, ledger=book).train()
+    assert [one.spend.dataset for one in book.book().charges.values()] == ["chat", "other"]
+    assert book.reports()["other"].spent == math.inf
+
+
+@pytest.mark.parametrize("left", ["died", "its checkpoint was deleted"])
+def test_kept_activations_are_never_another_bases(chat, settings, tmp_path, left):
+    """Two bases of one shape give hidden states of the same size."""
+    small = replace(chat, preset="small", epochs=1)
+    sibling = replace(small, base=str(save(llama(seed=1), tmp_path / "sibling", tokenizer())))
+    whole = Run(sibling, replace_dir(settings, tmp_path / "other")).train()[0]
+    if left == "died":
+        with pytest.raises(MemoryError):
+            Run(small, settings, dies).train()
+    else:
+        Run(small, settings, stops).train()
+        shutil.rmtree(settings.data_dir / "runs" / "tiny" / "checkpoint")
+    assert list((settings.data_dir / "runs" / "tiny" / "activations").glob("*.bin"))
+    assert Run(sibling, settings).train()[0].sha256 == whole.sha256
+
+
+@pytest.mark.parametrize("field", ["base", "parent", "method"])
+def test_only_the_same_run_goes_on_from_a_checkpoint(chat, settings, tmp_path, field):
+    old = Run(chat, settings).train()[0]
+    begun = replace(chat, parent="tiny", name="next") if field == "parent" else replace(chat, name="next")
+    changes = {"base": str(save(llama(seed=1), tmp_path / "sibling", tokenizer())), "parent": "", "method": "rslora"}
+    Run(begun, settings, stops).train()
+    with pytest.raises(BadInput, match=f"other data or options .*{field}"):
+        Run(replace(begun, **{field: changes[field]}), settings).train(resume=True)
+    made = Run(begun, settings).train(resume=True)[0]
+    assert made.parent == (old.id if field == "parent" else None)
+
+
+def test_a_checkpoint_that_does_not_say_whose_it_is_is_refused(chat, settings):
+    Run(chat, settings, stops).train()
+    state = settings.data_dir / "runs" / "tiny" / "run.json"
+    state.write_text(json.dumps({"spend": json.loads(state.read_text())["spend"], "charge": None}))
+    with pytest.raises(BadInput, match="earlier version"):
+        Run(chat, settings).train(resume=True)
 
 
 class Book:

@@ -1,5 +1,6 @@
 """A search: every trial on the book, one goal for all of them."""
 
+import dataclasses
 import json
 import math
 
@@ -10,10 +11,11 @@ from tiny import bert, save, tokenizer
 
 from assistant.adapters import Shelf
 from assistant.charging import Privately
-from assistant.errors import BadInput
+from assistant.errors import BadInput, TrainingFailed
 from assistant.runs import Plan, Run
 from assistant.searching import Tried, search
 from assistant.settings import Settings
+from assistant.tuning.loop import Progress, StopTraining
 from assistant.tuning.private import Goal
 from assistant.tuning.search import Space
 from privacy.errors import BudgetExceeded
@@ -46,6 +48,33 @@ def test_every_trial_of_a_private_search_is_charged_and_all_of_it_keeps_one_goal
     assert 5 < book.reports()["moods"].spent <= 6
 
 
+def test_a_search_that_was_stopped_goes_on_with_the_trial_it_was_stopped_in(plan, tmp_path):
+    settings, begun = Settings(data_dir=tmp_path / "data"), []
+
+    def stops(event):
+        if isinstance(event, Progress):
+            begun.append(event)
+            if len(begun) == 2:
+                raise StopTraining
+
+    with pytest.raises(BadInput, match="stopped"):
+        search(plan, settings, 1, watch=stops, space=SPACE)
+    told = []
+    best = search(plan, settings, 1, watch=told.append, space=SPACE)
+    steps = [event.step for event in told if isinstance(event, Progress)]
+    assert steps[0] == 3
+    assert best.learning_rate == next(event for event in told if isinstance(event, Tried)).choice.learning_rate
+
+
+def test_a_search_goes_on_with_another_trial_after_one_whose_loss_was_not_finite(plan, tmp_path):
+    settings = Settings(data_dir=tmp_path / "data")
+    hot = dataclasses.replace(plan, batch_size=64)  # a step an epoch: the checkpoint of the first is there
+    space = dataclasses.replace(SPACE, epochs=(2,))
+    with pytest.raises(TrainingFailed):
+        search(hot, settings, 1, space=dataclasses.replace(space, learning_rate=(1e30, 1e31)))
+    assert search(hot, settings, 1, space=space).learning_rate < 1
+
+
 def test_trials_without_privacy_are_on_the_book_as_such(plan, tmp_path):
     settings, book = Settings(data_dir=tmp_path / "data"), Ledger(tmp_path / "data")
     search(plan, settings, 2, ledger=book, space=SPACE)
@@ -57,7 +86,5 @@ def test_trials_without_privacy_are_on_the_book_as_such(plan, tmp_path):
 
 
 def test_a_search_that_nothing_could_judge_is_refused(plan, tmp_path):
-    import dataclasses
-
     with pytest.raises(BadInput, match="aside"):
         search(dataclasses.replace(plan, held_out=0.0), Settings(data_dir=tmp_path / "data"), 2)

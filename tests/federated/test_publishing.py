@@ -219,6 +219,19 @@ def test_a_personal_adapter_is_better_at_home_and_nothing_of_it_leaves(made: Fed
     assert site.sent() == sent
 
 
+def test_a_customer_more_moves_no_other_record_of_a_site(made: Federation) -> None:
+    site = made.sites["p2"]
+    recipe = Recipe.of({"recipe": site.published()[0].recipe})
+
+    def trained_on() -> set[str]:
+        return {example.owner for example in site._desk(recipe).train} - {"new"}
+
+    before, data = trained_on(), Path(site.config.data)
+    with data.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"text": "is it in stock", "label": LABELS[0], "customer": "new"}))
+    assert trained_on() == before
+
+
 def test_a_notice_survives_the_wire(tmp_path: Path) -> None:
     identity = identities(tmp_path, 1)[0][0]
     notice = Notice("run", 3, "ab", {"task": "chat"}, ("p0", "p1")).signed(identity.signer)

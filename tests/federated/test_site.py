@@ -14,6 +14,7 @@ pytest.importorskip("flwr")
 import dataclasses
 
 from flwr.cli.build import build_fab_from_disk
+from typer.testing import CliRunner
 
 from federated import records
 from federated.coordinator import Address, Home
@@ -21,6 +22,7 @@ from federated.enrol import Invitation
 from federated.errors import BadRequest, PolicyVeto
 from federated.learning import Recipe
 from federated.local import Policy
+from federated.partner_commands import partner_cli
 from federated.rounds import RunConfig
 from federated.shipping import app_sha256, write_app
 from federated.site import Site, SiteConfig
@@ -50,6 +52,15 @@ def test_app_code_runs_only_when_its_hash_was_approved(tmp_path: Path) -> None:
     (tmp_path / "app" / "confide_federation" / "client.py").write_text("import os\n")
     with pytest.raises(PolicyVeto):
         site.check_app(build_fab_from_disk(tmp_path / "app"))
+
+
+def test_the_hint_of_a_refused_app_is_the_command_that_approves_it(tmp_path: Path) -> None:
+    _, site = joined(tmp_path)
+    with pytest.raises(PolicyVeto) as refused:
+        site.check_app(b"other code")
+    command = refused.value.hint.partition("federated partner ")[2]
+    assert CliRunner().invoke(partner_cli, command.split()).exit_code == 0
+    site.check_app(b"other code")
 
 
 def test_a_peers_key_that_changed_is_a_veto(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Laws of the book: it refuses before, counts the worst, loses nothing, and notices what was done to it."""
 
 import dataclasses
+import functools
 import math
 import multiprocessing
 import os
@@ -21,6 +22,9 @@ from privacy.types import PrivacyBudget, PrivacySpend
 SPAWN = multiprocessing.get_context("fork")
 
 
+TARGET = PrivacyBudget(1.0, 1e-5, "example")
+
+
 @pytest.fixture
 def ledger(tmp_path):
     return Ledger(tmp_path / "data", holder="demo")
@@ -28,6 +32,28 @@ def ledger(tmp_path):
 
 def customer(dataset, steps=10, noise=20.0):
     return PrivacySpend("gaussian", noise, 1.0, steps, 1.0, "customer", dataset)
+
+
+def test_two_that_planned_for_one_target_at_once_do_not_both_spend_it(ledger, tmp_path):
+    def planned(book):
+        return book.plan("chats", TARGET, sample_rate=0.05, steps=40, clip_norm=1.0)
+
+    other = Ledger(tmp_path / "data")
+    first, second = planned(ledger), planned(other)
+    ledger.charge(first, "one", target=TARGET)
+    with pytest.raises(BudgetExceeded, match=r"promises 1 per example.*since it was planned"):
+        other.charge(second, "the other", target=TARGET)
+    assert ledger.reports()["chats"].spent <= 1.0
+
+
+def test_what_will_be_charged_beside_counts_for_the_target(ledger):
+    score = spend(4)
+    plan = ledger.plan("chats", TARGET, sample_rate=0.05, steps=40, clip_norm=1.0, beside=(score,))
+    with pytest.raises(BudgetExceeded):
+        ledger.charge(score, "too many scores", target=TARGET, beside=(plan, spend(1)))
+    ledger.charge(score, "scores", target=TARGET, beside=(plan,))
+    ledger.charge(plan, "run", target=TARGET)
+    assert 0.9 < ledger.reports()["chats"].spent <= 1.0
 
 
 # Counting
@@ -243,6 +269,27 @@ def test_wherever_it_dies_a_charge_is_on_the_book_or_was_never_promised(tmp_path
     ledger.charge(spend(), "the next")
     assert ledger.verify().ok
     assert len(ledger.book().charges) >= before + 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupt_at_the_commit_leaves_a_book_that_is_whole(tmp_path, monkeypatch, when):
+    class Interrupted(sqlite3.Connection):
+        def execute(self, statement, *values):
+            if (statement, when) == ("COMMIT", "before"):
+                signal.raise_signal(signal.SIGINT)
+            found = super().execute(statement, *values)
+            if statement == "COMMIT":
+                signal.raise_signal(signal.SIGINT)
+            return found
+
+    ledger = filled(tmp_path / "data")
+    monkeypatch.setattr("privacy.chain.sqlite3.connect", functools.partial(sqlite3.connect, factory=Interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        ledger.charge(spend(), "interrupted")
+    monkeypatch.undo()
+    assert ledger.verify().ok
+    assert len(ledger.book().charges) == (4 if when == "before" else 5)
+    ledger.charge(spend(), "the next")
 
 
 def test_a_full_disk_charges_nothing_and_leaves_the_book_whole(tmp_path, monkeypatch):

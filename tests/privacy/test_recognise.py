@@ -67,6 +67,58 @@ def test_what_only_looks_personal_is_left_alone(text):
     assert find(text) == [] or text.startswith("<")
 
 
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("张三，13812345678，北京市朝阳区建国路88号", ["13812345678"]),
+        ("请联系我，13812345678", ["13812345678"]),
+        ("Zhang San,13812345678,Beijing", ["13812345678"]),
+        ("John Smith,415-555-2671", ["415-555-2671"]),
+        ("Max Müller,0170 1234567", ["0170 1234567"]),
+        ("Tel.0170 1234567", ["0170 1234567"]),
+        ("13812345678，13987654321", ["13812345678", "13987654321"]),
+        ("建国路88号502，13812345678，张三", ["13812345678"]),
+        ("0151 23456789.01512345678", ["0151 23456789", "01512345678"]),
+    ],
+)
+def test_a_comma_or_full_stop_before_a_phone_number_does_not_hide_it(text, numbers):
+    assert kinds(text) == [("phone", number) for number in numbers]
+
+
+@pytest.mark.parametrize("text", ["v1.13812345678", "3.14159265358", "0,13812345678", "13,4049540", "1.234.567,89"])
+def test_a_fraction_is_no_phone_number(text):
+    assert find(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "商品有问题，手机13812345678",
+        "商品有问题请打电话13812345678",
+        "型号不对，电话010-88886666",
+        "型号不对，13812345678",
+        "wrong model. call 415-555-2671",
+        "wrong model. 415-555-2671",
+    ],
+)
+def test_a_word_for_goods_hides_no_phone_number_behind_a_nearer_word_or_a_stop(text):
+    assert [one.kind for one in find(text)] == ["phone"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "unter Artikelnummer 0170123456",
+        "Bestellt: Art.-Nr. 0170123456",
+        "Artikelnr. 0170 1234567",
+        "Ref. no. 415-555-2671",
+        "手机型号13812345678",
+    ],
+)
+def test_the_number_of_goods_is_left_alone_though_a_word_for_calling_is_near(text):
+    assert find(text) == []
+
+
 def test_orders_named_together_are_all_found():
     assert [one.value for one in find("orders 4411223 and 4411224")] == ["4411223", "4411224"]
 

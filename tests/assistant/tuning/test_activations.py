@@ -152,6 +152,10 @@ def test_rows_are_kept_in_the_format_that_the_layers_give(tmp_path: Path, stored
     assert again.dtype == first.dtype == torch.float32
     assert torch.equal(first, again)
     if folder is not None:  # a run that goes on
+        narrow = activations.FrozenLayers([torch.nn.Identity()], [Example((1, 2, 3), (1, 1, 1))], 4, folder)
+        narrow.note(ids, torch.ones_like(ids))
+        assert torch.equal(narrow(hidden), hidden)  # in another format: nothing of the first is read as its
+        assert torch.equal(narrow(torch.zeros_like(hidden)), hidden)
         other = activations.FrozenLayers([Widening()], [Example((1, 2, 3), (1, 1, 1))], 4, folder)
         other.note(ids, torch.ones_like(ids))
         assert torch.equal(other(torch.zeros_like(hidden)), first)

@@ -168,6 +168,32 @@ def test_leaks_are_by_customer_not_by_row():
 
 
 @given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 30)), min_size=2, max_size=60),
+    st.floats(0.05, 0.9),
+    st.integers(0, 5),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_record_more_moves_no_other_in_a_split_of_each_by_itself(
+    drawn: list[tuple[int, int]], share: float, seed: int
+) -> None:
+    made = [ClassifyRow(f"text {text}", "a", str(customer or ""), line) for line, (customer, text) in enumerate(drawn)]
+    more, less = (
+        Records("classify", tuple(some), ("a",)).split(share, seed=seed, singly=True) for some in (made, made[1:])
+    )
+    for with_it, without in zip(more, less, strict=True):
+        assert [row for row in with_it.rows if row.line > 0] == list(without.rows)
+    assert not {row.customer for row in more[0].rows} & {row.customer for row in more[1].rows} - {""}
+
+
+def test_a_split_of_each_by_itself_takes_about_the_share() -> None:
+    made = Records("classify", tuple(ClassifyRow(f"text {number}", "a") for number in range(2000)), ("a",))
+    rest, aside = made.split(0.1, singly=True)
+    assert len(rest) + len(aside) == 2000
+    assert 150 < len(aside) < 250
+    assert made.split(0.1, seed=1, singly=True)[1] != aside
+
+
+@given(
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 30)), min_size=1, max_size=60),
     st.floats(0.05, 0.9),
     st.integers(0, 5),

@@ -72,7 +72,7 @@ def test_a_head_alone_is_trained_privately_over_activations_that_are_not_left_be
     adapter, result = Run(plan, settings, private=Privately(goal(), book)).train()
     assert (adapter.method, adapter.rank, result.steps) == ("head", 1, 3)
     assert adapter.privacy[0].sample_rate == 1.0
-    assert not list(settings.data_dir.rglob("activations.bin"))
+    assert not list(settings.data_dir.rglob("activations*.bin"))
 
 
 def test_a_head_over_a_causal_model_learns_what_records_share_in_one_charged_step_once(
@@ -130,6 +130,42 @@ def test_an_interrupted_private_run_stays_at_its_worst_and_goes_on_under_the_sam
     assert made.privacy == (charge.spend, scored.spend)
 
 
+def test_an_ordinary_run_never_takes_the_charge_of_a_private_one_that_died(moods, settings, monkeypatch):
+    monkeypatch.setattr("privacy.conformance.require", lambda setup: None)  # asked in test_conformance.py
+    book = Ledger(settings.data_dir)
+
+    def dies(event):
+        if isinstance(event, Progress):
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        Run(moods, settings, dies, private=Privately(goal(), book)).train()
+    worst = book.reports()["moods"].spent
+    book.set_budget("moods", PrivacyBudget(8.0, 1e-5, "example"))
+    with pytest.raises(BudgetExceeded):
+        Run(moods, settings, ledger=book).train()
+    assert book.reports()["moods"].spent == worst
+    book.set_budget("moods", None)
+    adapter, _ = Run(moods, settings, ledger=book).train()
+    assert [one.mechanism for one in adapter.privacy] == ["nonprivate"]
+    assert book.reports()["moods"].spent == math.inf
+
+
+def test_a_private_run_goes_on_with_its_own_promise_only(moods, settings, monkeypatch):
+    monkeypatch.setattr("privacy.conformance.require", lambda setup: None)
+    book = Ledger(settings.data_dir)
+
+    def stops(event):
+        if isinstance(event, Progress) and event.step == 3:
+            raise StopTraining
+
+    Run(moods, settings, stops, private=Privately(goal(), book)).train()
+    for other in (None, Privately(goal(epsilon=9.0), book)):
+        with pytest.raises(BadInput, match=r"other data or options .*goal"):
+            Run(moods, settings, private=other).train(resume=True)
+    assert len(book.book().charges) == 2
+
+
 def test_the_card_of_a_private_run_holds_noisy_scores_that_were_charged_and_no_others(moods, settings):
     book = Ledger(settings.data_dir)
     adapter, _ = Run(moods, settings, private=Privately(goal(), book)).train()
@@ -150,6 +186,38 @@ def test_what_was_spent_leaves_nothing_for_a_second_run(moods, settings):
         Run(moods, settings, private=Privately(goal(epsilon=7.5), book)).train()
     Run(moods, settings, ledger=book).train()
     assert book.reports()["moods"].spent == math.inf
+
+
+def test_a_run_that_was_overtaken_between_its_plan_and_its_charge_spends_nothing(moods, settings, monkeypatch):
+    monkeypatch.setattr("privacy.conformance.require", lambda setup: None)  # asked in test_conformance.py
+    book = Ledger(settings.data_dir)
+
+    def overtakes(event):
+        if isinstance(event, Quote):
+            Run(dataclasses.replace(moods, name="faster"), settings, private=Privately(goal(), book)).train()
+
+    with pytest.raises(BudgetExceeded, match="since it was planned"):
+        Run(moods, settings, overtakes, private=Privately(goal(), book)).train()
+    assert book.reports()["moods"].spent <= 8
+    assert {charge.purpose for charge in book.book().charges.values()} == {"adapter faster", "scores of adapter faster"}
+
+
+def test_a_customer_more_moves_no_other_record_of_a_private_run(moods, settings):
+    def sides():
+        _, *found = Run(moods, settings, private=Privately(goal(), Ledger(settings.data_dir)))._records()
+        return [[row for row in side.rows if row.customer != "new"] for side in found]
+
+    before = sides()
+    with moods.data.open("a") as file:
+        file.write("\n" + json.dumps({"text": "it is new", "label": "happy", "customer": "new"}))
+    assert sides() == before
+
+
+def test_too_few_records_to_keep_some_aside_privately_are_refused(moods, settings):
+    book = Ledger(settings.data_dir)
+    with pytest.raises(BadInput, match="too few"):
+        Run(dataclasses.replace(moods, held_out=1e-6), settings, private=Privately(goal(), book)).train()
+    assert book.reports() == {}
 
 
 def test_a_set_up_that_fails_is_refused_before_anything_is_charged(moods, settings, monkeypatch):

@@ -39,6 +39,7 @@ def test_a_search_cut_off_goes_on_counting_and_asks_the_lost_trial_again(tmp_pat
         search(judge, 5, file=tmp_path / "s.db")
     found = search(judge, 5, file=tmp_path / "s.db")
     assert len(found.trials) == 5
+    assert asked[3] == asked[2]
     assert len(asked) == 6
     again = search(judge, 5, file=tmp_path / "s.db")
     assert again == found
