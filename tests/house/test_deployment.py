@@ -52,6 +52,13 @@ def test_all_of_the_product_that_is_imported_is_copied():
     assert {"app.py", "assistant", "federated", "privacy"} <= copied
 
 
+def test_all_that_make_run_installs_is_in_the_image():
+    asked = re.compile(r"-r (requirements\S*\.txt)")
+    make = asked.findall((ROOT / "Makefile").read_text(encoding="utf-8"))
+    image = asked.findall(" ".join(rest for word, rest in steps() if word == "RUN"))
+    assert set(make) - {"requirements-dev.txt"} <= set(image)
+
+
 @pytest.mark.parametrize("word", ["RUN", "CMD"])
 def test_its_shell_lines_are_sound(word: str):
     for found, rest in steps():
