@@ -304,7 +304,7 @@ class Assistant:
     def _approved(self, draft: Draft, asked: prompts.Asked) -> Match | None:
         """The approved answer of the question, where there is one."""
         try:
-            for query in filter(None, (asked.query, asked.joined)):
+            for query in filter(None, (asked.query, asked.other)):
                 match = self.approvals.match(draft.info.name, query)
                 if match is not None:
                     draft.query = query
@@ -328,9 +328,9 @@ class Assistant:
     def _find(self, draft: Draft, asked: prompts.Asked) -> Reading:
         """The passages and what they say; a second time where only that tells whether the question stands alone."""
         draft.hits, reading = self._read(draft, asked.query)
-        other = functools.cache(lambda: self._read(draft, asked.joined))
-        if asked.joined_instead(reading.support, lambda: other()[1].support):
-            draft.query, (draft.hits, reading) = asked.joined, other()
+        other = functools.cache(lambda: self._read(draft, asked.other))
+        if asked.other_instead(reading.support, lambda: other()[1].support):
+            draft.query, (draft.hits, reading) = asked.other, other()
         draft.support = reading.support
         return reading
 

@@ -2,9 +2,9 @@
 
 One process at a time writes to a data folder. Documents go into the store in one transaction, or where
 they are very large in several of whole documents; the index is brought in line after the last. Killed
-before that, the index in force goes on serving and the next run does what is left; the index is rebuilt
-when it is next opened and does not match the store. Reading is `retrieval/documents.py`, cutting
-`retrieval/chunking.py`.
+before that, the index in force goes on serving what is unchanged and the next run does what is left; the
+index is rebuilt when it is next opened and does not match the store. Reading is `retrieval/documents.py`,
+cutting `retrieval/chunking.py`.
 """
 
 from __future__ import annotations

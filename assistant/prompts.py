@@ -99,17 +99,17 @@ _SENTENCE = re.compile(
 class Asked:
     """The last question of a conversation as a search query.
 
-    `joined` is the question behind what it may lean on, where its words do not tell whether it does; both are to be
-    read then, see `joined_instead`. `whole`: it is a sentence of its own, however short.
+    Where its words do not tell whether it leans on what was said before, `other` is the second way to read it: behind
+    that, or, where `query` has that already, by itself. `torn`: its words alone would rather have `other`.
     """
 
     query: str
-    joined: str = ""
-    whole: bool = False
+    other: str = ""
+    torn: bool = False
 
-    def joined_instead(self, alone: float, read: Callable[[], float]) -> bool:
-        """Whether to take `joined`: where it is far better supported; `read` gives its support, where it is needed."""
-        return bool(self.joined) and _odds(read()) > FAR_BETTER * _odds(alone)
+    def other_instead(self, support: float, read: Callable[[], float]) -> bool:
+        """Whether to take `other`: where it is far better supported than `query`; `read` gives its support, if needed."""
+        return bool(self.other) and _odds(read()) > FAR_BETTER * _odds(support)
 
 
 FAR_BETTER = 8.0
@@ -121,11 +121,11 @@ def asked(turns: Sequence[Message]) -> Asked:
 
     >>> turns = [Message("user", "Do you sharpen knives?"), Message("assistant", "Yes.")]
     >>> asked([*turns, Message("user", "Is there parking?")])
-    Asked(query='Is there parking?', joined='Do you sharpen knives? Is there parking?', whole=True)
+    Asked(query='Is there parking?', other='Do you sharpen knives? Is there parking?', torn=False)
     """
     question = turns[-1].text.strip()
     earlier = [turn.text.strip() for turn in turns[:-1] if turn.role == "user"]
-    if not earlier:
+    if not earlier or not any(character.isalnum() for character in question):  # "👍" asks nothing of what was said
         return Asked(question)
     leans, short = bool(_LEANS.search(question)), _is_short(question)
     if not leans and not short:
@@ -136,9 +136,11 @@ def asked(turns: Sequence[Message]) -> Asked:
     joined = f"{context} {question}"
     english = question.isascii() and language.detect(joined) == "en"  # a short text alone is often taken for another's
     whole = english and bool(_SENTENCE.search(question))
-    if leans or (english and not whole) or not language.content_words(question):
+    if leans or not language.content_words(question):
         return Asked(joined)
-    return Asked(question, joined, whole)
+    if english and not whole:
+        return Asked(joined, question)  # "In red?", but also "Opening hours?"
+    return Asked(question, joined, torn=not whole)
 
 
 def standalone(turns: Sequence[Message]) -> str:
@@ -152,7 +154,7 @@ def standalone(turns: Sequence[Message]) -> str:
     'How long can I return boots? And if they are worn?'
     """
     question = asked(turns)
-    return question.query if question.whole or not question.joined else question.joined
+    return question.other if question.torn else question.query
 
 
 def leans_on_context(question: str) -> bool:

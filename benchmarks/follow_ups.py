@@ -63,11 +63,12 @@ def _answered(company: str, rows: Sequence[dict[str, Any]], folder: Path) -> Any
         turns = [Message(turn["role"], turn["text"]) for turn in row["history"]]
         asked = prompts.asked([*turns, Message("user", question)])
         alone = read(question, question)
-        joined = read(asked.joined or (asked.query if asked.query != question else f"{earlier} {question}"), question)
-        chosen = alone if asked.query == question else joined
+        behind = next((each for each in (asked.query, asked.other) if each not in (question, "")), "")
+        joined = read(behind or f"{earlier} {question}", question)
+        chosen, other = (alone, joined) if asked.query == question else (joined, alone)
         needed: list[float] = []
-        if asked.joined_instead(alone.support, lambda: needed.append(0.0) or joined.support):  # noqa: B023
-            chosen = joined
+        if asked.other_instead(chosen.support, lambda: needed.append(0.0) or other.support):  # noqa: B023
+            chosen = other
         readings = dict(zip(SIDES, (chosen, joined, alone), strict=True))
         yield row, {side: _is_right(reading, row, threshold) for side, reading in readings.items()}, bool(needed)
     store.close()

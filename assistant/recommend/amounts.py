@@ -22,13 +22,15 @@ _CURRENCIES = {
 }  # fmt: skip
 _ANY_CURRENCY = ("元", "块钱", "块")  # said of any money
 _SIGN = r"(?:€|\$|£|¥|eur|usd|gbp|chf|rmb)"
-_UNIT = r"(?:€|\$|£|¥|元|块钱|块|欧元|欧|美元|英镑|人民币|公斤|千克|克|人|升|[a-z]+(?![a-z]))?"
+_UNIT = (  # behind 升 what counts no money; 米色 and 天蓝 are colours
+    r"(?:€|\$|£|¥|元|块钱|块|欧元|欧|美元|英镑|人民币|公斤|千克|克|人|升|个|件|年|天(?!蓝)|小时|分钟|厘米|米(?![色白黄])|[a-z]+(?![a-z]))?"
+)
 _N = rf"(?:{_SIGN}\s*)?(\d+(?:[.,]\d+)?)\s*({_UNIT})"
 _TO = r"\s*(?:-|–|—|~|to|and|up to|到|至|和)\s*"
 _BELOW = r"under|below|less than|cheaper than|lower than|lighter than|shorter than|smaller than|beneath|低于|少于|小于|不到|轻于"
 _AT_MOST = (
     r"up to|at most|(?:a )?max(?:imum)?(?: of)?|no more than|not more than|not over|not above|no higher than|within|"
-    r"(?:my )?budget(?: is| of|:)?|for|不超过|不高于|最多|至多|最高|上限|别超过|不要超过|预算(?:是|为|在)?"
+    r"(?:my )?budget(?: is| of|:)?|for|不超过|不高于|最多|至多|最高|上限|别超过|不要超过|预算(?:是|为|在|有|只有|:)?"
 )
 _ABOVE = r"over|above|more than|greater than|higher than|exceeding|heavier than|longer than|高于|超过|大于|多于"
 _AT_LEAST = r"at least|no less than|not less than|not under|not below|min(?:imum)?(?: of)?|starting at|from|至少|最少|不低于|不少于"
@@ -80,9 +82,15 @@ _WORDS = {
     "maximum",
 }
 _DIGITS = {"零": 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}
+_TIMES = {"十": 10, "百": 100, "千": 1000, "万": 10_000}
+_HAN = "[零一二两三四五六七八九十百千万]"
 _HAN_NUMBER = re.compile(
-    r"[零一二两三四五六七八九十百千]+(?=\s*(?:元|块|欧|美元|英镑|克|公斤|千克|人|以[上下内]|之[内间下]|左右|到|至|码|号))"
+    rf"{_HAN}+(?=\s*(?:元|块|欧|美元|英镑|克|公斤|千克|人|以[上下内]|之[内间下]|左右|到|至|码|号))"
 )
+_HAN_AMOUNT = re.compile(  # without a unit: "预算三百", "300到五百"; "至少一个" is no amount
+    rf"((?:{_BELOW}|{_AT_MOST}|{_ABOVE}|{_AT_LEAST}|{_ABOUT}|\d{_TO})\s*)({_HAN}*[十百千万]{_HAN}*)"
+)
+_MIXED = re.compile(r"(\d+(?:\.\d+)?)([百千万])(?![搭能])(?:(\d)(?!\d)([百千])?)?")  # not 百搭, 万能
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +140,15 @@ def amounts(text: str, *, columns: Sequence[str] = (), weight: str = "") -> Amou
 
 
 def in_digits(text: str) -> str:
-    """Chinese number words before a unit as digits, 双人 as 2人.
+    """Chinese number words of an amount as digits, 双人 as 2人.
 
-    >>> in_digits("三百元以下的双人帐篷"), in_digits("四季帐篷")
-    ('300元以下的2人帐篷', '四季帐篷')
+    >>> in_digits("三百元以下的双人帐篷"), in_digits("预算一百五"), in_digits("四季帐篷")
+    ('300元以下的2人帐篷', '预算150', '四季帐篷')
     """
     text = text.replace("双人", "2人").replace("单人", "1人")
-    return _HAN_NUMBER.sub(lambda match: str(_han(match.group())), text)
+    text = _MIXED.sub(_plain, text)
+    text = _HAN_NUMBER.sub(lambda match: str(_han(match.group())), text)
+    return _HAN_AMOUNT.sub(lambda match: match[1] + str(_han(match[2])), text)
 
 
 def _taker(take: Callable[[str, re.Match[str]], str], kind: str) -> Callable[[re.Match[str]], str]:
@@ -179,11 +189,22 @@ def _times(number: str, factor: float) -> str:
 
 
 def _han(word: str) -> int:
-    total, digit = 0, 0
+    """A number in Chinese words: 一百五 is 150, 一百零五 is 105."""
+    whole, part, digit, last = 0, 0, 0, 10
     for letter in word:
         if letter in _DIGITS:
             digit = _DIGITS[letter]
+            last = last if digit else 10
+        elif letter == "万":
+            whole, part, digit, last = (part + digit or 1) * _TIMES[letter], 0, 0, _TIMES[letter]
         else:
-            total += (digit or 1) * {"十": 10, "百": 100, "千": 1000}[letter]
-            digit = 0
-    return total + digit
+            last = _TIMES[letter]
+            part, digit = part + (digit or 1) * last, 0
+    return whole + part + digit * last // 10
+
+
+def _plain(match: re.Match[str]) -> str:
+    """1.5万, 1万5 and 1万5千 in digits."""
+    number, unit, more, less = match.groups()
+    rest = int(more or 0) * (_TIMES[less] if less else _TIMES[unit] // 10)
+    return f"{float(number) * _TIMES[unit] + rest:.12g}"

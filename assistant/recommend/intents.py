@@ -29,10 +29,12 @@ _QUESTION = re.compile(
 )
 _TERMS = re.compile(
     r"\b(?:return\w*|refund\w*|exchang\w+|repair\w*|warranty|guarantee|deliver\w*|shipping|shipped|ship|cancel\w*|wash\w*|clean\w*|pay\w*|invoice|complain\w*|broken|torn|store|shop|open(?:ing)?|track\w*|voucher|coupon|discount|"
-    r"order(?:ed|s)?|account|membership|policy|how (?:do|can|long|many|often|does|should)|can i|could i|may i|am i|why|when|where|who)\b"
-    r"|退|换货|维修|修理|保修|质保|配送|发货|运费|送货|清洗|怎么|如何|多久|什么时候|哪里|为什么|支付|付款|发票|优惠券|会员|订单|取消|投诉|能不能|可以.{0,6}吗"
+    r"order(?:ed|s)?|account|membership|policy|how (?:do|can|long|many|often|does|should)|am i|why|when|where|who)\b"
+    r"|退|换货|维修|修理|保修|质保|配送|发货|运费|送货|清洗|怎么(?!.?[这那]么)|如何|多久|什么时候|哪里|为什么|支付|付款|发票|优惠券|会员|订单|取消|投诉"
 )
 """What is said of terms, orders and accounts."""
+_MAY = re.compile(r"\b(?:can|could|may) i\b|能不能|可以.{0,6}吗")
+"""Asks leave for something, or politely for goods: "can I see cheaper ones?"."""
 _FACTS = re.compile(r"\b(?:how much|is it|is the|is this|does|difference|compare|mean|weigh\w*|cost)\b|多少钱|区别")
 """What is asked of a thing that is known already."""
 _GENERIC = re.compile(
@@ -47,7 +49,7 @@ _LIKE = re.compile(
     r"\b(?:more |others? |something |anything |similar |ones? )*(?:like|similar to|resembling)\b|类似|相似|像|同类"
 )
 _OTHER = re.compile(
-    r"\b(?:(?:show|any|what|see|some)(?: \w+){0,2} (?:more|others?|else)|(?:some|any)thing else|(?:more|other) (?:options|choices|ones|results)|none of (?:these|those|them)|next)\b|^(?:more|others?)[\s.!?]*$|换一批|还有别的|还有其他|别的|其他的|再来|更多"
+    r"\b(?:(?:show|any|what|see|some)(?: \w+){0,2} (?:more|others?|else)|(?:some|any)thing else|(?:more|other) (?:options|choices|ones|results)|none of (?:these|those|them))\b|^(?:show me )?(?:the )?(?:more|others?|next)(?: ones?)?(?: please)?[\s.!?]*$|换一批|还有别的|还有其他|别的|其他的|再来|更多"
 )
 _ORDINALS = {
     "first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5, "5th": 5, "last": -1,
@@ -76,7 +78,7 @@ def decide(message: str, wish: Wish) -> Decision:
     """
     text = normal(message).strip()
     named = {one.field for one in wish.conditions} & _GOODS
-    terms = bool(_TERMS.search(text))
+    terms = bool(_TERMS.search(text) or _MAY.search(text))
     service = terms or bool(_FACTS.search(text))
     strong = bool(_STRONG.search(text))
     if strong and (named or _GENERIC.search(text) or wish.like_own):
@@ -91,8 +93,10 @@ def decide(message: str, wish: Wish) -> Decision:
         if "category" in named and not wish.unread:
             return "advise"
         return "both" if "category" in named or len(named) > 1 else "answer"
-    if _WISH.search(text) or wish.like_own:
+    if wish.like_own:
         return "advise"
+    if _WISH.search(text):  # "I need help pitching my tent" may be no wish for a tent
+        return "both" if wish.unread else "advise"
     return "both" if "category" in named and len(wish.conditions) > 1 else "answer"
 
 
@@ -107,9 +111,11 @@ def follow_up(message: str, wish: Wish) -> FollowUp | None:
     kind = any(one.field == "category" for one in wish.conditions)
     if wish.order is not None and not kind and not wish.unread:  # "which of them is the lightest?"
         return FollowUp("refine")
+    if _TERMS.search(text):  # "is express delivery cheaper?"
+        return None
     if _CHEAPER.search(text):
         return FollowUp("cheaper", place)
-    if _TERMS.search(text) or _FACTS.search(text):
+    if _MAY.search(text) or _FACTS.search(text):
         return None
     if _DEARER.search(text):
         return FollowUp("dearer", place)

@@ -57,10 +57,10 @@ _DEAREST = re.compile(r"\b(?:most expensive|dearest|priciest|highest[ -]priced?)
 _LIGHTEST, _HEAVIEST = re.compile(r"\blightest\b|最轻"), re.compile(r"\bheaviest\b|最重(?!要)")
 _ASKING = frozenset(
     "u got sell stock carry offer look looking search want need like find show buy please person people one ones them these those which"
-    " recommend suggest gift hi hello hey".split()
+    " recommend suggest gift something anything i'm i'd we're we'd hi hello hey".split()
 )
 _ASKING_ZH = re.compile(
-    r"有没有|没有|哪[些款种个双顶件条]?|什么|推荐|想|需要|请问|可以|你好|您好|[你您我]们?|一?[个款双顶件条种]|帮|给|看|找|买|卖|要|的|是|有|吗|呢|啊|能|最|里面?"
+    r"有没有|没有|哪[些款种个双顶件条]?|什么|推荐|想|需要|适合|请问|可以|你好|您好|[你您我]们?|一?[个款双顶件条种]|帮|给|看|找|买|卖|要|的|是|有|吗|呢|啊|能|最|里面?"
 )
 """Words of a request that ask for goods and say nothing of which."""
 _NUMBERS = {word: number for number, word in enumerate("one two three four five six seven eight".split(), start=1)}

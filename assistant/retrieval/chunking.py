@@ -11,6 +11,7 @@ import hashlib
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -38,7 +39,8 @@ def split(document: Document, passage_chars: int) -> list[Passage]:
         document: `document.text[p.start:p.end] == p.text` holds for each passage `p` of the result.
         passage_chars: the most that a passage weighs (see `weight`).
     """
-    return [_passage(document, span) for span in _spans(document, passage_chars)]
+    equals: Counter[str] = Counter()
+    return [_passage(document, span, equals) for span in _spans(document, passage_chars)]
 
 
 def cuts(document: Document, passage_chars: int) -> list[tuple[int, int]]:
@@ -206,11 +208,15 @@ class _Cutter:
         self._open, self._body = None, None
 
 
-def _passage(document: Document, span: _Span) -> Passage:
+def _passage(document: Document, span: _Span, equals: Counter[str]) -> Passage:
+    """A passage, whose id lasts while its text does, whatever else in its document changes. `equals` counts by text."""
     text = document.text[span.start : span.end]
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    equals[sha256] += 1
+    key = "\x00".join((document.tenant, document.collection, document.name, sha256, str(equals[sha256])))
     path = _path(document.headings, span.body)
     return Passage(
-        id=hashlib.sha256(f"{document.id}:{span.start}:{span.end}".encode()).hexdigest()[:16],
+        id=hashlib.sha256(key.encode()).hexdigest()[:16],
         document_id=document.id,
         document=document.name,
         tenant=document.tenant,
@@ -218,7 +224,7 @@ def _passage(document: Document, span: _Span) -> Passage:
         text=text,
         start=span.start,
         end=span.end,
-        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        sha256=sha256,
         page=bisect_right(document.pages, span.body) if document.pages else None,
         headings=(*path, span.part_of) if span.part_of else path,
         language=language.detect(text, default=document.language or "en"),

@@ -275,6 +275,18 @@ def test_the_old_index_serves_while_batches_are_written(shop, monkeypatch):
     assert shop.found("delivery to Austria")[0] == "delivery.md"
 
 
+def test_what_a_new_version_keeps_is_found_before_the_index_follows_and_what_it_drops_is_not(shop, monkeypatch):
+    shop.write(terms_md=f"{RETURNS}\n\n{DELIVERY}\n\n# Gifts\n\nGift cards never expire.")
+    shop.ingest()
+    shop.write(terms_md=f"# News\n\nWe moved.\n\n{RETURNS}\n\n{DELIVERY}")
+    monkeypatch.setattr(shop.index, "refresh", lambda *_: "")
+    shop.ingest()
+    found = [hit.passage for hit in shop.index.search("default", "shop", "delivery to Austria, gift cards", 3)]
+    assert {passage.text for passage in found} == {RETURNS.strip("# "), DELIVERY.strip("# ")}
+    (whole,) = shop.store.documents("default", "shop")
+    assert all(whole.text[passage.start : passage.end] == passage.text for passage in found)
+
+
 def test_a_second_writer_waits_and_then_says_who_is_at_work(shop, monkeypatch):
     shop.write(returns_md=RETURNS)
     monkeypatch.setattr(walk, "WAIT_S", 0.1)

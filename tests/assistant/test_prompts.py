@@ -84,16 +84,16 @@ def test_a_question_that_stands_alone_stays_alone():
 )
 def test_a_whole_sentence_however_short_is_read_by_itself_first(earlier, question):
     asked = prompts.asked([Message("user", earlier), Message("assistant", "No."), Message("user", question)])
-    assert (asked.query, asked.joined) in {(question, f"{earlier} {question}"), (question, "")}
-    assert asked.whole == bool(asked.joined)
+    assert (asked.query, asked.other) in {(question, f"{earlier} {question}"), (question, "")}
+    assert not asked.torn
     assert (
         prompts.standalone([Message("user", earlier), Message("assistant", "No."), Message("user", question)])
         == question
     )
 
 
-@pytest.mark.parametrize("question", ["Which colours?", "For Gold members?", "What is the price?", "Does that last?"])
-def test_where_the_words_tell_nothing_is_read_twice(question):
+@pytest.mark.parametrize("question", ["What is the price?", "What is it made of?", "Does that last?", "And why?"])
+def test_what_leans_by_its_words_is_read_behind_the_last_question_only(question):
     turns = [
         Message("user", "How much is the Alder tent?"),
         Message("assistant", "249 EUR."),
@@ -102,22 +102,44 @@ def test_where_the_words_tell_nothing_is_read_twice(question):
     assert prompts.asked(turns) == prompts.Asked(f"{turns[0].text} {question}")
 
 
+@pytest.mark.parametrize("question", ["Which colours?", "For Gold members?", "Opening hours?"])
+def test_a_few_words_are_read_behind_the_last_question_first_and_then_by_themselves(question):
+    earlier = "How much is the Alder tent?"
+    turns = [Message("user", earlier), Message("assistant", "249 EUR."), Message("user", question)]
+    assert prompts.asked(turns) == prompts.Asked(f"{earlier} {question}", question)
+    assert prompts.standalone(turns) == f"{earlier} {question}"
+
+
 def test_a_question_stays_alone_unless_its_context_answers_it_far_better():
     both = prompts.Asked("q", "c q")
-    assert not both.joined_instead(0.1, lambda: 0.4)
-    assert both.joined_instead(0.1, lambda: 0.6)
-    assert not both.joined_instead(0.9, lambda: 0.95)
-    assert both.joined_instead(0.6, lambda: 0.99)
+    assert not both.other_instead(0.1, lambda: 0.4)
+    assert both.other_instead(0.1, lambda: 0.6)
+    assert not both.other_instead(0.9, lambda: 0.95)
+    assert both.other_instead(0.6, lambda: 0.99)
 
     def never() -> float:
         raise AssertionError("the second reading was not needed")
 
-    assert not prompts.Asked("q").joined_instead(0.1, never)
+    assert not prompts.Asked("q").other_instead(0.1, never)
 
 
 def test_a_short_chinese_question_is_read_alone_and_joined():
     turns = [Message("user", "可以寄到中国吗？"), Message("assistant", "不可以。"), Message("user", "怎么取消订单？")]
-    assert prompts.asked(turns) == prompts.Asked("怎么取消订单？", "可以寄到中国吗？ 怎么取消订单？")
+    assert prompts.asked(turns) == prompts.Asked("怎么取消订单？", "可以寄到中国吗？ 怎么取消订单？", torn=True)
+
+
+@pytest.mark.parametrize("question", ["👌", "👍🏽", "?", "？？", "...", ":)", "!", "。", "- -", "❤️", "👎"])
+@pytest.mark.parametrize("earlier", ["What does express delivery cost?", "退货期限是多久？"])
+def test_a_text_without_a_letter_or_digit_never_repeats_the_question_before(earlier, question):
+    turns = [Message("user", earlier), Message("assistant", "9.90 EUR."), Message("user", question)]
+    assert prompts.asked(turns) == prompts.Asked(question)
+
+
+@pytest.mark.parametrize("question", ["2?", "XL?", "红色？", "呢？", "Å?"])
+def test_a_text_of_one_letter_or_digit_may_lean_on_the_question_before(question):
+    turns = [Message("user", "有靴子吗？"), Message("assistant", "有。"), Message("user", question)]
+    asked = prompts.asked(turns)
+    assert f"有靴子吗？ {question}" in (asked.query, asked.other)
 
 
 def test_a_prompt_says_nothing_secret():

@@ -38,3 +38,27 @@ def test_what_a_message_wants(message: str, wanted: str):
 ])  # fmt: skip
 def test_what_a_follow_up_does(message: str, wanted: FollowUp | None):
     assert follow_up(message, VOCABULARY.understand(message)) == wanted
+
+
+@pytest.mark.parametrize("message", [
+    "Is express delivery cheaper than standard?", "The shipping is too expensive, is there a cheaper option?", "运费太贵了",
+    "Is it cheaper if I pick it up in the store?", "有优惠券会更便宜吗？", "What happens next?",
+])  # fmt: skip
+def test_after_a_list_of_goods_a_question_about_service_is_no_follow_up(message: str):
+    wish = VOCABULARY.understand(message)
+    assert (follow_up(message, wish), decide(message, wish)) == (None, "answer")
+
+
+@pytest.mark.parametrize(("message", "turn"), [
+    ("Can I see cheaper ones?", "cheaper"), ("能不能推荐便宜一点的", "cheaper"), ("怎么这么贵，有便宜点的吗", "cheaper"),
+    ("next", "other"), ("show me the next ones please", "other"),
+])  # fmt: skip
+def test_after_a_list_of_goods_a_polite_wish_is_a_follow_up(message: str, turn: str):
+    assert follow_up(message, VOCABULARY.understand(message)) == FollowUp(turn)
+
+
+@pytest.mark.parametrize("message", [
+    "I need help lacing my boots", "I need a spare part for my jacket", "I want to impregnate my jacket", "我想要了解一下夹克的保养方法",
+])  # fmt: skip
+def test_a_wish_that_says_more_than_which_goods_is_looked_up_in_the_documents_too(message: str):
+    assert decide(message, VOCABULARY.understand(message)) == "both"

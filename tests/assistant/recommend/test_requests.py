@@ -80,3 +80,16 @@ def test_for_so_many_means_persons_where_the_goods_come_for_persons(request_: st
     words = {"category": {"tents": ["tent"], "bottles": ["bottle"]}}
     table = Table(items)
     assert Vocabulary(table, words).understand(request_).conditions == from_text(wanted, table)
+
+
+@pytest.mark.parametrize(("request_", "wanted"), [
+    ("预算三百，推荐夹克", "category = jackets; price <= 300"), ("不超过三百的夹克", "category = jackets; price <= 300"),
+    ("低于三百五的夹克", "category = jackets; price < 350"), ("预算一百到两百，想要夹克", "category = jackets; price >= 100; price <= 200"),
+    ("夹克，一百五以内", "category = jackets; price <= 150"), ("夹克，一百零五以内", "category = jackets; price <= 105"),
+    ("1万元以下的夹克", "category = jackets; price <= 10000"), ("两万五千元以内的夹克", "category = jackets; price <= 25000"),
+    ("夹克，1万5以内", "category = jackets; price <= 15000"), ("至少保修三天的夹克", "category = jackets"), ("夹克，最多十件", "category = jackets"),
+    ("预算100天蓝色夹克", "category = jackets; colour = light blue; price <= 100"),
+])  # fmt: skip
+def test_a_spoken_chinese_budget_is_the_number_that_was_said(request_: str, wanted: str):
+    said = VOCABULARY.understand(request_).conditions
+    assert set(said) == set(from_text(wanted, TABLE)), to_text(said)

@@ -118,6 +118,14 @@ def test_ids_are_stable_and_unique(doc, limit):
     assert len({passage.id for passage in first}) == len(first)
 
 
+def test_a_passage_keeps_its_id_while_its_text_stays_and_equal_ones_have_their_own():
+    same, gone, new = ("\n\n".join([word * 40] * times).strip() for word, times in (("a ", 2), ("b ", 1), ("c ", 1)))
+    first, second, left = (passage.id for passage in split(document(f"{same}\n\n{gone}"), 100))
+    added, *kept = (passage.id for passage in split(document(f"{new}\n\n{same}"), 100))
+    assert kept == [first, second]
+    assert len({first, second, left, added}) == 4
+
+
 def test_a_passage_knows_its_headings_and_its_page():
     text = "A\n\nIntro.\n\nB\n\nOne.\n\nC\n\nTwo.\n\nD\n\nThree."
     marks = [(1, "A", 0), (2, "B", text.index("B")), (3, "C", text.index("C")), (2, "D", text.index("D"))]

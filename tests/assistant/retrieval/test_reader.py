@@ -41,6 +41,14 @@ def test_a_faqs_question_is_a_key_not_an_answer():
     assert {unit.key for unit in units} == {"Can I pay later?"}
 
 
+def test_a_heading_is_a_key_not_an_answer_where_it_is_numbered_too():
+    path = ("Warranty", "3. Making a claim", "3.1 What to do?")
+    text = "3. Making a claim\n\n3.1 What to do?\n\nFill in the form. Making a claim is free."
+    units = split_units(hit(text, headings=path).passage, 0)
+    assert [unit.span.text for unit in units] == ["Fill in the form.", "Making a claim is free."]
+    assert [unit.span.text for unit in split_units(hit("1. Returns", headings=("1. Returns",)).passage, 0)]
+
+
 def test_a_records_fields_are_units_under_its_first_line():
     units = split_units(hit("name: Alder 2\nprice: 249.00 EUR\nstock: 4").passage, 0)
     assert all(unit.record for unit in units)
