@@ -66,6 +66,25 @@ def test_a_private_run_is_on_the_book_and_on_its_card_and_within_its_goal(moods,
     assert [row.epsilon for row in quote.afford()][-1] == 8.0
 
 
+def test_a_private_chat_run_that_a_golden_suite_will_judge_tells_nothing_of_its_records(
+    settings, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("privacy.conformance.require", lambda setup: None)  # asked in test_conformance.py
+    said = [{"role": "user", "content": "does it float"}, {"role": "assistant", "content": "yes 30 days"}]
+    rows = [{"messages": said, "customer": f"c{number}"} for number in range(30)]
+    (tmp_path / "chats.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "golden.jsonl").write_text("{}")
+    base = str(save(llama(), tmp_path / "causal", tokenizer()))
+    plan = Plan("chat", tmp_path / "chats.jsonl", "tiny", base=base, rank=2, epochs=1, batch_size=8, held_out=0.2)
+    for suite in (None, tmp_path / "golden.jsonl"):
+        book = Ledger(settings.data_dir / str(suite is None))
+        run = Run(dataclasses.replace(plan, suite=suite), settings, private=Privately(goal(), book))
+        adapter, _ = run.train()
+        told = adapter.before is not None or adapter.after is not None
+        paid = any(charge.purpose.startswith("scores") for charge in book.book().charges.values())
+        assert told == paid == (suite is None)
+
+
 def test_a_head_alone_is_trained_privately_over_activations_that_are_not_left_behind(moods, settings):
     book = Ledger(settings.data_dir)
     plan = dataclasses.replace(moods, **(PRIVATE_HEAD | {"epochs": 3.0}))
