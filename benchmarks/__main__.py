@@ -241,7 +241,7 @@ REGISTRY: dict[str, Benchmark] = {
     ),
     "federated-traffic": Benchmark(
         "benchmarks.federated_daemons:traffic",
-        12,
+        5,
         "megabytes of a whole run through a relay: ten rounds, three partners, default model, both directions",
         {"megabytes": ("<=", 50)},
     ),
