@@ -51,8 +51,7 @@ def detect(text: str, *, default: str = "en") -> str:
         return default
     if _KANA.search(text):
         return "ja"
-    han = len(_HAN.findall(text))
-    if han / letters > 0.25:  # one Han character weighs several Latin letters; brand names stay Latin
+    if is_han(text):
         return "zh"
     if letters < 12 and text.isascii():
         return default
@@ -63,6 +62,12 @@ def detect(text: str, *, default: str = "en") -> str:
     code = best.language.iso_code_639_1.name.lower()
     sure = best.value > (0.5 if letters >= 60 else 0.8)
     return code if sure else default
+
+
+def is_han(text: str) -> bool:
+    """Whether it is written in Han characters: one weighs several Latin letters, and brand names stay Latin."""
+    letters = len(_LETTER.findall(text))
+    return bool(letters) and len(_HAN.findall(text)) / letters > 0.25
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 None of the eight companies is the exam, and nothing else was trained on them. The figures it prints are held out:
 each company is judged by what was fitted on the other seven. What it writes is fitted on all. The threshold is the
-support under which a twentieth of the answerable questions would be refused (`FALSE_REFUSALS`), each company judged
+support under which seven in a hundred answerable questions would be refused (`FALSE_REFUSALS`), each company judged
 by the others; under `sure`, at `UNSURE`, an answer says that it may not be one.
 
 CALIBRATE_ONLY=bilingual,minilm fits these embedders only and leaves the others' rows as they are. The chat model's
@@ -49,8 +49,8 @@ ENGLISH = ("minilm",)
 """Embedders that are judged on English questions to English documents."""
 BY_LANGUAGE = ("bilingual",)
 ONLY = "CALIBRATE_ONLY"
-FALSE_REFUSALS = 0.05
-"""Half of what the goal allows: another company loses more than these, and each is a customer sent away."""
+FALSE_REFUSALS = 0.07
+"""Less than the goal allows: another company may lose more, and each is a customer sent away."""
 
 UNSURE = 0.20
 """So many answerable questions of another company are refused or answered with a warning that this may be no answer."""

@@ -188,6 +188,8 @@ class Reader:
         record, chinese = units[best].record, language.detect(asked.text) in {"zh", "ja"}
         rarest = max(asked.weights, default=0.0)
         rare = [term in said for term, weight in zip(asked.terms, asked.weights, strict=True) if weight >= 0.8 * rarest]
+        # that documents in another language lack a word tells nothing
+        told = asked.terms if language.is_han(asked.text) == language.is_han(passage.text) else ()
         return np.asarray(
             (
                 float(np.log(scores[best] / (1 - scores[best] + 1e-6) + 1e-6)),
@@ -198,8 +200,8 @@ class Reader:
                 column["words"],
                 _covered(asked, said),
                 _covered(asked, everything),
-                float(np.mean(rare)) if rare else 1.0,
-                float(np.mean([self._is_unknown(term) for term in asked.terms])) if asked.terms else 1.0,
+                float(np.mean(rare)) if rare else 0.0,
+                float(np.mean([self._is_unknown(term) for term in told])) if told else 0.0,
                 column["facts"],
                 min(len(asked.terms), 12) / 12,
                 column["type"],
@@ -245,8 +247,21 @@ def split_units(passage: Passage, rank: int) -> list[Unit]:
         return [Unit(Span(passage, start, end), first_line, rank) for start, end in rest]
     headings = {heading.strip().casefold() for heading in passage.headings}
     spans = [Span(passage, start, end) for start, end in cuts]
-    body = [span for span in spans if span.text.strip("# ").casefold() not in headings] or spans
+    body = [span for span in spans if headings.isdisjoint({_title(span.text), _title(_line(span))})] or spans
     return [Unit(span, path, rank) for span in body]
+
+
+def _title(text: str) -> str:
+    """A text as a heading is compared, without the marks of Markdown."""
+    return text.strip("# ").casefold()
+
+
+def _line(span: Span) -> str:
+    """The whole line that a sentence stands in, else itself: "3. Making a claim" is cut behind its number."""
+    text = span.passage.text
+    start, end = text.rfind("\n", 0, span.start) + 1, text.find("\n", span.start)
+    line = text[start:] if end < 0 else text[start:end]
+    return line if span.end <= start + len(line) else span.text
 
 
 def _of_other_things(passages: Sequence[Passage], asked: Question, *, unknown: bool) -> set[str]:
