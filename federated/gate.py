@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from federated.encoding import DTYPES, decode
-from federated.errors import UpdateRefused
+from federated.errors import FederationError, UpdateRefused
 from federated.types import ClientUpdate, Encoded, RoundPlan
 
 MAX_METRICS = 32
@@ -53,7 +53,7 @@ def check(plan: RoundPlan, update: ClientUpdate, *, verify: Verify, now: float, 
             raise UpdateRefused("Its signature is not that of an enrolled partner's key over this content.")
         if plan.encoding != "masked":
             _check_values(plan, update)
-    except UpdateRefused:
+    except FederationError:  # a roster that is damaged is the coordinator's own trouble, and ends the round
         raise
     except Exception as error:  # 10**400 is no float, text has no order: nothing that was sent ends the round
         raise UpdateRefused(f"It cannot be checked: {type(error).__name__}.") from error

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.malformed import F32, HOSTILE, PLAN, good, verify, with_tensor
 from federated.encoding import encode
-from federated.errors import UpdateRefused
+from federated.errors import IdentityRefused, UpdateRefused
 from federated.gate import check
 from federated.types import Encoded
 from privacy.types import PrivacySpend
@@ -59,3 +59,11 @@ def test_what_is_signed_covers_everything_that_counts() -> None:
     ):  # fmt: skip
         claims.add(good(**change).claim())
     assert len(claims) == 9
+
+
+def test_a_damaged_roster_is_no_fault_of_an_update() -> None:
+    def damaged(partner: str, claim: bytes, signature: str) -> bool:
+        raise IdentityRefused("roster.json is damaged.")
+
+    with pytest.raises(IdentityRefused):
+        check(PLAN, good(), verify=damaged, now=50.0)

@@ -284,3 +284,23 @@ def test_of_records_that_share_a_name_the_one_called_by_it_answers():
     }
     assert len(records("How much is the Kestrel 2 footprint?", floor.replace("2 F", "2 Ground F"), tent)) == 2
     assert records("How much is the Kestrel?", floor, tent) == {"name: Kestrel 2", "name: Kestrel 2 Footprint"}
+
+
+@pytest.mark.parametrize(
+    ("question", "unknown", "rare"),
+    [
+        ("zebra crossing?", 1.0, 0.0),
+        ("zebra returns?", 0.5, 0.0),
+        ("退货运费谁付？", 0.0, 0.0),  # that English documents lack Chinese words tells nothing
+        ("Do you?", 0.0, 0.0),  # nothing is asked that could stand there
+    ],
+)
+def test_an_unknown_word_counts_in_the_documents_own_language_and_no_word_counts_as_none(question, unknown, rare):
+    known = set(reader.language.content_words("Returns are free"))
+    read = Reader(HashingEmbedder(), lambda term: 1.0 if term in known else 9.0)
+    asked, found = read.analyse(question), [hit("Returns are free within 30 days.")]
+    units = read.units(asked, found)
+    rows = read.unit_features(asked, units)
+    features = read.support_features(asked, units, rows, np.full(len(units), 0.5, np.float32))
+    said = dict(zip(reader.SUPPORT_FEATURES, features, strict=True))
+    assert (said["unknown"], said["rare"]) == pytest.approx((unknown, rare))
