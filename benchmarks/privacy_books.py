@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
 import shutil
+import signal
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 from privacy.chain import Entry, canonical
 from privacy.errors import BudgetExceeded
+from privacy.keys import durable_write
 from privacy.ledger import Ledger
 from privacy.types import PrivacySpend
 
@@ -193,6 +200,50 @@ def race(folder: Path, tries: int) -> int:
             break
         taken += 1
     return taken
+
+
+def charge_and_die(folder: Path, place: str) -> None:
+    """Charges and is killed at `place`: nothing after it runs, no handler sees it."""
+
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def write(path: Path, data: bytes) -> None:
+        if path.suffix == ".head" and place == "before the anchor":
+            die()
+        durable_write(path, data)
+        if path.suffix == ".head" and place == "after the anchor":
+            die()
+
+    with ExitStack() as stack:
+        stack.enter_context(patch("privacy.chain.durable_write", write))
+        if place == "before the commit":
+            stack.enter_context(patch("privacy.chain._insert", die))
+        Ledger(folder).charge(spend(), "cut off")
+
+
+INTERRUPTED = 42
+"""How `charge_interrupted` ends where the interrupt got through."""
+
+
+def charge_interrupted(folder: Path, when: str) -> None:
+    """Charges and gets a Ctrl-C `when` ("before" or "after") the book's commit; a second one always after it."""
+
+    class Interrupted(sqlite3.Connection):
+        def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+            if (statement, when) == ("COMMIT", "before"):
+                signal.raise_signal(signal.SIGINT)
+            found = super().execute(statement, *values)
+            if statement == "COMMIT":
+                signal.raise_signal(signal.SIGINT)
+            return found
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background may ignore it
+    with patch("privacy.chain.sqlite3.connect", functools.partial(sqlite3.connect, factory=Interrupted)):
+        try:
+            Ledger(folder).charge(spend(), "interrupted")
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
 
 
 def train_forever(folder: Path, steps_log: Path, seed: int) -> None:

@@ -1,7 +1,6 @@
 """Laws of the book: it refuses before, counts the worst, loses nothing, and notices what was done to it."""
 
 import dataclasses
-import functools
 import math
 import multiprocessing
 import os
@@ -12,15 +11,25 @@ import time
 
 import pytest
 
-from benchmarks.privacy_books import ATTACKS, filled, race, spend, train_forever
+from benchmarks.privacy_books import (
+    ATTACKS,
+    INTERRUPTED,
+    charge_and_die,
+    charge_interrupted,
+    filled,
+    race,
+    spend,
+    train_forever,
+)
 from privacy.accounting import epsilon
 from privacy.chain import verify_export
 from privacy.errors import BadRequest, BudgetExceeded, LedgerTampered, PrivacyError
 from privacy.ledger import Ledger
 from privacy.types import PrivacyBudget, PrivacySpend
 
-SPAWN = multiprocessing.get_context("fork")
-
+# Never a fork of the test's own process: it has threads, and its child holds the pipe to pytest's controller.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["benchmarks.privacy_books"])
 
 TARGET = PrivacyBudget(1.0, 1e-5, "example")
 
@@ -230,40 +239,17 @@ def test_a_lost_key_is_replaced_in_the_open(tmp_path):
     assert verify_export(ledger.chain.export()).ok
 
 
-class Died(BaseException):
-    """Stands for a SIGKILL at one exact place."""
-
-
 @pytest.mark.parametrize("place", ["before the anchor", "after the anchor", "before the commit"])
 @pytest.mark.parametrize("first", [True, False])
-def test_wherever_it_dies_a_charge_is_on_the_book_or_was_never_promised(tmp_path, monkeypatch, place, first):
-    """`durable_write` and the commit are cut off as a kill would: nothing after them runs."""
+def test_wherever_it_dies_a_charge_is_on_the_book_or_was_never_promised(tmp_path, place, first):
     folder = tmp_path / "data"
     if not first:
         filled(folder)
     before = len(Ledger(folder).book().charges)
-    pid = os.fork()
-    if pid == 0:
-        import privacy.chain as chain
-
-        real = chain.durable_write
-
-        def write(path, data):
-            if path.suffix == ".head":
-                if place == "before the anchor":
-                    os.kill(os.getpid(), signal.SIGKILL)
-                real(path, data)
-                if place == "after the anchor":
-                    os.kill(os.getpid(), signal.SIGKILL)
-            else:
-                real(path, data)
-
-        chain.durable_write = write
-        if place == "before the commit":
-            chain._insert = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-        Ledger(folder).charge(spend(), "cut off")
-        os._exit(0)
-    assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+    child = PROCESSES.Process(target=charge_and_die, args=(folder, place))
+    child.start()
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
     ledger = Ledger(folder)
     assert ledger.verify().ok
     ledger.charge(spend(), "the next")
@@ -272,21 +258,13 @@ def test_wherever_it_dies_a_charge_is_on_the_book_or_was_never_promised(tmp_path
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_an_interrupt_at_the_commit_leaves_a_book_that_is_whole(tmp_path, monkeypatch, when):
-    class Interrupted(sqlite3.Connection):
-        def execute(self, statement, *values):
-            if (statement, when) == ("COMMIT", "before"):
-                signal.raise_signal(signal.SIGINT)
-            found = super().execute(statement, *values)
-            if statement == "COMMIT":
-                signal.raise_signal(signal.SIGINT)
-            return found
-
-    ledger = filled(tmp_path / "data")
-    monkeypatch.setattr("privacy.chain.sqlite3.connect", functools.partial(sqlite3.connect, factory=Interrupted))
-    with pytest.raises(KeyboardInterrupt):
-        ledger.charge(spend(), "interrupted")
-    monkeypatch.undo()
+def test_an_interrupt_at_the_commit_leaves_a_book_that_is_whole(tmp_path, when):
+    folder = tmp_path / "data"
+    ledger = filled(folder)
+    child = PROCESSES.Process(target=charge_interrupted, args=(folder, when))
+    child.start()
+    child.join(60)
+    assert child.exitcode == INTERRUPTED
     assert ledger.verify().ok
     assert len(ledger.book().charges) == (4 if when == "before" else 5)
     ledger.charge(spend(), "the next")
@@ -313,9 +291,13 @@ def test_after_kills_at_any_moment_the_book_never_says_less_than_was_done(tmp_pa
     folder, log = tmp_path / "data", tmp_path / "steps"
     rng = random.Random(3)
     for number in range(12):
-        child = SPAWN.Process(target=train_forever, args=(folder, log, number))
+        begun = log.stat().st_size if log.exists() else 0
+        child = PROCESSES.Process(target=train_forever, args=(folder, log, number))
         child.start()
-        time.sleep(0.05 + rng.random() * 0.15)
+        while not log.exists() or log.stat().st_size == begun:
+            assert child.is_alive()
+            time.sleep(0.005)
+        time.sleep(rng.random() * 0.15)
         os.kill(child.pid, signal.SIGKILL)
         child.join()
         ledger = Ledger(folder)
@@ -330,7 +312,7 @@ def test_racing_processes_spend_the_budget_exactly_and_lose_nothing(tmp_path):
     one = PrivacyBudget(epsilon([spend(20, noise=5.0)], 1e-5) * 1.0001, 1e-5, "example")
     ledger = Ledger(folder)
     ledger.set_budget("chats", one)
-    with SPAWN.Pool(8) as pool:
+    with PROCESSES.Pool(8) as pool:
         taken = pool.starmap(race, [(folder, 10)] * 8, chunksize=1)
     assert sum(taken) == len(ledger.book().charges) == 20
     assert ledger.reports()["chats"].spent <= one.epsilon

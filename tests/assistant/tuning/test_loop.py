@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+import functools
 import signal
 import subprocess
 import sys
@@ -13,7 +13,7 @@ import tiny
 import torch
 
 from assistant.errors import BadInput, TrainingFailed
-from assistant.tuning import loop, lora
+from assistant.tuning import loop, lora, precision
 from assistant.tuning.loop import LoopOptions, Progress, StopTraining, train
 from assistant.tuning.tasks import ChatTask
 from assistant.types import Example
@@ -91,27 +91,31 @@ import torch
 torch.set_num_threads(1)
 import test_loop as t
 from assistant.tuning import lora, loop
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background may ignore it
 net = t.model(dropout=0.2)
-def die(progress):
+def at(progress):
     if progress.step == {step}:
-        os.kill(os.getpid(), signal.SIGKILL)
-result = loop.train(net, t.TASK, t.examples(), t.FAST, valid=t.examples(4, 1), checkpoint=Path({folder!r}), on_progress=die)
+        os.kill(os.getpid(), {number})
+result = loop.train(net, t.TASK, t.examples(), t.FAST, valid=t.examples(4, 1), checkpoint=Path({folder!r}), on_progress=at)
 lora.save(net, Path({folder!r}) / "out")
+print(result.ended, result.steps)
 """
 
 
-def in_a_process(folder: Path, step: int) -> int:
+def in_a_process(folder: Path, step: int, number: int = signal.SIGKILL) -> subprocess.CompletedProcess[str]:
+    """Trains in a process of its own, which sends itself a signal at a step."""
     root = Path(__file__).resolve().parents[3]
-    code = SCRIPT.format(paths=[str(root), str(Path(__file__).parent)], step=step, folder=str(folder))
+    paths = [str(root), str(Path(__file__).parent)]
+    code = SCRIPT.format(paths=paths, step=step, number=int(number), folder=str(folder))
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode
+    return done
 
 
 def test_a_run_killed_and_resumed_ends_with_the_same_bytes_as_one_that_was_not(tmp_path: Path):
-    assert in_a_process(tmp_path / "killed", step=7) == -signal.SIGKILL
+    assert in_a_process(tmp_path / "killed", step=7).returncode == -signal.SIGKILL
     assert not (tmp_path / "killed" / "out").exists()
-    assert in_a_process(tmp_path / "killed", step=-1) == 0
+    assert in_a_process(tmp_path / "killed", step=-1).returncode == 0
     torch.set_num_threads(1)
     net = model(dropout=0.2)
     train(net, TASK, examples(), FAST, valid=examples(4, 1), checkpoint=tmp_path / "whole")
@@ -120,13 +124,10 @@ def test_a_run_killed_and_resumed_ends_with_the_same_bytes_as_one_that_was_not(t
     assert one == two
 
 
-@pytest.mark.parametrize("how", ["stop", "ctrl-c"])
-def test_an_interrupt_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path: Path, how: str):
+def test_a_stop_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path: Path):
     def stop(progress: Progress) -> None:
         if progress.step == 5:
-            if how == "stop":
-                raise StopTraining
-            os.kill(os.getpid(), signal.SIGINT)
+            raise StopTraining
 
     net = model(dropout=0.2)
     first = train(net, TASK, examples(), FAST, checkpoint=tmp_path, on_progress=stop)
@@ -139,6 +140,16 @@ def test_an_interrupt_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path: Pat
     assert second.losses == straight.losses
     assert second.tokens == straight.tokens
     assert list(tmp_path.iterdir()) == [], "the checkpoint of a finished run is gone"
+
+
+def test_ctrl_c_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path: Path):
+    ended, steps = in_a_process(tmp_path / "cut", step=5, number=signal.SIGINT).stdout.split()
+    assert ended == "interrupted"
+    assert 5 <= int(steps) <= 6
+    for folder in ("cut", "whole"):
+        assert in_a_process(tmp_path / folder, step=-1).stdout.split() == ["finished", "12"]
+    one, two = ((tmp_path / name / "out" / lora.WEIGHTS).read_bytes() for name in ("cut", "whole"))
+    assert one == two
 
 
 def test_averaged_weights_are_the_mean_of_the_last_steps_also_of_a_run_that_went_on(tmp_path: Path):
@@ -279,3 +290,11 @@ def test_private_batches_may_be_empty_and_parts_smaller_than_batches():
     parts = made[0].seen[:4]
     assert parts[0] > 1
     assert parts[1:] == [0, 1, 0]
+
+
+def test_a_card_that_only_imitates_bfloat16_computes_in_float32(monkeypatch):
+    net = tiny.llama().to("meta")  # any device that is not the processor
+    for has, taken in ((False, "float32"), (True, "bfloat16")):
+        supported = functools.partial(lambda has, including_emulation=True: has or including_emulation, has)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+        assert precision.choose("auto", net, TASK, examples(2)) == precision.of_reading(net) == taken
