@@ -162,10 +162,12 @@ def init(
 ) -> None:
     """Makes a coordinator's folder: its authority, its keys, the run's settings."""
     from federated.coordinator import Address, Home
+    from federated.deploy import require_posix
     from federated.learning import CALIBRATED, PROXIMAL, Recipe
     from federated.rounds import RunConfig
     from federated.spending import promise
 
+    require_posix()
     more = {PROXIMAL: proximal, CALIBRATED: calibrated}
     training = {"epochs": epochs, "learning_rate": rate, **{name: value for name, value in more.items() if value}}
     config = RunConfig(
@@ -175,14 +177,13 @@ def init(
         weights=_shares(weight or ()), cosine=cosine,
     )  # fmt: skip
     usual = "q_proj,v_proj" if task == "chat" else "query,value"
-    names = () if targets == "all" else tuple((targets or usual).split(","))
+    names = () if targets == "all" else tuple(name.strip() for name in (targets or usual).split(","))
     method = "lora" if combine == "stack" else "frozen-a"
-    listed = items.read_text(encoding="utf-8").split() if items else label or ()
+    listed = _items(items) if items else label or ()
     recipe = Recipe(base, task, rank, names, tuple(listed), method=method)  # type: ignore[arg-type]
-    data_dir = settings_of(context).data_dir
-    Home(folder).init(
-        config, recipe, Address(host, port, insecure, listen), data_dir=data_dir, suite=suite, use_in=use_in
-    )
+    settings, address = settings_of(context), Address(host, port, insecure, listen)
+    recipe.require(settings)
+    Home(folder).init(config, recipe, address, data_dir=settings.data_dir, suite=suite, use_in=use_in)
     console.tell(f"{folder} is ready. Next: federated coordinator invite {folder} PARTNER")
 
 
@@ -308,6 +309,16 @@ def _shares(wanted: Sequence[str]) -> tuple[tuple[str, float], ...]:
         except ValueError:
             raise BadRequest(f"{text!r} is not PARTNER=SHARE.", hint="For example: --weight north=2") from None
     return tuple(found)
+
+
+def _items(path: Path) -> list[str]:
+    """The ids in a file, one a line. Raises BadRequest: it cannot be read."""
+    from federated.errors import BadRequest
+
+    try:
+        return path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeError) as error:
+        raise BadRequest(f"{path} cannot be read: {error}.", hint="--items is a text file in UTF-8.") from error
 
 
 def _states(home: Home) -> str:

@@ -60,12 +60,18 @@ class RunConfig:
     cosine: bool = False
 
     def __post_init__(self) -> None:
+        options = {name: value for name, value in self.training.items() if isinstance(value, int | float)}
         problems = [
             *(
                 (getattr(self, name) not in known, f"{name} is one of {', '.join(known)}")
                 for name, known in _KNOWN.items()
             ),
+            (not self.run, "a run has a name"),
             (self.rounds < 1, "a run has at least one round"),
+            (not 0 < self.seconds < math.inf, "the deadline of a round is a positive number of seconds"),
+            *((not 0 <= value < math.inf, f"{name} cannot be {value:g}") for name, value in options.items()),
+            *((options.get(name) == 0, f"{name} is more than 0") for name in ("epochs", "learning_rate")),
+            (not 0 < self.server_rate < math.inf, "the rate of the server's step is a positive number"),
             (self.quorum < 1, "a quorum is at least 1"),
             (self.mode == "masked" and self.quorum < THRESHOLD, f"masks need a quorum of at least {THRESHOLD}"),
             (self.mode != "masked" and self.encoding == "masked", "the encoding masked belongs to the mode masked"),

@@ -9,10 +9,13 @@ What is not here: the rounds (`rounds.py`), the daemons (`deploy.py`), what `app
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
+import ipaddress
 import json
 import os
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -48,6 +51,7 @@ from privacy.types import PrivacySpend
 
 if TYPE_CHECKING:
     from assistant.settings import Settings
+    from assistant.tuning.records import Records
     from assistant.types import Report
 
 HOME = "FEDERATED_COORDINATOR_HOME"
@@ -68,6 +72,11 @@ class Address:
     listen: str = ""
 
     def __post_init__(self) -> None:
+        for name in filter(None, (self.host, self.listen)):
+            if not _is_address(name):
+                raise BadRequest(f"{name!r} is neither a host's name nor an address.", hint="Mend --host or --listen.")
+        if not self.host or not 1 <= self.port <= 65535:
+            raise BadRequest(f"Nobody can reach {self.host}:{self.port}.", hint="--port is from 1 to 65535.")
         if self.insecure and self.host not in ("127.0.0.1", "localhost", "::1"):
             raise BadRequest(f"Without TLS the coordinator listens on this machine only, not on {self.host}.")
         if self.insecure and self.listen:
@@ -82,6 +91,14 @@ class Address:
     def here(self) -> str:
         """The address by which this machine reaches its own coordinator."""
         return "127.0.0.1" if self.listen in ("0.0.0.0", "::") else self.listen or self.host
+
+
+def _is_address(text: str) -> bool:
+    """Whether it is an IP address or can be a host's name (RFC 1123; `_` for the names of containers)."""
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(text))
+    label = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+    return len(text) <= 253 and re.fullmatch(rf"{label}(\.{label})*\.?", text, re.I | re.A) is not None
 
 
 class Home:
@@ -114,7 +131,13 @@ class Home:
         use_in: str = "",
     ) -> None:
         """Makes the folder: authority, signing key, the run's settings, the app that is shipped. In the
-        collection `use_in` the adapter answers as soon as it is published."""
+        collection `use_in` the adapter answers as soon as it is published.
+
+        Raises:
+            BadRequest, BadInput: a run that could not go; nothing was made, so that no partner has to join anew.
+        """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise BadRequest(f"{self.folder} is a file.", hint="Name a folder for the coordinator.")
         if recipe.task == RECOMMEND and (config.rounds != 1 or config.mode == "robust" or config.weights or config.dp):
             raise BadRequest(
                 "Item-item sums take one round in which every partner counts alike, masked or plain, and no noise.",
@@ -129,6 +152,13 @@ class Home:
             raise BadRequest(
                 "Calibration is by the exact numbers of records of each class: task classify, without --dp."
             )
+        if recipe.task != "chat" and (not recipe.labels or len({*recipe.labels}) != len(recipe.labels)):
+            raise BadRequest(
+                f"The task {recipe.task} needs its classes, tags or items by name, each once.",
+                hint="--label A --label B for classify and tag, --items FILE for recommend.",
+            )
+        if suite and recipe.task != RECOMMEND:
+            self._records(suite, recipe)
         check_name(name_of(config.run))
         make_authority(self.folder, address.names)
         new_signer().save(self.folder / "signing.key")
@@ -189,7 +219,12 @@ class Home:
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
     def pack(self, target: Path | IO[bytes]) -> None:
-        """What an auditor needs, as a zip: settings, rounds, outcome, public cards. No keys, no weights."""
+        """What an auditor needs, as a zip: settings, rounds, outcome, public cards. No keys, no weights.
+
+        Raises:
+            BadRequest: this is no coordinator's folder; `target` is as it was.
+        """
+        self._about()
         states = self.roster.states()
         cards = {name: card.content().decode() for name, card in self.roster.cards().items()}
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -284,10 +319,10 @@ class Home:
         suite = self._about()["suite"]
         if suite is None:
             return None
-        from assistant.tuning import data, loop
+        from assistant.tuning import loop
         from assistant.tuning.tasks import make_task
 
-        records = data.read_records(Path(suite), self.recipe.learns, labels=self.recipe.labels or None)
+        records = self._records(Path(suite), self.recipe)
         task = make_task(records)
         examples = task.examples(records, tokenizer)
 
@@ -296,6 +331,12 @@ class Home:
             return {"score": -loop.evaluate(model, task, examples)}
 
         return judge
+
+    @staticmethod
+    def _records(suite: Path, recipe: Recipe) -> Records:
+        from assistant.tuning.data import read_records
+
+        return read_records(suite, recipe.learns, labels=recipe.labels or None)
 
     def _note(self, result: RoundResult) -> None:
         with (self.folder / "run" / "rounds.jsonl").open("a", encoding="utf-8") as file:

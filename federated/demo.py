@@ -49,7 +49,7 @@ def run(
     `dp` is "", example, customer or partner: then the run keeps epsilon `target` at a delta of 1e-5.
 
     Raises:
-        BadRequest: the partners' data is not here.
+        BadRequest: the partners' data is not here, or this is Windows.
         FederationError: a daemon did not start, or the run did not end.
     """
     files = sorted(data.glob("*.jsonl"))
@@ -57,6 +57,7 @@ def run(
         raise BadRequest(
             f"There is no partners' data in {data}.", hint="It comes with the source: examples/demo_partners"
         )
+    deploy.require_posix()
     folder = settings.data_dir / "federated" / f"demo-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     home = Home(folder / "coordinator")
     quorum = len(files) if mode == "masked" else max(3, len(files) - 1)

@@ -22,7 +22,7 @@ from typing import Any
 
 from federated import coordinator, site
 from federated.coordinator import FAILED, Home
-from federated.errors import FederationError, RunLocked
+from federated.errors import BadRequest, FederationError, RunLocked
 from federated.shipping import write_app
 from federated.site import Site
 from federated.types import RoundResult
@@ -39,6 +39,19 @@ _AGAIN_S = 10.0
 _LOOK_S = 30.0
 """How often `follow` looks whether anybody still works on the run."""
 _NODE_LOG = "flower-supernode.log"
+
+
+def require_posix() -> None:
+    """Passes a machine whose daemons can be ended, with all that they started.
+
+    Raises:
+        BadRequest: this is Windows.
+    """
+    if not hasattr(os, "killpg"):
+        raise BadRequest(
+            "A coordinator or a partner needs Linux or macOS: on Windows its daemons could not be ended.",
+            hint="Use another machine, or the Windows Subsystem for Linux.",
+        )
 
 
 def free_port() -> int:
@@ -218,6 +231,7 @@ def _write_connection(home: Home) -> None:
 def _daemon(
     program: str, flags: list[str], folder: Path, more: Mapping[str, str], *, first: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
+    require_posix()
     folder.mkdir(parents=True, exist_ok=True)
     _end_leftover(folder / f"{program}.pid", program)
     with (folder / f"{program}.log").open("ab") as log:

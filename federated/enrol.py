@@ -34,6 +34,7 @@ from privacy.keys import Signer, durable_write, is_signed, load_signer, new_sign
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _DAY = dt.timedelta(days=1)
+_MOST_DAYS = 3650
 _CURVE = ec.SECP384R1
 
 
@@ -211,10 +212,12 @@ class Roster:
         """A new invitation; an older one of the same partner no longer works.
 
         Raises:
-            BadRequest: the name is not a partner name, or the partner is enrolled.
+            BadRequest: the name is not a partner name, the partner is enrolled, or `days` is no such time.
         """
         if not _NAME.fullmatch(partner):
             raise BadRequest(f"{partner!r} is no partner name: lower-case letters, digits and hyphens, at most 40.")
+        if not 0 < days <= _MOST_DAYS:
+            raise BadRequest(f"An invitation is good for up to {_MOST_DAYS} days, not for {days:g}.", hint="--days 7")
         entries = self._read()
         if entries.get(partner, {}).get("card") and not entries[partner].get("revoked"):
             raise BadRequest(f"{partner} is enrolled already.", hint=f"Revoke it first: coordinator revoke {partner}")

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -59,6 +60,13 @@ class Recipe:
     seed: int = 0
     method: Literal["frozen-a", "lora"] = "frozen-a"
 
+    def __post_init__(self) -> None:
+        tasks = (*get_args(TaskName), RECOMMEND)
+        if self.task not in tasks:
+            raise BadRequest(f"There is no task {self.task!r}.", hint=f"Known: {', '.join(tasks)}.")
+        if not 1 <= self.rank <= 512:
+            raise BadRequest(f"The adapter's rank is from 1 to 512, not {self.rank}.")
+
     @classmethod
     def of(cls, training: Mapping[str, Any]) -> Recipe:
         """The recipe in a plan's training options.
@@ -83,6 +91,36 @@ class Recipe:
             raise BadRequest("The task recommend trains no adapter.")
         return self.task
 
+    def require(self, settings: Settings) -> None:
+        """Passes a base that is here, and targets that are layers of it, where its weights are prepared already.
+
+        Raises:
+            UnknownName, ModelNotReady: there is no such model here.
+            BadRequest: no layer has the name of a target.
+        """
+        from assistant import runs
+        from assistant.engines import models
+        from assistant.errors import ModelNotReady
+
+        if self.task == RECOMMEND:
+            return
+        if self.task != "chat" and self.base in ("", runs.ENCODER):
+            from assistant.tuning.networks import minilm_folder
+
+            layers = _layers(minilm_folder())
+        else:
+            if self.base:
+                named = settings.model.model_copy(update={"name": self.base})
+                settings = settings.model_copy(update={"model": named})
+                models.source_of(settings)
+            try:
+                layers = _layers(models.resolve(settings)[0])
+            except ModelNotReady:
+                return
+        if odd := [name for name in self.targets if name not in layers]:
+            known = ", ".join(sorted(layers))
+            raise BadRequest(f"No layer of this model is called {', '.join(odd)}.", hint=f"--targets: {known}.")
+
     def model(self, settings: Settings) -> tuple[Any, Any, runs.Base]:
         """(tokenizer, model with the fresh shared adapter, the base), on the CPU."""
         from assistant import runs
@@ -97,6 +135,18 @@ class Recipe:
             tokenizer, model = networks.load_classifier(base.path, task, self.labels, name=base.name, seed=self.seed)
         shape = lora.LoraPlan(self.method, self.rank, targets=self.targets, seed=self.seed)
         return tokenizer, lora.attach(model, shape), base
+
+
+def _layers(folder: Path) -> set[str]:
+    """Names of the linear layers of the blocks, by the weights in a folder: none of them is loaded."""
+    from safetensors import safe_open
+
+    found = set()
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "numpy") as weights:
+            names = [name for name in weights.keys() if re.search(r"\.\d+\..+\.weight$", name)]  # noqa: SIM118
+            found |= {name.split(".")[-2] for name in names if len(weights.get_slice(name).get_shape()) == 2}
+    return found
 
 
 Judge = Callable[[Any], Mapping[str, float]]

@@ -40,12 +40,14 @@ def join(
     rank: Annotated[int, typer.Option(help="A weaker machine trains only so much of the shared rank; 0 = all.")] = 0,
 ) -> None:
     """Makes this partner's folder and keys, and the answer to send back to the coordinator."""
+    from federated.deploy import require_posix
     from federated.enrol import Invitation, apply
     from federated.local import Policy
     from federated.shipping import app_sha256
     from federated.site import Site, SiteConfig
     from privacy.keys import durable_write
 
+    require_posix()
     policy = Policy(
         modes=("masked",) if masked_only else ("masked", "robust", "plain"), evaluates=not keep_measures,
         evaluates_private=tell_measures, max_epsilon=max_epsilon,
@@ -153,7 +155,9 @@ def approve(
 
     if len(sha256) != 64 or any(letter not in "0123456789abcdef" for letter in sha256.lower()):
         raise BadRequest(f"{sha256!r} is not a sha256 in hex.")
-    Site(folder).approve(sha256)
+    site = Site(folder)
+    site.require()
+    site.approve(sha256)
     console.tell("Approved.")
 
 

@@ -14,6 +14,7 @@ import dataclasses
 import hashlib
 import importlib
 import json
+import math
 import os
 import shutil
 import sys
@@ -55,6 +56,10 @@ class SiteConfig:
     use_in: str = ""
     rank: int = 0
 
+    def __post_init__(self) -> None:
+        if self.rank < 0 or not 0 <= self.policy.max_epsilon < math.inf:
+            raise BadRequest("A partner's own rank and epsilon are numbers from 0 on.", hint="--rank, --max-epsilon")
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` is its inverse."""
         return dataclasses.asdict(self)
@@ -87,6 +92,8 @@ class Site:
 
     def join(self, invitation: Invitation, config: SiteConfig) -> Identity:
         """Makes the folder: keys, configuration, and the approval of the app code this Confide ships."""
+        if self.home.exists() and not self.home.is_dir():
+            raise BadRequest(f"{self.home} is a file.", hint="Name a folder for the partner's keys.")
         if not Path(config.data).is_file():
             raise BadRequest(f"There is no file {config.data}.", hint="--data names your own training file (JSONL).")
         identity = make_identity(self.home / "identity", invitation.partner)
@@ -112,6 +119,13 @@ class Site:
             return SiteConfig.from_dict(json.loads((self.home / "partner.json").read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise BadRequest(f"{self.home / 'partner.json'} cannot be read: {error}.") from error
+
+    def require(self) -> None:
+        """Passes a folder that a partner joined with. Raises BadRequest: it is none, perhaps mistyped."""
+        if not (self.home / "partner.json").exists():
+            raise BadRequest(
+                f"{self.home} is no partner's folder.", hint="Name the folder of `federated partner join`."
+            )
 
     # App code
 
@@ -165,7 +179,12 @@ class Site:
         return load_weights(path)[0] if path.exists() else {}
 
     def leave(self) -> None:
-        """No app code may run here any more; keys, masks and trained changes are deleted, the manifests stay."""
+        """No app code may run here any more; keys, masks and trained changes are deleted, the manifests stay.
+
+        Raises:
+            BadRequest: this is no partner's folder: the keys of the real one would stay.
+        """
+        self.require()
         durable_write(self.home / "approved.json", b"[]")
         shutil.rmtree(self.home / "identity", ignore_errors=True)
         shutil.rmtree(self.home / "run" / "masks", ignore_errors=True)

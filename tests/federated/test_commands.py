@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -101,3 +103,119 @@ def test_what_excludes_each_other_is_said_at_once(tmp_path: Path, monkeypatch, c
     assert run(["federated", "coordinator", "init", "hub", *options.split()]) == 2
     assert word in capsys.readouterr().err
     assert not Path("hub", "run.json").exists()
+
+
+CANNOT_GO = [
+    ("--run ''", "a run has a name"),
+    ("--seconds -1", "deadline"),
+    ("--seconds nan", "deadline"),
+    ("--rate nan", "learning_rate cannot be nan"),
+    ("--rate 0", "learning_rate is more than 0"),
+    ("--epochs 0", "epochs is more than 0"),
+    ("--proximal -1", "proximal cannot be -1"),
+    ("--server-rate nan", "the server's step"),
+    ("--rank 0", "rank is from 1"),
+    ("--rank -3", "rank is from 1"),
+    ("--task x", "There is no task 'x'"),
+    ("--port 99999", "1 to 65535"),
+    ("--host 'a b'", "neither a host's name nor an address"),
+    ("--listen 10.0.0.0.0/8", "neither a host's name nor an address"),
+    ("--suite nothing.jsonl", "nothing.jsonl cannot be read"),
+    ("--base nope", "There is no model 'nope'"),
+    ("--task classify --label a --label b --targets query,zzz", "is called zzz."),
+    ("--task classify", "needs its classes"),
+    ("--task classify --label a --label a", "each once"),
+    ("--task recommend --rounds 1", "--items FILE"),
+    ("--task recommend --rounds 1 --items nothing.txt", "nothing.txt cannot be read"),
+    ("--task recommend --rounds 1 --items latin.txt", "latin.txt cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("options", "word"), CANNOT_GO)
+def test_a_run_that_could_not_go_is_refused_before_any_partner_is_invited(
+    tmp_path: Path, monkeypatch, capsys, options: str, word: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("latin.txt").write_bytes("caf\xe9\n".encode("latin-1"))
+    assert run(["federated", "coordinator", "init", "hub", *shlex.split(options)]) == 2
+    assert word in capsys.readouterr().err
+    assert not Path("hub").exists()
+
+
+def test_a_host_is_named_or_numbered() -> None:
+    from federated.coordinator import Address
+
+    for host in ("hub.example.com", "Hub-1", "coordinator_1", "10.77.0.1", "fd00::1"):
+        assert Address(host, listen="0.0.0.0").host == host
+
+
+def test_a_file_is_no_folder_of_either_side(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.jsonl").write_text("{}\n")
+    assert run(["federated", "coordinator", "init", "mine.jsonl"]) == 2
+    assert run(["federated", "coordinator", "init", "hub"]) == 0
+    assert run(["federated", "coordinator", "invite", "hub", "north"]) == 0
+    assert run(["federated", "partner", "join", "north.invite.json", "mine.jsonl", "--data", "mine.jsonl"]) == 2
+    assert capsys.readouterr().err.count("mine.jsonl is a file.") == 2
+
+
+@pytest.mark.parametrize("days", ["nan", "1e300", "-1", "0"])
+def test_an_invitation_is_good_for_a_time_to_come(tmp_path: Path, monkeypatch, capsys, days: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["federated", "coordinator", "init", "hub"]) == 0
+    assert run(["federated", "coordinator", "invite", "hub", "north", "--days", days]) == 2
+    assert "up to 3650 days" in capsys.readouterr().err
+    assert not Path("north.invite.json").exists()
+
+
+@pytest.mark.parametrize("options", ["--rank -1", "--max-epsilon -1", "--max-epsilon nan"])
+def test_a_partners_own_limits_are_no_negative_numbers(tmp_path: Path, monkeypatch, capsys, options: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.jsonl").write_text("{}\n")
+    assert run(["federated", "coordinator", "init", "hub"]) == 0
+    assert run(["federated", "coordinator", "invite", "hub", "north"]) == 0
+    join = ["federated", "partner", "join", "north.invite.json", "site", "--data", "mine.jsonl"]
+    assert run([*join, *options.split()]) == 2
+    assert "from 0 on" in capsys.readouterr().err
+    assert not Path("site").exists()
+
+
+@pytest.mark.parametrize("asked", ["leave typo", f"approve typo {'ab' * 32}"])
+def test_nobody_leaves_or_approves_in_a_folder_that_no_partner_has(
+    tmp_path: Path, monkeypatch, capsys, asked: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["federated", "partner", *asked.split()]) == 2
+    assert "typo is no partner's folder" in capsys.readouterr().err
+    assert not Path("typo").exists()
+
+
+def test_to_leave_twice_is_harmless(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.jsonl").write_text("{}\n")
+    assert run(["federated", "coordinator", "init", "hub"]) == 0
+    assert run(["federated", "coordinator", "invite", "hub", "north"]) == 0
+    assert run(["federated", "partner", "join", "north.invite.json", "site", "--data", "mine.jsonl"]) == 0
+    assert [run(["federated", "partner", "leave", "site"]) for _ in range(2)] == [0, 0]
+    assert not Path("site", "identity").exists()
+
+
+def test_a_mistyped_folder_overwrites_no_audit_pack(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("audit-pack.zip").write_bytes(b"the pack of another run")
+    assert run(["federated", "coordinator", "pack", "typo"]) == 2
+    assert "typo is no coordinator's folder" in capsys.readouterr().err
+    assert Path("audit-pack.zip").read_bytes() == b"the pack of another run"
+
+
+def test_windows_is_told_before_keys_are_made_that_it_can_take_no_part(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.jsonl").write_text("{}\n")
+    assert run(["federated", "coordinator", "init", "hub"]) == 0
+    assert run(["federated", "coordinator", "invite", "hub", "north"]) == 0
+    monkeypatch.delattr(os, "killpg")
+    assert run(["federated", "partner", "join", "north.invite.json", "site", "--data", "mine.jsonl"]) == 2
+    assert run(["federated", "coordinator", "init", "other"]) == 2
+    assert capsys.readouterr().err.count("Linux or macOS") == 2
+    assert not Path("site").exists()
+    assert not Path("other").exists()

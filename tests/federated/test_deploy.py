@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ pytest.importorskip("flwr")
 from federated import deploy
 from federated.coordinator import Address, Home
 from federated.enrol import Invitation
-from federated.errors import FederationError, RunLocked
+from federated.errors import BadRequest, FederationError, RunLocked
 from federated.learning import Recipe
 from federated.rounds import RunConfig
 from federated.site import Site, SiteConfig
@@ -80,6 +81,16 @@ def test_sigterm_ends_the_daemon_too(tmp_path: Path) -> None:
         starter.send_signal(signal.SIGTERM)
         assert starter.wait(60) == 128 + signal.SIGTERM
     assert not psutil.pid_exists(daemon)
+
+
+def test_a_machine_that_could_not_end_a_daemon_starts_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "killpg")  # as on Windows
+    with (
+        pytest.raises(BadRequest, match="Linux or macOS"),
+        deploy._daemon("flower-superlink", [], tmp_path / "hub", {}),
+    ):
+        pass
+    assert not (tmp_path / "hub").exists()
 
 
 LOGS = {
