@@ -1,13 +1,15 @@
 """Amounts in a request: "under 100", "between 50 and 80 euros", "500克以下", "三百元以内", as conditions on a field.
 
 The unit decides the field: a currency or nothing is the price, grams are the weight, a word that is a numeric
-column's own name is that column. Pure.
+column's own name is that column. A negation before a limit turns it ("nothing over 100", 不能超过300); where it cannot be
+told what a negation does to an amount, the amount is no condition. Pure.
 """
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from assistant.goods import Condition, Test
@@ -23,31 +25,76 @@ _CURRENCIES = {
 _ANY_CURRENCY = ("元", "块钱", "块")  # said of any money
 _SIGN = r"(?:€|\$|£|¥|eur|usd|gbp|chf|rmb)"
 _UNIT = (  # behind 升 what counts no money; 米色 and 天蓝 are colours
-    r"(?:€|\$|£|¥|元|块钱|块|欧元|欧|美元|英镑|人民币|公斤|千克|克|人|升|个|件|年|天(?!蓝)|小时|分钟|厘米|米(?![色白黄])|[a-z]+(?![a-z]))?"
+    r"(?:€|\$|£|¥|元|块钱|块|欧元|欧|美元|英镑|人民币|公斤|千克|克|人|升|个|件|年|天(?!蓝)|小时|分钟|厘米|岁|码|号|米(?![色白黄])|[a-z]+(?![a-z]))?"
 )
 _N = rf"(?:{_SIGN}\s*)?(\d+(?:[.,]\d+)?)\s*({_UNIT})"
 _TO = r"\s*(?:-|–|—|~|to|and|up to|到|至|和)\s*"
-_BELOW = r"under|below|less than|cheaper than|lower than|lighter than|shorter than|smaller than|beneath|低于|少于|小于|不到|轻于"
+_BELOW = r"under|below|beneath|less than|less expensive than|cheaper than|lower than|lighter than|shorter than|smaller than|低于|少于|小于|不到|轻于"
 _AT_MOST = (
-    r"up to|at most|(?:a )?max(?:imum)?(?: of)?|no more than|not more than|not over|not above|no higher than|within|"
+    r"up to|at most|(?:below|under|less than) or equal to|equal to or (?:below|under|less than)|(?:a )?max(?:imum)?(?: of)?|no more than|not more than|not over|not above|no higher than|within|"
     r"(?:my )?budget(?: is| of|:)?|for|不超过|不高于|最多|至多|最高|上限|别超过|不要超过|预算(?:是|为|在|有|只有|:)?"
 )
-_ABOVE = r"over|above|more than|greater than|higher than|exceeding|heavier than|longer than|高于|超过|大于|多于"
-_AT_LEAST = r"at least|no less than|not less than|not under|not below|min(?:imum)?(?: of)?|starting at|from|至少|最少|不低于|不少于"
+_ABOVE = r"over|above|more than|more expensive than|dearer than|pricier than|exceeds?|in excess of|upwards of|greater than|higher than|exceeding|heavier than|longer than|高于|超过|超出|大于|多于"
+_AT_LEAST = r"at least|(?:above|over|more than) or equal to|no less than|not less than|not under|not below|min(?:imum)?(?: of)?|starting at|from|至少|最少|不低于|不少于"
 _ABOUT = r"around|about|roughly|approximately|approx\.?|circa|~|大约|大概|约"
+_COUNTED = r"\s+(?:[a-z]+ )?(?:people|persons?|adults?|kids|children|years?|months?|days?|hours?|nights?|pairs?|pieces?|pockets?|seasons?|stars?|colou?rs|items?)\b"
 _PATTERNS: tuple[tuple[str, str], ...] = (
     ("between", rf"(?:(?:between|from|for|of|介于|在)\s*)?{_N}{_TO}{_N}\s*(?:之间|以内)?"),
     ("around", rf"(?:{_ABOUT})\s*{_N}|{_N}\s*(?:左右|上下)"),
-    (">=", rf"(?:{_AT_LEAST})\s*{_N}|{_N}\s*(?:or more|and up|and above|以上|起)"),
+    (
+        ">=",
+        rf"(?:{_AT_LEAST})\s*{_N}|{_N}\s*(?:(?:or more|or above|or over|and up|and above|and over)\b(?!{_COUNTED})|以上|起)",
+    ),
     (
         "<=",
-        rf"(?:{_AT_MOST})\s*{_N}|{_N}\s*(?:or less|(?:max|maximum|tops|at most)\b(?!\s*[\d€$£])|以下|以内|之内|之下|内)",
+        rf"(?:{_AT_MOST})\s*{_N}|{_N}\s*(?:(?:or less|or under|or below|or cheaper|and under|and below|and less)\b(?!{_COUNTED})|(?:max|maximum|tops|at most)\b(?!\s*[\d€$£])|(?:或者?|及|或更)?以下|以内|之内|之下|内)",
     ),
     ("<", rf"(?:{_BELOW})\s*{_N}|比\s*{_N}\s*便宜"),
     (">", rf"(?:{_ABOVE})\s*{_N}"),
 )
 _COMPILED = tuple((kind, re.compile(rf"(?<![a-z0-9.-])(?:{pattern})")) for kind, pattern in _PATTERNS)
-_NEEDS_MONEY = re.compile(r"^(?:from|for)\b|^[\d€$£¥]")  # "for 2 people", "20-30": only with a currency, or as a range
+_NEEDS_MONEY = re.compile(r"^for\b|(?<!以)内$")  # "for 2 people", "3内": only with a currency
+_NO_PRICE = re.compile(  # a range right behind these is one of sizes or ages
+    r"(?:\b(?:sizes?|sz|eu|age[sd]?|years?|kids|children|boys|girls|toddlers|grades?|levels?|pages?|players)|尺码|码|号|岁|年龄|身高)(?:\s|:|是|为|在|of|from|between)*$"
+)
+SPENT = "¬"
+"""Stands in `rest` for a negation that turned an amount: whether it refuses the words behind it as well is open."""
+_NEGATION = r"(?<!why )(?<!\bor )(?<!if )(?<!whether )\b(?:not|no|nothing|nor|none|never|cannot|without|[a-z]+n't)\b"
+_BETWEEN = re.compile(r"[a-z']+")
+_SAFE = frozenset(  # between a negation and a limit: these say only that it is one
+    "spend spending allow allows pay paying cost costs costing be being is are it its it's to much far way any anything something a an the this that which go going goes want like wish would really please price priced"
+    " prices pricing should must may can i we my our budget get buy for of afford money show me give see recommend suggest willing able prepared looking ready too at all even absolutely ideally have has"
+    " will with one ones thing things item items product products do does significantly considerably come exceed you".split()
+)
+_TURNED = {"at most": _ABOVE, "at least": _BELOW}
+_NOT_SO = tuple(
+    (turned, re.compile(rf"({_NEGATION})([^,.;:!?\d，。；！？]{{0,50}}?)(?<![a-z])(?:{words})(?=\s*{_N})"))
+    for turned, words in _TURNED.items()
+)
+_NOT_SO_ZH = tuple(
+    (
+        turned,
+        re.compile(
+            rf"(?:不|别|勿|莫|甭|没有?)(?:能|想|可以?|得|会|要|应该?|该|宜|希望|愿意?|打算|准备|应当|再|是|有|花|付|买|给我|推荐|看|考虑)*(?:{words})(?=\s*{_N})"
+        ),
+    )
+    for turned, words in _TURNED.items()
+)
+_NO = r"(?:了|就|的话?|都|也|一律|统统|价位|价格|我|,|，)*(?:不要|不行|不可以?|不考虑|不能|不买|不想要?|不接受|接受不了|别|免谈|算了|太贵|太高|除外|超预算)(?:推荐|给我看|考虑|买|要|接受)*(?=[了的啊哦吧呢]*\s*(?:$|[,，。；;!！?？]))"
+_TOO_MUCH = r"\s*(?:(?:is|are|would be|'s) (?:too|not|out of|impossible|beyond|excluded|no )|(?:isn't|aren't|won't|wouldn't|doesn't|can't|cannot)\b)"
+_SUM = rf"({_SIGN}?\s*\d+(?:[.,]\d+)?\s*(?:{'|'.join(map(re.escape, _CURRENCIES))}|元|块钱|块)?)(?![a-z])"
+_BEHIND = (  # "over 100 is too much", 100元以上的不要; what is said of a lower limit that way is open
+    (r" below \1,", re.compile(rf"{_SUM}\s*(?:以上|起)的?{_NO}")),
+    (r" above \1,", re.compile(rf"{_SUM}\s*(?:以下|以内|之内|之下|内)的?{_NO}")),
+    (r" at most \1,", re.compile(rf"(?<![a-z])(?:{_ABOVE})\s*{_SUM}的?(?:{_NO}|{_TOO_MUCH})")),
+    (" ", re.compile(rf"(?<![a-z])(?:{_BELOW})\s*{_SUM}的?(?:{_NO}|{_TOO_MUCH})")),
+)
+_SIGNS = (  # "<3" is a heart
+    (" at most ", re.compile(rf"(?:<=|=<|≤)(?=\s*{_N})")),
+    (" at least ", re.compile(rf"(?:>=|=>|≥)(?=\s*{_N})")),
+    (" below ", re.compile(rf"(?<![<-])<(?!3(?![\d.]))(?=\s*{_N})")),
+    (" above ", re.compile(rf"(?<![>=-])>(?=\s*{_N})")),
+)
 _WEIGHTS = {
     "g": 1,
     "gram": 1,
@@ -102,15 +149,16 @@ class Amounts:
     currency: str = ""
 
 
-def amounts(text: str, *, columns: Sequence[str] = (), weight: str = "") -> Amounts:
-    """The amounts of a request (normal form). `columns` are further numeric fields, `weight` the one in grams.
+def amounts(text: str, *, columns: Sequence[str] = (), weight: str = "", goods: Collection[str] = ()) -> Amounts:
+    """The amounts of a request (normal form). `columns` are further numeric fields, `weight` the one in grams,
+    `goods` the stems of words for things: "no tent over 100" is a limit, "no leather under 100" two conditions.
 
     >>> amounts("tents between 50 and 99.5 euros").conditions[1]
     Condition(field='price', test='<=', values=('99.5',))
     >>> amounts("重量500克以下", weight="weight_g").conditions
     (Condition(field='weight_g', test='<=', values=('500',)),)
     """
-    text = in_digits(text)
+    text = _turned(in_digits(text), goods)
     found: list[Condition] = []
     currency = ""
 
@@ -119,8 +167,14 @@ def amounts(text: str, *, columns: Sequence[str] = (), weight: str = "") -> Amou
         groups = [group for group in match.groups() if group is not None]
         numbers, units = groups[0::2], groups[1::2]
         field, factor, unit = _field(units, columns, weight)
-        loose = kind != "between" and _NEEDS_MONEY.match(match.group()) and not unit
-        if field is None or (loose and kind in {"<=", ">="} and not re.search(r"[以之起max]", match.group())):
+        loose = kind in {"<=", ">="} and _NEEDS_MONEY.search(match.group()) and not unit
+        if field is None or loose or _is_in_doubt(kind, match, goods):
+            return match.group()
+        if (
+            (kind == "between" or match.group()[0].isdigit())
+            and not unit
+            and _NO_PRICE.search(match.string[: match.start()])
+        ):
             return match.group()
         currency = (
             currency
@@ -137,6 +191,42 @@ def amounts(text: str, *, columns: Sequence[str] = (), weight: str = "") -> Amou
     for kind, pattern in _COMPILED:
         text = pattern.sub(_taker(take, kind), text)
     return Amounts(tuple(found), text, currency)
+
+
+def _turned(text: str, goods: Collection[str]) -> str:
+    """The text with every limit as it is meant: "nothing over 100" is "at most 100"."""
+    for meant, pattern in (*_BEHIND, *_SIGNS):
+        text = pattern.sub(meant, text)
+    for meant, pattern in _NOT_SO_ZH:
+        text = pattern.sub(f"{SPENT} {meant}", text)
+
+    def turn(meant: str, match: re.Match[str]) -> str:
+        return f"{SPENT}{match[2]} {meant}" if _is_plain(match[2], goods) else match.group()
+
+    for meant, pattern in _NOT_SO:
+        text = pattern.sub(functools.partial(turn, meant), text)
+    return text
+
+
+def _is_plain(between: str, goods: Collection[str]) -> bool:
+    """Whether the words between a negation and a limit say only that it is a limit, of what goods at most."""
+    return all(word in _SAFE or stem(word) in goods for word in _BETWEEN.findall(between)) and between.isascii()
+
+
+def _is_in_doubt(kind: str, match: re.Match[str], goods: Collection[str]) -> bool:
+    """Whether a negation stands before an amount that may mean its opposite."""
+    before = re.split(r"[,.;:!?，。；！？]|\bbut\b|\bplease\b|但", match.string[: match.start()])[-1]
+    negations = list(re.finditer(rf"{_NEGATION}|不(?![锈错过仅但只])|别(?!的)|(?<!有)没(?!问)", before))
+    if not negations:
+        return False
+    between = before[negations[-1].end() :]
+    words = _BETWEEN.findall(between)
+    bare = not between.strip(" 能想要会再是有花买付给看推荐考虑我")
+    if kind == ">":
+        return True
+    if kind == "<":  # "no leather under 100" is two conditions, "no red tents under 100" may be one
+        return bool(words and stem(words[-1]) in goods) or (not words and bare)
+    return _is_plain(between, goods) or bare
 
 
 def in_digits(text: str) -> str:

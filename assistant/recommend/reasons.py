@@ -4,6 +4,7 @@ customer's own interaction. No model writes here; a reason that cannot be shown 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from assistant import texts
@@ -23,7 +24,7 @@ _FIELDS = {
 
 def field_name(field: str, language: str) -> str:
     """What a field is called."""
-    return _FIELDS.get(field, field) if language == "zh" else field.replace("_g", " (g)").replace("_", " ")
+    return _FIELDS.get(field, field) if language == "zh" else re.sub("_g$", " (g)", field).replace("_", " ")
 
 
 def money(item: Item) -> str:

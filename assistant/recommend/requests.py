@@ -14,31 +14,34 @@ from dataclasses import dataclass
 
 from assistant.goods import Condition
 from assistant.language import content_words, stem
-from assistant.recommend.amounts import amounts
+from assistant.recommend.amounts import SPENT, amounts, in_digits
 from assistant.recommend.cells import holds, normal
 from assistant.recommend.lexicon import TERMS
+from assistant.recommend.log import Mask
+from assistant.recommend.refusals import TOKEN, Mention, cues, is_small, refusals
 from assistant.recommend.table import Table
 
 Words = Mapping[str, Mapping[str, Sequence[str]]]
-_TOKEN = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|[\u3400-\u9fff]|[^\sa-z0-9]")
-_NOT = re.compile(
-    r"\b(?:not|no|non|without|except(?:ing)?(?: for)?|excluding|other than|(?:any|every)thing but|all but|nothing|neither|nor|avoid|hate|free of|rather than|instead of)\b"
-    r"|n't(?: want| like| need| be)?\b|不要|不想要|不含|不是|不带|不喜欢|别要|别是|除了|除去|排除|避免|非(?!常)|(?<!有)没有|别"
-)
-_CLAUSE = re.compile(r"[,;.!?，。；！？]|\b(?:but|however|only|please)\b|但是|但|其他|其它")
-_SMALL = frozenset(
-    "a an any anything something things the made of in with from by colour color coloured colored be is to want like need contain containing 的 用 有 含 牌".split()
-)
-_JOIN = re.compile(r"^(?:\s|or|nor|and|either|/|、|和|或者|或|跟|与|色|的|any|a|an)*$")
+_ALLERGY = re.compile(r"\b([a-z]{3,})[\s-]+(?:allerg\w+|intoleran\w+)")
+_CONTRACTED = re.compile(r"\b(do|does|did|ca|wo|is|are|was|were|would|should|could|must|has|have)nt\b")
 _STOCK = re.compile(r"\b(?:in stock|on stock|available(?: now)?|ready to ship)\b|有货|现货|有库存")
 _PERSONS = re.compile(
     r"(?:\bfor )?\b(one|two|three|four|five|six|seven|eight|\d+)[\s-]*(?:person|persons|people|man|adults)\b|(\d+)\s*人"
 )
 _SIZE = re.compile(
-    r"\b(?:in )?(?:a )?(?:size|sz|eu)\s*:?\s*([2-4]?x{0,3}[sml]|\d{1,3}(?:\.5)?)\b|\b([2-4]?x{1,3}[sl])\b|\bin ([sml])\b|([2-4]?x{0,3}[sml]|\d{1,3}(?:\.5)?)\s*[码号]|[尺码]码?\s*[:：是为]?\s*([2-4]?x{0,3}[sml]|\d{1,3})\b"
+    r"\b(?:in )?(?:a )?(?:size|sz|eu)\s*:?\s*([2-4]?x{0,3}[sml]|\d{1,3}(?:\.5)?)\b|\b([2-4]?x{1,3}[sl])\b|\bin ([sml])\b|([2-4]?x{0,3}[sml]|\d{1,3}(?:\.5)?)\s*(?:码|(?<!月)(?<!月\d)(?<!月\d\d)号(?![前后线楼店电之以到])(?!就|送|发|出))|[尺码]码?\s*[:：是为]?\s*([2-4]?x{0,3}[sml]|\d{1,3})\b"
 )
 _ASIDE = re.compile(r"\b(?:in|inside|for|on|onto|with|under|into|beside) (?:the|my|a|an|our|your) $")
 _OR_SIZE = re.compile(r"\s*(?:or|/|或者?)\s*([2-4]?x{0,3}[sml]|\d{1,3}(?:\.5)?)(?![\w.])")
+_SIZE_RANGE = re.compile(
+    r"(\b(?:in )?(?:sizes?|sz|eu)\s*:?\s*(?:from |between )?|尺?码数?\s*[:：是为在]?\s*)?(?<![a-z0-9.])(?<!\d,)(\d{1,3})\s*(?:-|–|—|~|to|and|到|至|和)\s*(\d{1,3})(?![\d.,]*\d)(\s*[码号])?"
+)
+_NO_SIZES = (
+    re.compile(r"(?:between|from|for|of|budget|prices?|under|over|介于|预算|价格?|[€$£¥])\s*(?:是|为|在|:)?\s*$"),
+    re.compile(r"\s*(?:[€$£¥元块欧美英人千百万天克%]|[a-z])"),
+)
+_SIZES_MOST = 12
+"""A range of more sizes than this is none."""
 _BARE = re.compile(
     r"(?<![\w.,-])(\d{1,3}(?:\.5)?)(?=\s*(?:$|[,;.!?，。]|(?:and|or|for|in|with|but|not|please|under|below|max|up)\b))"
 )
@@ -95,35 +98,31 @@ class Wish:
     called: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Mention:
-    start: int
-    end: int
-    meanings: tuple[tuple[str, str], ...]
-    text: str
-
-
 class Vocabulary:
     """What can be said about one catalogue. Built once; `understand` is pure."""
 
     def __init__(self, table: Table, words: Words) -> None:
         self._table = table
         self._phrases: dict[tuple[str, ...], list[tuple[str, str]]] = {}
-        self._names = {stem(token) for text in table.column("name").cells for token in _TOKEN.findall(normal(text))}
+        self._names = {stem(token) for text in table.column("name").cells for token in TOKEN.findall(normal(text))}
         for field, values in words.items():
             for value, spellings in values.items():
-                if field in table.fields:
+                if self._is_filled(field):
                     self._add(field, value, [value, *spellings])
         self._called = _whole_names(table)
         self._longest_name = max((len(phrase) for phrase in self._called), default=0)
         self._categories()
         self._attributes()
         for field, value, term in ((f, v, t) for f, terms in TERMS.items() for v, t in terms.items()):
-            if field in table.fields:
+            if self._is_filled(field):
                 self._add(field, value, [word for word in term.words if not self._taken(word)])
         self._longest = max((len(phrase) for phrase in self._phrases), default=0)
         numeric = [name for name in table.attributes if table.is_numeric(name)]
         self._weight = next((name for name in numeric if name.startswith("weight")), "")
+        kinds = [
+            phrase for phrase, meanings in self._phrases.items() if any(field == "category" for field, _ in meanings)
+        ]
+        self._goods = frozenset(word for phrase in kinds for word in phrase)
         self._numeric = [name for name in numeric if name != self._weight]
 
     def understand(self, request: str) -> Wish:
@@ -132,37 +131,44 @@ class Vocabulary:
         Each is one that the catalogue has a field for; a value that no row has is still a condition, so that
         an impossible wish is answered as one.
         """
-        text = normal(request)
+        text = _CONTRACTED.sub(r"\1n't", normal(request))
         own, called = _OWN.search(text), self._items_called(text)
         text = _GOES_WITH.sub(lambda match: " " * len(match.group()), text)
         conditions: list[Condition] = []
         text, order = self._order(text)
         text, stock = _STOCK.subn(" ", text)
-        if stock and "stock" in self._table.fields:
+        if stock and self._table.counts_stock:
             conditions.append(Condition("stock", ">=", ("1",)))
-        found = amounts(text, columns=self._numeric, weight=self._weight)
+        text = self._size_range(in_digits(text), conditions)
+        found = amounts(text, columns=self._numeric, weight=self._weight, goods=self._goods)
         text = self._persons(found.rest, conditions)
         text = self._sizes(text, conditions)
         mentions = self._mentions(text)
-        conditions = [*self._choices(text, mentions), *found.conditions, *conditions]
+        choices, open_ = self._choices(text, mentions)
+        conditions = [*choices, *found.conditions, *conditions]
         text = self._bare_persons(text, conditions)
         left = self._bare_size(text, mentions, conditions)
-        unread = _unread(text, mentions)
+        unread = _unread(text, [one for one in mentions if one not in open_])
+        left = left.replace(SPENT, " ").strip()
         return Wish(tuple(conditions), left, own is not None, found.currency, order=order, unread=unread, called=called)
 
     # What is built
 
     def _add(self, field: str, value: str, spellings: Sequence[str]) -> None:
         for spelling in spellings:
-            phrase = tuple(stem(token) for token in _TOKEN.findall(normal(spelling)))
+            phrase = tuple(stem(token) for token in TOKEN.findall(normal(spelling)))
             if phrase:
                 meanings = self._phrases.setdefault(phrase, [])
                 if (field, value) not in meanings:
                     meanings.append((field, value))
 
+    def _is_filled(self, field: str) -> bool:
+        """Whether any row says something in a field. Of one that none does, nothing can be asked."""
+        return field in self._table.fields and any(self._table.column(field).cells)
+
     def _taken(self, spelling: str) -> bool:
         """Whether the shop itself uses the phrase, for a category or a brand."""
-        phrase = tuple(stem(token) for token in _TOKEN.findall(normal(spelling)))
+        phrase = tuple(stem(token) for token in TOKEN.findall(normal(spelling)))
         return any(field in {"category", "brand"} for field, _ in self._phrases.get(phrase, ()))
 
     def _categories(self) -> None:
@@ -196,7 +202,7 @@ class Vocabulary:
 
     def _items_called(self, text: str) -> tuple[str, ...]:
         """Ids of the items whose whole names stand in a text; of two names over the same words the longer."""
-        tokens = [stem(token) for token in _TOKEN.findall(text)]
+        tokens = [stem(token) for token in TOKEN.findall(text)]
         found: dict[str, None] = {}
         at = 0
         while at < len(tokens):
@@ -206,9 +212,9 @@ class Vocabulary:
             at += size or 1
         return tuple(found)
 
-    def _mentions(self, text: str) -> list[_Mention]:
+    def _mentions(self, text: str) -> list[Mention]:
         """The phrases of the vocabulary in a text, the longest first from the left."""
-        tokens = [(match.start(), match.end(), stem(match.group())) for match in _TOKEN.finditer(text)]
+        tokens = [(match.start(), match.end(), stem(match.group())) for match in TOKEN.finditer(text)]
         found, at = [], 0
         while at < len(tokens):
             for size in range(min(self._longest, len(tokens) - at), 0, -1):
@@ -218,7 +224,7 @@ class Vocabulary:
                     meanings = [("material", "down")] if self._is_down(tokens, at) else None
                 if meanings:
                     start, end = tokens[at][0], tokens[at + size - 1][1]
-                    found.append(_Mention(start, end, tuple(meanings), text[start:end]))
+                    found.append(Mention(start, end, tuple(meanings), text[start:end]))
                     at += size
                     break
             else:
@@ -237,70 +243,68 @@ class Vocabulary:
         for words, field, descending in (
             (_CHEAPEST, "price", False), (_DEAREST, "price", True), (_LIGHTEST, self._weight, False), (_HEAVIEST, self._weight, True),
         ):  # fmt: skip
-            for found in words.finditer(text) if field in self._table.fields else ():
+            for found in words.finditer(text) if self._is_filled(field) else ():
                 if found.start() > last:
                     last, order = found.start(), Order(field, descending)
         for words in (_CHEAPEST, _DEAREST, _LIGHTEST, _HEAVIEST):
             text = words.sub(lambda found: " " * len(found.group()), text)
         return text, order
 
-    def _choices(self, text: str, mentions: Sequence[_Mention]) -> list[Condition]:
+    def _choices(self, text: str, mentions: Sequence[Mention]) -> tuple[list[Condition], list[Mention]]:
+        """The conditions of the mentions, and the mentions that are neither surely wanted nor surely refused."""
         mentions = _without_context(text, mentions)
-        denied = self._denied(text, mentions)
+        said = refusals(text, mentions)
         wanted: dict[str, list[str]] = {}
         refused: dict[str, list[str]] = {}
         for number, mention in enumerate(mentions):
-            for field, value in mention.meanings:
-                target = refused if number in denied else wanted
+            for field, value in () if number in said.doubtful else mention.meanings:
+                target = refused if number in said.denied else wanted
                 if value not in target.setdefault(field, []):
                     target[field].append(value)
-        for number in denied:  # "shoes, not sandals": both words mean one category
+        for number in said.denied:  # "shoes, not sandals": both words mean one category
             for field, value in mentions[number].meanings:
                 if field == "category" and value in wanted.get("category", []):
                     refused["category"].remove(value)
                     refused.setdefault("name", []).append(stem(mentions[number].text))
+                elif field not in {"category", "name"} and self._called_so(mentions[number].text, field).any():
+                    refused.setdefault("name", []).append(mentions[number].text)  # for rows without the field
         for word in self._denied_names(text, mentions):
             refused.setdefault("name", []).append(word)
+        for field, values in refused.items():  # said both ways: it is not required
+            wanted[field] = [value for value in wanted.get(field, ()) if field == "category" or value not in values]
+        kind = tuple(wanted.get("category", ()))
+        for mention in mentions if kind else ():
+            for field, value in mention.meanings:
+                if field in TERMS and field != "name" and value in wanted.get(field, ()):
+                    rows = self._table.mask(Condition("category", "is", kind)) & self._called_so(mention.text, field)
+                    if rows.any():  # "black tea", where mugs have a colour and teas have none
+                        wanted[field].remove(value)
         found = [Condition(field, "is", tuple(values)) for field, values in wanted.items() if values]
-        return found + [Condition(field, "not", tuple(values)) for field, values in refused.items() if values]
+        found += [Condition(field, "not", tuple(dict.fromkeys(values))) for field, values in refused.items() if values]
+        return found, [mentions[number] for number in sorted(said.doubtful)]
 
-    def _denied(self, text: str, mentions: Sequence[_Mention]) -> set[int]:
-        """Which mentions stand under a "not": the first after it in its clause, and what is joined to that."""
-        denied: set[int] = set()
-        for cue in _NOT.finditer(text):
-            end = cue.end()
-            first = True
-            for number, mention in enumerate(mentions):
-                if mention.start < end:
-                    continue
-                between = text[end : mention.start]
-                if (
-                    _CLAUSE.search(between)
-                    or (first and not _SMALL.issuperset(_TOKEN.findall(between)))
-                    or (not first and not _JOIN.match(between))
-                ):
-                    break
-                same = first or {field for field, _ in mention.meanings} & {
-                    field for field, _ in mentions[number - 1].meanings
-                }
-                if not same:
-                    break
-                denied.add(number)
-                first, end = False, mention.end
-        for number, mention in enumerate(mentions):
-            if re.match(r"[\s-]*free\b", text[mention.end :]):
-                denied.add(number)
-        return denied
+    def _called_so(self, word: str, field: str) -> Mask:
+        """(n,) the rows that say nothing in a field and have the word in their names."""
+        column = self._table.column(field)
+        empty = column.cells.index("") if "" in column.cells else -1
+        silent: Mask = column.codes == empty
+        return silent & self._table.mask(Condition("name", "is", (word,))) if silent.any() else silent
 
-    def _denied_names(self, text: str, mentions: Sequence[_Mention]) -> list[str]:
+    def _denied_names(self, text: str, mentions: Sequence[Mention]) -> list[str]:
         """Refused words that are no mention but stand in items' names."""
-        found = []
-        for cue in _NOT.finditer(text):
-            after = re.match(r"\s*(?:a |an |any |the )?([a-z]{4,})\b", text[cue.end() :])
-            start = cue.end() + after.start(1) if after else 0
-            if after and not any(one.start <= start < one.end for one in mentions) and stem(after[1]) in self._names:
-                found.append(stem(after[1]))
-        return found
+        found = [(match[1], match.start(1)) for match in _ALLERGY.finditer(text)]
+        for cue in cues(text, mentions):
+            rest = text[cue.end() :]
+            after = next((one for one in re.finditer(r"[a-z]+", rest) if not is_small(one.group())), None)
+            least = 4 if cue.group().endswith(("not", "n't")) else 3  # "not set up" is of no "Tent Set"
+            if after and len(after.group()) >= least and is_small(rest[: after.start()]):
+                found.append((after.group(), cue.end() + after.start()))
+        inside = [range(one.start, one.end) for one in mentions]
+        return [
+            stem(word)
+            for word, start in found
+            if stem(word) in self._names and content_words(word) and not any(start in one for one in inside)
+        ]
 
     def _persons(self, text: str, conditions: list[Condition]) -> str:
         if "capacity" not in self._table.fields:
@@ -308,18 +312,44 @@ class Vocabulary:
         match = _PERSONS.search(text)
         if match is None:
             return text
-        conditions.append(_room_for(match[1] or match[2]))
+        if not _is_refused(text, match.start()):
+            conditions.append(_room_for(match[1] or match[2]))
         return text[: match.start()] + " " * len(match.group()) + text[match.end() :]
 
     def _sizes(self, text: str, conditions: list[Condition]) -> str:
         match = _SIZE.search(text)
-        if match is None or not any(self._table.column("size").cells):
+        if match is None or any(one.field == "size" for one in conditions) or not any(self._table.column("size").cells):
             return text
         values, end = [next(group for group in match.groups() if group)], match.end()
         while more := _OR_SIZE.match(text, end):
             values, end = [*values, more[1]], more.end()
-        conditions.append(Condition("size", "is", tuple(value.upper() for value in values)))
+        if not _is_refused(text, match.start()):
+            conditions.append(Condition("size", "is", tuple(value.upper() for value in values)))
         return text[: match.start()] + " " * (end - match.start()) + text[end:]
+
+    def _size_range(self, text: str, conditions: list[Condition]) -> str:
+        """ "size 40-42" is three sizes; so is "boots 40-42" where boots come in both and no money is named."""
+        sizes = self._table.column("size")
+        said = self._mentions(text)
+        goods = [value for one in said for field, value in one.meanings if field == "category"]
+        for match in _SIZE_RANGE.finditer(text) if any(sizes.cells) else ():
+            low, high = sorted((int(match[2]), int(match[3])))
+            if high - low >= _SIZES_MOST:
+                continue
+            if not match[1] and not match[4]:
+                aside = _NO_SIZES[0].search(text[: match.start()]) or _NO_SIZES[1].match(text, match.end())
+                if aside or not goods:
+                    continue
+                cells = {
+                    sizes.cells[code]
+                    for code in sizes.codes[self._table.mask(Condition("category", "is", tuple(goods)))].tolist()
+                }
+                if not all(any(holds("size", str(end), one) for one in cells) for end in (low, high)):
+                    continue
+            if not _is_refused(text, match.start()):
+                conditions.append(Condition("size", "is", tuple(str(size) for size in range(low, high + 1))))
+            return text[: match.start()] + " " * len(match.group()) + text[match.end() :]
+        return text
 
     def _bare_persons(self, text: str, conditions: list[Condition]) -> str:
         """So many without a word for whom are persons ("for four"), where the goods that were asked for come for persons."""
@@ -335,17 +365,27 @@ class Vocabulary:
         conditions.append(_room_for(match[1]))
         return text[: match.start()] + " " * len(match.group()) + text[match.end() :]
 
-    def _bare_size(self, text: str, mentions: Sequence[_Mention], conditions: list[Condition]) -> str:
+    def _bare_size(self, text: str, mentions: Sequence[Mention], conditions: list[Condition]) -> str:
         """A number that nothing else explains is a size, where the goods that were asked for come in it."""
         match = _BARE.search(text)
         chosen = [one for one in conditions if one.field == "category" and one.test == "is"]
-        if match and chosen and not any(one.field == "size" for one in conditions):
+        if (
+            match
+            and chosen
+            and not _is_refused(text, match.start())
+            and not any(one.field == "size" for one in conditions)
+        ):
             sizes = self._table.column("size")
             codes = set(sizes.codes[self._table.mask(chosen[0])].tolist())
             if any(holds("size", match[1], sizes.cells[code]) for code in codes):
                 conditions.append(Condition("size", "is", (match[1],)))
                 text = text[: match.start()] + " " * len(match.group()) + text[match.end() :]
         return " ".join(text.split())
+
+
+def _is_refused(text: str, start: int) -> bool:
+    """Whether a negation stands right before a place: "not size 43"."""
+    return any(cue.end() <= start and is_small(text[cue.end() : start]) for cue in cues(text, ()))
 
 
 def _room_for(said: str) -> Condition:
@@ -359,20 +399,20 @@ def _whole_names(table: Table) -> dict[tuple[str, ...], list[str]]:
     made: dict[tuple[str, ...], list[str]] = {}
     for item in table.items:
         for name in (item.name, *item.names.values()):
-            phrase = tuple(stem(token) for token in _TOKEN.findall(normal(name)))
+            phrase = tuple(stem(token) for token in TOKEN.findall(normal(name)))
             if len(phrase) > (1 if name.isascii() else 2) and item.id not in made.setdefault(phrase, []):
                 made[phrase].append(item.id)
     return made
 
 
-def _unread(text: str, mentions: Sequence[_Mention]) -> tuple[str, ...]:
+def _unread(text: str, mentions: Sequence[Mention]) -> tuple[str, ...]:
     """Words of substance outside all mentions."""
     for one in mentions:
         text = text[: one.start] + " " * (one.end - one.start) + text[one.end :]
     return tuple(word for word in content_words(_ASKING_ZH.sub(" ", text)) if word not in _ASKING)
 
 
-def _without_context(text: str, mentions: Sequence[_Mention]) -> list[_Mention]:
+def _without_context(text: str, mentions: Sequence[Mention]) -> list[Mention]:
     """Without the categories that only say where or with what a thing is used: "a lamp for my tent"."""
     goods = [one for one in mentions if any(field == "category" for field, _ in one.meanings)]
     aside = [one for one in goods if _ASIDE.search(text[: one.start])]

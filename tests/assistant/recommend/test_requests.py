@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wares import ITEMS, WORDS
 
+from assistant.goods import Item
 from assistant.recommend.filters import from_text, to_text
+from assistant.recommend.reasons import field_name
 from assistant.recommend.requests import Vocabulary
 from assistant.recommend.table import Table
 
@@ -93,3 +95,50 @@ def test_for_so_many_means_persons_where_the_goods_come_for_persons(request_: st
 def test_a_spoken_chinese_budget_is_the_number_that_was_said(request_: str, wanted: str):
     said = VOCABULARY.understand(request_).conditions
     assert set(said) == set(from_text(wanted, TABLE)), to_text(said)
+
+
+@pytest.mark.parametrize(("request_", "wanted"), [
+    ("recommend a black tea", "category = Tea"), ("推荐绿茶", "category = Tea"), ("which teas are available?", "category = Tea"), ("any tea in stock?", "category = Tea"),
+    ("the cheapest tea", "category = Tea"), ("tea, not green", "category = Tea; name != green"),
+])  # fmt: skip
+def test_nothing_is_asked_of_a_field_that_no_row_fills(request_: str, wanted: str):
+    table = Table([Item("1", "Longjing green tea", category="Tea"), Item("2", "Assam black tea", category="Tea")])
+    wish = Vocabulary(table, {"category": {"Tea": ["茶"]}}).understand(request_)
+    assert (set(wish.conditions), wish.order) == (set(from_text(wanted, table)), None)
+
+
+@pytest.mark.parametrize(("request_", "rows"), [
+    ("recommend a black tea", [0, 1]), ("a black mug", [2]), ("tea, not green", [1]), ("something black", [2]), ("推荐绿茶", [0, 1]),
+])  # fmt: skip
+def test_a_colour_in_names_of_rows_without_one_is_no_condition_on_the_column(request_: str, rows: list[int]):
+    table = Table([
+        Item("1", "Longjing green tea", names={"zh": "龙井绿茶"}, category="Tea"), Item("2", "Assam black tea", category="Tea"),
+        Item("3", "Mug", category="Mugs", colour="black"), Item("4", "Cup", category="Mugs", colour="green"),
+    ])  # fmt: skip
+    conditions = Vocabulary(table, {"category": {"Tea": ["茶"]}}).understand(request_).conditions
+    assert table.allowed(conditions).nonzero()[0].tolist() == rows, to_text(conditions)
+
+
+@pytest.mark.parametrize(("request_", "wanted"), [
+    ("boots size 40-42", "category = boots and shoes; size = 40 | 41 | 42"), ("boots 40-42", "category = boots and shoes; size = 40 | 41 | 42"), ("sizes 40 to 42, boots", "category = boots and shoes; size = 40 | 41 | 42"),
+    ("尺码40-42的鞋", "category = boots and shoes; size = 40 | 41 | 42"), ("40到42码的鞋", "category = boots and shoes; size = 40 | 41 | 42"), ("鞋，40-42", "category = boots and shoes; size = 40 | 41 | 42"),
+    ("EU 40-42 boots", "category = boots and shoes; size = 40 | 41 | 42"), ("boots in size between 40 and 42", "category = boots and shoes; size = 40 | 41 | 42"), ("boots size 40-42 under 100", "category = boots and shoes; size = 40 | 41 | 42; price < 100"),
+    ("boots 40-42 euros", "category = boots and shoes; price >= 40; price <= 42"), ("boots between 40 and 42", "category = boots and shoes; price >= 40; price <= 42"), ("boots, budget 40-42", "category = boots and shoes; price >= 40; price <= 42"),
+    ("boots 40-100", "category = boots and shoes; price >= 40; price <= 100"), ("boots €40-42", "category = boots and shoes; price >= 40; price <= 42"), ("jackets 50-80", "category = jackets; price >= 50; price <= 80"), ("鞋，40-42元", "category = boots and shoes; price >= 40; price <= 42"),
+    ("jackets for kids aged 8-10", "category = jackets; name = kids"), ("jackets for ages 3-5 under 20", "category = jackets; price < 20"), ("jackets, ages 3 to 5", "category = jackets"), ("8-10岁的夹克", "category = jackets"),
+    ("jackets for kids 8-10", "category = jackets; name = kids"), ("夹克，年龄8-10", "category = jackets"), ("jackets for 8-10 years", "category = jackets"), ("boots size 43", "category = boots and shoes; size = 43"),
+    ("鞋，12月5号前要", "category = boots and shoes"), ("鞋，5号电池", "category = boots and shoes"), ("鞋，43号", "category = boots and shoes; size = 43"), ("boots, not size 43", "category = boots and shoes"), ("boots, not size 40-42", "category = boots and shoes"), ("鞋，不要43码的", "category = boots and shoes"), ("43码的鞋", "category = boots and shoes; size = 43"),
+    ("鞋，十二月二十五号要", "category = boots and shoes"), ("鞋，43号的", "category = boots and shoes; size = 43"), ("鞋，15号前送到", "category = boots and shoes"),
+    ("jackets 50 or less", "category = jackets; price <= 50"), ("jackets 100 or under", "category = jackets; price <= 100"), ("jackets 50 and under", "category = jackets; price <= 50"), ("jackets < 100", "category = jackets; price < 100"),
+    ("jackets 50 or below", "category = jackets; price <= 50"), ("jackets 50 or more", "category = jackets; price >= 50"), ("jackets 50 max", "category = jackets; price <= 50"), ("jackets 50 tops", "category = jackets; price <= 50"), ("jackets for 2 or less people", "category = jackets"),
+])  # fmt: skip
+def test_a_number_is_a_size_an_age_a_date_or_a_price_by_what_stands_beside_it(request_: str, wanted: str):
+    said = VOCABULARY.understand(request_).conditions
+    assert set(said) == set(from_text(wanted, TABLE)), to_text(said)
+
+
+@pytest.mark.parametrize(("field", "name"), [
+    ("weight_g", "weight (g)"), ("age_group", "age group"), ("target_group", "target group"), ("serving_grams", "serving grams"), ("colour", "colour"),
+])  # fmt: skip
+def test_only_a_unit_at_the_end_of_a_field_is_put_in_brackets(field: str, name: str):
+    assert field_name(field, "en") == name
