@@ -261,7 +261,8 @@ def _explained(
     order: Order | None,
 ) -> tuple[Recommendation, ...]:
     """The items with reasons that their rows, the log or the customer's history prove."""
-    own = {one.item: one for one in history if one.event != "dismiss" and one.item in shop.table.row}
+    liked = [one for one in history if shop.model.likes(one)]
+    own = {one.item: one for one in liked if one.item in shop.table.row}
     names = list(own)[-50:]
     together = shop.model.together([row for row, _ in ranked], [shop.table.row[name] for name in names])
     asked = conditions if query.request or query.conditions else ()
@@ -277,7 +278,7 @@ def _explained(
         most, best = max(others, key=lambda one: one[0], default=(0, ""))
         if most >= reasons.FEWEST_TOGETHER:
             why.append(Reason("together", value=str(most), item=best, at=own[best].at))
-        alike = reasons.shared(item, history, shop.items)
+        alike = reasons.shared(item, liked, shop.items)
         why += [alike] if alike is not None else []
         why += reasons.sold(int(shop.model.buyers[row]), counted=shop.model.fitted_on > 0)
         told = (dataclasses.replace(one, text=reasons.told(one, shop.items, query.language)) for one in why)

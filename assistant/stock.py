@@ -10,7 +10,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -150,8 +150,8 @@ class Stock:
             whole.update(repr(first and tuple(first)).encode())
         return whole.hexdigest()
 
-    def put(self, items: Iterable[Item], *, prune: bool = False) -> Changed:
-        """Adds and replaces items by id, in one transaction; `prune` removes all others."""
+    def put(self, items: Iterable[Item], *, prune: bool = False, keep: Collection[str] = ()) -> Changed:
+        """Adds and replaces items by id, in one transaction; `prune` removes all others but the ids to `keep`."""
         with self._sessions.begin() as session:
             known = {
                 row.id: (row.sha256, row.position)
@@ -173,7 +173,7 @@ class Stock:
                 counts[kind] += 1
                 if kind != "unchanged":
                     fresh.append(row)
-            gone = [name for name in known if name not in ids] if prune else []
+            gone = [name for name in known if name not in ids and name not in keep] if prune else []
             replaced = [row["id"] for row in fresh if row["id"] in known]
             self._delete(session, [*replaced, *gone])
             if fresh:

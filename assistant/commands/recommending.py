@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,20 +78,25 @@ def catalog_import(
 ) -> None:
     """Reads items; unchanged ones are skipped, changed ones replaced, bad rows listed."""
     from assistant.recommend.catalog import read_catalog
-    from assistant.stock import Stock
+    from assistant.settings import NAME
+    from assistant.stock import Changed, Stock
 
     _exists(file)
+    if collection and not re.fullmatch(NAME, collection):
+        raise BadInput(f"{collection!r} cannot name a collection.", hint="Use a-z, 0-9, - and _, 63 at most.")
     said = _words(words) if words else None
     read = read_catalog(file, currency=currency)
+    if not read.items:  # a cut export, or one of another form: with --prune it would empty the shop
+        _report(dataclasses.asdict(Changed()), read.bad, as_json=as_json)
+        raise BadInput(f"{file.name} holds no item that can be read.", hint="Nothing was changed. Mend its rows.")
     with store_of(context) as (store, settings):
         shelf = Stock(store, settings.tenant, collection or settings.collection)
-        changed = shelf.put(read.items, prune=prune)
+        # An item whose new row is wrong keeps its old one.
+        changed = shelf.put(read.items, prune=prune, keep={one.id for one in read.bad})
         if said is not None:
             shelf.save_words(said)
         noted(store, settings, "goods.import", f"{collection or settings.collection}: {len(read.items)}")
     _report(dataclasses.asdict(changed), read.bad, as_json=as_json)
-    if not read.items:
-        raise typer.Exit(2)
 
 
 @catalog_cli.command("list")
@@ -165,11 +171,18 @@ def _words(file: Path) -> dict[str, dict[str, list[str]]]:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
         return {
-            str(field): {str(value): [str(word) for word in spellings] for value, spellings in values.items()}
+            field: {value: _strings(value, spellings) for value, spellings in values.items()}
             for field, values in data.items()
         }
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise BadInput(f"The words file {file} cannot be read: {error}.", hint=shape) from error
+
+
+def _strings(value: str, spellings: object) -> list[str]:
+    """A value's words. Raises ValueError: a text alone would be taken letter by letter."""
+    if not isinstance(spellings, list) or not all(isinstance(word, str) for word in spellings):
+        raise ValueError(f"the words of {value!r} are not a list of texts")
+    return spellings
 
 
 def _report(counts: dict[str, int], bad: Sequence[BadRow], *, as_json: bool) -> None:

@@ -8,23 +8,27 @@ Sources: Shopify's product CSV and WooCommerce's product export, their documente
 
 from __future__ import annotations
 
+import codecs
 import csv
+import functools
+import io
 import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from assistant.errors import BadInput
 from assistant.goods import Item
+from assistant.language import is_gb18030
+from assistant.recommend import cells
 
 LIMIT = 2_000
 """The longest text of a cell that is kept, in characters; a description is cut there."""
 _COLUMNS: dict[str, tuple[str, ...]] = {
-    # The first that a file has wins: a variant's own number before the product's.
+    # The first that a file has wins (a row, of `_PER_ROW`): a variant's own number before the product's.
     "id": (
         "variant sku",
         "sku",
@@ -51,21 +55,31 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "requires": ("requires", "prerequisites", "先修", "前置"),
 }
 _WEIGHTS = {"weight g": 1, "variant grams": 1, "weight (g)": 1, "grams": 1, "weight (kg)": 1000, "weight kg": 1000}
+_PER_ROW = ("id", "price")
+"""A shop's export leaves the first empty where another holds: no own number, not on sale."""
 _PUBLISHED = {"published": {"true", "1", "yes"}, "status": {"active", "publish", "published"}}
+_WITHDRAWN = frozenset(
+    "false 0 -1 no draft archived pending private unlisted inactive disabled hidden trash future scheduled discontinued"
+    " 下架 已下架 草稿".split()
+)
 _IGNORED = re.compile(
     r"^(handle|parent|variant (?!price|sku|grams).*|seo .*|google shopping.*|image .*|meta: .*|option\d linked to"
     r"|gift card|tax .*|gtin.*|visibility in catalog|is featured\?|download .*|upsells|cross-sells|position"
-    r"|allow .*|sold .*)$"
+    r"|allow .*|sold .*|in stock\?)$"
 )
+_SEPARATOR = re.compile(r'"?sep=([,;\t|])"?\n', re.I)
+"""The line in which Excel names the separator."""
 _LANGUAGE = re.compile(r"^(?:name|title) (zh|en|de|fr|es|it|ja|ko|pt|nl|pl)$")
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that was left out, and why. `line` counts from 1, the heading included."""
+    """A row that was left out, and why. `line` counts from 1, the heading included; `id` is that of an item whose
+    row is wrong, not of one that is not for sale."""
 
     line: int
     problem: str
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +98,10 @@ def read_catalog(path: Path, *, currency: str = "") -> Read:
         BadInput: the file cannot be read at all, or has no column for an id and a name.
     """
     rows = list(rows_of(path))
+    if not rows:
+        return Read(())
     heads = list(dict.fromkeys(key for _, row in rows for key in row))
-    fields = _fields(heads)
+    fields, options = _fields(heads), _options(heads)
     missing = [field for field in ("id", "name") if field not in fields]
     if missing:
         names = {field: " or ".join(_COLUMNS[field][:4]) for field in missing}
@@ -95,13 +111,18 @@ def read_catalog(path: Path, *, currency: str = "") -> Read:
     bad: list[BadRow] = []
     parent: dict[str, str] = {}
     for line, row in rows:
-        whole = _inherited(row, heads, parent)
+        whole = _inherited(row, heads, parent, options)
         if whole is None:
             continue
+        if withdrawn := _withdrawn(whole):
+            bad.append(BadRow(line, f"not for sale ({withdrawn})"))
+            continue
+        # The first filled column of a field wins: it is set last.
+        chosen = {field: head for field, known in fields.items() for head in known[::-1] if whole.get(head)}
         try:
-            item = _item(whole, fields, currency)
+            item = _item(whole, chosen, options, currency)
         except ValueError as error:
-            bad.append(BadRow(line, str(error)))
+            bad.append(BadRow(line, str(error), whole[chosen["id"]][:200] if "id" in chosen else ""))
             continue
         if item.id in items:
             bad.append(BadRow(line, f"the id {item.id!r} stands in an earlier row"))
@@ -126,17 +147,20 @@ def rows_of(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             yield from _json_rows(path, lines=kind == ".jsonl")
         else:
             raise BadInput(f"{path.name} is not a table.", hint="Give a CSV, TSV, XLSX, JSON or JSON-lines file.")
-    except (OSError, UnicodeDecodeError, ValueError, csv.Error, KeyError) as error:
+    except (OSError, UnicodeDecodeError, ValueError, csv.Error, KeyError, RecursionError) as error:
         raise BadInput(f"{path.name} cannot be read: {error}.", hint="Is it saved as UTF-8?") from error
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    text = path.read_text(encoding="utf-8-sig")
-    first = text.split("\n", 1)[0]
-    separator = max(",;\t", key=first.count)
-    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=separator)
+    text = _decoded(path)
+    said = _SEPARATOR.match(text)
+    separator = said[1] if said else max(",;\t", key=text.split("\n", 1)[0].count)
+    reader = csv.DictReader(io.StringIO(text[said.end() :] if said else text), delimiter=separator)
     for row in reader:
-        yield reader.line_num, {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)}
+        yield (
+            reader.line_num + bool(said),
+            {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)},
+        )
 
 
 def _xlsx_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -148,24 +172,39 @@ def _xlsx_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except (zipfile.BadZipFile, KeyError) as error:
         raise ValueError(f"it is not an Excel workbook ({error})") from error
-    rows = book.worksheets[0].iter_rows(values_only=True)
+    sheet = book.worksheets[0]
+    sheet.reset_dimensions()  # the size that a file declares may be wrong
+    rows = sheet.iter_rows(values_only=True)
     head = [str(cell or "").strip() for cell in next(rows, ())]
     for line, row in enumerate(rows, start=2):
-        cells = {key: _text(value) for key, value in zip(head, row, strict=False) if key}
-        if any(cells.values()):
-            yield line, cells
+        said = {key: _text(value) for key, value in zip(head, row, strict=False) if key}
+        if any(said.values()):
+            yield line, said
     book.close()
 
 
 def _json_rows(path: Path, *, lines: bool) -> Iterator[tuple[int, dict[str, str]]]:
-    text = path.read_text(encoding="utf-8-sig")
-    rows: Any = [json.loads(line) for line in text.splitlines() if line.strip()] if lines else json.loads(text)
+    text = _decoded(path)
+    rows: Any = [json.loads(line) for line in text.split("\n") if line.strip()] if lines else json.loads(text)
     if isinstance(rows, dict):
         rows = rows.get("items", rows.get("products"))
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError('it should hold a list of objects, or {"items": [...]}')
     for number, row in enumerate(rows, start=1):
         yield number, {str(key): _text(value) for key, value in row.items()}
+
+
+def _decoded(path: Path) -> str:
+    """The text of a file, its lines ended by LF alone: UTF-8, UTF-16 (Excel's Unicode text) or Chinese in GB 18030."""
+    data = path.read_bytes()
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        if not is_gb18030(data):
+            raise
+        text = data.decode("gb18030")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _text(value: Any) -> str:
@@ -180,81 +219,116 @@ def _text(value: Any) -> str:
     return str(value).strip()
 
 
+@functools.lru_cache(maxsize=4096)
 def plain(head: str) -> str:
     """A column's name as the tables above have it."""
     return re.sub(r"[\s_]+", " ", unicodedata.normalize("NFKC", head)).strip().lower()
 
 
-def _fields(heads: Sequence[str]) -> dict[str, str]:
-    """field -> the file's column for it."""
+def _fields(heads: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """field -> the file's column for it; of `_PER_ROW` every column that may hold it, the first that is filled wins."""
     known = {plain(head): head for head in heads}
     found = {}
     for field, names in _COLUMNS.items():
-        name = next((name for name in names if name in known), None)
-        if name is not None:
-            found[field] = known[name]
-    for place in ("1", "2", "3"):  # Shopify: Option1 Name = Color, Option1 Value = red; WooCommerce likewise
-        for name, value in (
-            (f"option{place} name", f"option{place} value"),
-            (f"attribute {place} name", f"attribute {place} value(s)"),
-        ):
-            if name in known and value in known:
-                found[f"option {place}"] = known[name] + "\0" + known[value]
+        columns = tuple(known[name] for name in names if name in known)
+        if columns:
+            found[field] = columns if field in _PER_ROW else columns[:1]
     return found
 
 
-def _inherited(row: dict[str, str], heads: Sequence[str], parent: dict[str, str]) -> dict[str, str] | None:
+def _options(heads: Sequence[str]) -> list[tuple[str, str]]:
+    """The pairs of columns for an option's name and value. Shopify: Option1 Name = Color, Option1 Value = red."""
+    known = {plain(head): head for head in heads}
+    pairs = [
+        pair
+        for place in ("1", "2", "3")
+        for pair in (
+            (f"option{place} name", f"option{place} value"),
+            (f"attribute {place} name", f"attribute {place} value(s)"),  # WooCommerce
+        )
+    ]
+    return [(known[name], known[value]) for name, value in pairs if name in known and value in known]
+
+
+def _inherited(
+    row: dict[str, str], heads: Sequence[str], parent: dict[str, str], options: Sequence[tuple[str, str]]
+) -> dict[str, str] | None:
     """A variant's row with what its product's first row says; None where it only holds another picture.
 
-    Shopify repeats the handle and leaves the product's own columns of further variants empty.
+    Shopify repeats the handle and leaves the product's own columns of further variants empty. A variant without
+    a SKU is called by the handle and what it is a variant in.
     """
-    handle = next((head for head in heads if plain(head) == "handle"), None)
-    if handle is None or not any(plain(head) == "variant sku" for head in heads):
+    known = {plain(head): head for head in heads}
+    handle, sku = known.get("handle"), known.get("variant sku")
+    if handle is None or sku is None:
         return row
-    variant = any(value for head, value in row.items() if plain(head) in {"variant sku", "variant price"})
     if parent.get(handle) == row.get(handle):
-        if not variant:
+        if not any(row.get(known[name]) for name in ("variant sku", "variant price") if name in known):
             return None
-        return {head: row.get(head) or parent.get(head, "") for head in heads}
-    parent.clear()
-    parent.update(row)
-    return row
+        own = {head for name, head in known.items() if name.startswith(("variant sku", "variant inventory"))}
+        whole = {head: row.get(head) or ("" if head in own else parent.get(head, "")) for head in heads}
+    else:
+        parent.clear()
+        parent.update(row)
+        whole = dict(row)
+    if whole.get(handle) and not whole.get(sku):
+        values = [whole.get(value, "") for _, value in options]
+        whole[sku] = "/".join([whole[handle], *(value for value in values if value not in {"", "Default Title"})])
+    return whole
 
 
-def _item(row: Mapping[str, str], fields: Mapping[str, str], currency: str) -> Item:
-    """The item of a row. Raises ValueError with everything that is wrong."""
+def _withdrawn(row: Mapping[str, str]) -> str:
+    """What says that a row is not for sale, as "Status: draft"; "" where nothing does."""
+    said = (f"{head}: {cell}" for head, cell in row.items() if plain(head) in _PUBLISHED and cell.lower() in _WITHDRAWN)
+    return next(said, "")
+
+
+def _stock(row: Mapping[str, str], counted: str) -> str:
+    """The stock cell of a row; "" for what is sold whatever its count: not tracked, or ordered when it is gone."""
+    said = {plain(head): cell.lower() for head, cell in row.items()}
+    flag = {"0": "no", "1": "yes"}.get(said.get("in stock?", ""), said.get("in stock?", ""))  # WooCommerce's
+    sold_on = (
+        said.get("variant inventory tracker") == ""
+        or said.get("variant inventory policy") == "continue"
+        or said.get("backorders allowed?") in {"1", "yes", "notify"}
+    )
+    return flag if flag == "no" else "" if sold_on else counted or flag
+
+
+def _item(
+    row: Mapping[str, str], columns: Mapping[str, str], options: Sequence[tuple[str, str]], currency: str
+) -> Item:
+    """The item of a row; `columns` are the fields' in this row. Raises ValueError with everything that is wrong."""
     problems: list[str] = []
-    cells = {field: row.get(head, "") for field, head in fields.items() if "\0" not in head}
-    for field, heads in fields.items():
-        if field.startswith("option"):
-            name, value = heads.split("\0")
-            target = {"color": "colour", "colour": "colour", "颜色": "colour", "size": "size", "尺码": "size"}.get(
-                plain(row.get(name, ""))
-            )
-            if target and not cells.get(target):
-                cells[target] = row.get(value, "").replace(", ", " | ")
+    said = {field: row[head] for field, head in columns.items()}
+    for name, value in options:
+        target = {"color": "colour", "colour": "colour", "颜色": "colour", "size": "size", "尺码": "size"}.get(
+            plain(row.get(name, ""))
+        )
+        if target and not said.get(target):
+            said[target] = row.get(value, "").replace(", ", " | ")
     for field in ("id", "name"):
-        if not cells[field]:
+        if not said.get(field):
             problems.append(f"no {field}")
     price, stock = None, None
     try:
-        price, own = _price(cells.get("price", ""))
-        currency = cells.get("currency", "").upper() or own or currency
+        price, own = cells.price(said.get("price", ""))
+        currency = said.get("currency", "").upper() or own or currency
     except ValueError as error:
         problems.append(str(error))
     try:
-        stock = _stock(cells.get("stock", ""))
+        stock = cells.stock(_stock(row, said.get("stock", "")))
     except ValueError as error:
         problems.append(str(error))
     if problems:
         raise ValueError("; ".join(problems))
-    names, attributes = _others(row, {head for heads in fields.values() for head in heads.split("\0")})
+    names, attributes = _others(row, {*columns.values(), *(head for pair in options for head in pair)})
     return Item(
-        id=cells["id"][:200], name=cells["name"][:500], names=names, price=price, currency=currency,
-        category=_category(cells.get("category", "")), brand=cells.get("brand", ""), colour=cells.get("colour", ""),
-        size=cells.get("size", ""), stock=stock, description=_prose(cells.get("description", "")),
-        url=_link(cells.get("url", "")), attributes=attributes,
-        requires=tuple(part.strip() for part in re.split(r"[|,;]", cells.get("requires", "")) if part.strip()),
+        id=said["id"][:200], name=said["name"][:500], names=names, price=price, currency=currency,
+        category=_category(said.get("category", "")), brand=said.get("brand", ""), colour=said.get("colour", ""),
+        size=said.get("size", ""), stock=stock, description=_prose(said.get("description", "")),
+        url=_link(said.get("url", "")), attributes=attributes,
+        requires=tuple(part.strip() for part in re.split(r"[|,;]", said.get("requires", "")) if part.strip()),
     )  # fmt: skip
 
 
@@ -265,64 +339,15 @@ def _others(row: Mapping[str, str], used: set[str]) -> tuple[dict[str, str], dic
     for head, value in row.items():
         said = plain(head)
         language = _LANGUAGE.match(said)
-        if said in _PUBLISHED and value and value.lower() not in _PUBLISHED[said]:
-            raise ValueError(f"not for sale ({head}: {value})")
-        if not value or head in used or said in _PUBLISHED or _IGNORED.match(said):
+        if not value or head in used or value.lower() in _PUBLISHED.get(said, ()) or _IGNORED.match(said):
             continue
         if language:
             names[language[1]] = value[:500]
         elif said in _WEIGHTS:
-            attributes["weight_g"] = _grams(value, _WEIGHTS[said])
+            attributes["weight_g"] = cells.grams(value, _WEIGHTS[said])
         else:
             attributes[said.replace(" ", "_")] = value[:LIMIT]
     return names, attributes
-
-
-def _price(text: str) -> tuple[Decimal | None, str]:
-    """(amount, currency) of a price cell: 1.299,00 € and 1,299.00 are the same.
-
-    >>> _price("1.299,00 €"), _price("29.90"), _price("")
-    ((Decimal('1299.00'), 'EUR'), (Decimal('29.90'), ''), (None, ''))
-    """
-    text = unicodedata.normalize("NFKC", text).strip()
-    if not text:
-        return None, ""
-    signs = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "CNY", "元": "CNY", "eur": "EUR", "usd": "USD", "cny": "CNY"}
-    currency = next((code for sign, code in signs.items() if sign in text.lower()), "")
-    digits = re.sub(r"[^\d.,-]", "", text)
-    last = max(digits.rfind("."), digits.rfind(","))
-    if last >= 0 and len(digits) - last - 1 != 3:
-        digits = re.sub(r"[.,]", "", digits[:last]) + "." + digits[last + 1 :]
-    elif last >= 0:  # three digits after it: a thousands separator, unless it is the only mark and a point
-        digits = digits if digits.count(".") == 1 and "," not in digits else re.sub(r"[.,]", "", digits)
-    try:
-        amount = Decimal(digits)
-    except InvalidOperation:
-        raise ValueError(f"the price {text!r} is not a number") from None
-    if amount < 0 or not amount.is_finite():
-        raise ValueError(f"the price {text!r} is negative")
-    return amount, currency
-
-
-def _stock(text: str) -> int | None:
-    plain = text.strip().lower()
-    if not plain:
-        return None
-    known = {"in stock": 1, "instock": 1, "yes": 1, "有货": 1, "out of stock": 0, "outofstock": 0, "no": 0, "缺货": 0}
-    if plain in known:
-        return known[plain]
-    try:
-        number = float(plain.replace(",", ""))
-        return max(0, int(number))
-    except (ValueError, OverflowError):
-        raise ValueError(f"the stock {text!r} is not a number") from None
-
-
-def _grams(text: str, factor: int) -> str:
-    try:
-        return f"{float(text.replace(',', '.')) * factor:g}"
-    except ValueError:
-        return text
 
 
 def _category(text: str) -> str:

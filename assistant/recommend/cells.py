@@ -1,6 +1,7 @@
-"""What a cell of a catalogue says: whether it holds a value that was asked for, in any of its spellings. Pure.
+"""What a cell of a catalogue says: whether it holds a value that was asked for, in any of its spellings; the price,
+stock or weight in a file's cell. Pure.
 
-Not which rows of a catalogue satisfy a condition: that is `table.py`.
+Not which rows of a catalogue satisfy a condition: that is `table.py`. Which column is which: `catalog.py`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from decimal import Decimal
 
 from assistant.goods import Item
 from assistant.language import stem
@@ -17,6 +19,22 @@ TEXT_FIELDS = ("id", "name", "category", "brand", "colour", "size", "description
 _LETTERS = ("xxxs", "xxs", "xs", "s", "m", "l", "xl", "xxl", "xxxl", "4xl")
 _RANGE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)\s*(?:-|–|to|bis|至|~)\s*(\d+(?:\.\d+)?)(?![\d.])")
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+_NUMBER = re.compile(r"(?<![\w.,])[.,]\d+|\d+(?:[.,]\d+|[ '’]\d{3}(?!\d))*")
+_CURRENCIES = {  # the first that a price has
+    "hk$": "HKD", "nt$": "TWD", "nz$": "NZD", "us$": "USD", "ca$": "CAD", "c$": "CAD", "au$": "AUD", "a$": "AUD",
+    "s$": "SGD", "r$": "BRL", "€": "EUR", "$": "USD", "£": "GBP", "¥": "CNY", "元": "CNY", "eur": "EUR", "usd": "USD",
+    "cny": "CNY",
+}  # fmt: skip
+_POINTED = re.compile(
+    r"€|eur|r\$|₺|₫|(?<![a-z])(?:kr|dkk|nok|sek|zł|pln|kč|czk|lei|ron|tl|try|ft|huf|rp|idr|brl)(?![a-z])"
+)
+"""Whose prices have a point between the thousands."""
+_TIMES = {"万": 10_000, "萬": 10_000, "千": 1000, "k": 1000}
+_STOCKS: dict[str, int | None] = {
+    **dict.fromkeys(("in stock", "instock", "yes", "true", "available", "有货", "现货")),
+    **dict.fromkeys(("backorder", "onbackorder", "on backorder", "parent")),  # WooCommerce's
+    **dict.fromkeys(("out of stock", "outofstock", "no", "false", "sold out", "缺货", "售罄"), 0),
+}
 
 
 def cell(item: Item, field: str) -> str:
@@ -115,3 +133,62 @@ def _fits(value: str, text: str) -> bool:
 
 def _letter(size: str) -> str:
     return re.sub(r"^([2-3])x", lambda found: "x" * int(found[1]), size)
+
+
+def price(text: str) -> tuple[Decimal | None, str]:
+    """(amount, currency) of a price cell: 1.299,00 € and 1,299.00 are the same. Raises ValueError.
+
+    >>> price("1.299,00 €"), price("29.90"), price("¥1.2万")
+    ((Decimal('1299.00'), 'EUR'), (Decimal('29.90'), ''), (Decimal('12000'), 'CNY'))
+    """
+    text = unicodedata.normalize("NFKC", text).strip()
+    if not text:
+        return None, ""
+    said = text.lower()
+    found = list(_NUMBER.finditer(said))
+    if not found:
+        raise ValueError(f"the price {text!r} is not a number")
+    if len(found) > 1:
+        raise ValueError(f"the price {text!r} holds more than one number")
+    before, after = said[: found[0].start()], said[found[0].end() :]
+    if re.search(r"[-−]", before):
+        raise ValueError(f"the price {text!r} is negative")
+    currency = next((code for sign, code in _CURRENCIES.items() if sign in said), "")
+    digits = re.sub(r"[ '’]", "", found[0].group())
+    marks = re.findall(r"[.,]", digits)
+    # Three digits after the last mark are thousands, but after a point alone only where such prices have points there.
+    if marks and re.search(r"[.,]\d{3}$", digits):
+        decimal = marks == ["."] and not (_POINTED.search(said) and digits[0] != "0")
+    else:
+        decimal = bool(marks)
+    whole, _, rest = digits.rpartition(marks[-1]) if decimal else (digits, "", "")
+    amount = Decimal(re.sub(r"[.,]", "", whole) + (f".{rest}" if rest else ""))
+    if times := re.match(r"\s*(万|萬|千|k\b)", after):
+        amount *= _TIMES[times[1]]
+        amount = amount.to_integral_value() if amount == amount.to_integral_value() else amount
+    return amount, currency
+
+
+def stock(text: str) -> int | None:
+    """How many there are; None where the cell does not count them: "in stock" is no number. Raises ValueError."""
+    said = text.strip().lower()
+    if not said or said in _STOCKS:
+        return _STOCKS.get(said)
+    try:
+        return max(0, int(float(said.replace(",", ""))))
+    except (ValueError, OverflowError):
+        raise ValueError(f"the stock {text!r} is not a number") from None
+
+
+def grams(text: str, factor: int) -> str:
+    """A weight of grams (kilograms where `factor` is 1000) in grams; the cell as it is where it is no number.
+
+    >>> grams("1,200", 1), grams("0,35", 1000), grams("about a kilo", 1)
+    ('1200', '350', 'about a kilo')
+    """
+    if factor == 1 and re.fullmatch(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?", text):
+        text = text.replace(",", "")
+    try:
+        return f"{float(text.replace(',', '.')) * factor:g}"
+    except ValueError:
+        return text

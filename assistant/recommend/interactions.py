@@ -87,6 +87,8 @@ def _interaction(said: Callable[[str], str], names: Mapping[str, str]) -> Intera
         at = moment(said("at"))
     except (ValueError, OverflowError, OSError):
         problems.append(f"the time {said('at')!r} is not one")
+    if event == "rating" and names["value"] and not said("value"):
+        problems.append("a rating without its stars")
     try:
         value = float(said("value") or 1.0)
         if not math.isfinite(value):

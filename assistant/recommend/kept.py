@@ -23,7 +23,7 @@ from assistant.recommend.lexical import Lexical
 from assistant.recommend.recommender import Recommender, scorers_for
 from assistant.recommend.table import Table
 
-FORMAT = 2
+FORMAT = 3
 """Grows when the arrays, or the options that the scorers are fitted with, change."""
 MANIFEST, MODEL = "manifest.json", "model.safetensors"
 _log = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ def _arrays(model: Recommender) -> dict[str, Any]:
     }
     return {
         "repeated": model.repeated,
+        "liked_from": np.array([model.liked_from]),
         **packed("taken", model.taken),
         **{f"lexical/{name}": array for name, array in lexical.items()},
         **{f"blend/{name}": array for name, array in model.blend.state().items()},
@@ -99,7 +100,8 @@ def _model(table: Table, vectors: Any, arrays: dict[str, Any], events: int) -> R
     places = {word: place for place, word in enumerate(words.split("\n"))} if words else {}
     lexical = Lexical(places, said["starts"], said["rows"], len(table))
     taken = unpacked("taken", arrays, csc_matrix)
-    return Recommender(table, blend, vectors, taken, arrays["repeated"], events, lexical, near)
+    liked_from = float(arrays["liked_from"][0])
+    return Recommender(table, blend, vectors, taken, arrays["repeated"], events, lexical, near, liked_from)
 
 
 def _digest(path: Path) -> str:

@@ -32,6 +32,8 @@ TAKEN = ("buy", "rating")
 RELEVANCE = 3.0
 """Weight of the answer to a request beside the whole blend's (which sums to 1)."""
 DIVERSITY = 0.2
+LIKED = 3.0
+"""So many of five stars speak for an item; fewer do not."""
 _REPEATED, _BUYERS = 0.2, 3
 
 
@@ -50,7 +52,10 @@ class Ask:
 
 @dataclass(slots=True)
 class Recommender:
-    """Fitted by `fit`. `together` counts the customers who took two items, for reasons."""
+    """Fitted by `fit`. `together` counts the customers who took two items, for reasons.
+
+    `liked_from` are the stars from which a rating speaks for its item.
+    """
 
     table: Table
     blend: Blend
@@ -60,6 +65,7 @@ class Recommender:
     fitted_on: int
     lexical: Lexical
     near: dict[str, Nearest] = field(default_factory=dict)
+    liked_from: float = 0.0
     buyers: Ints = field(init=False)
     best_sellers: Ints = field(init=False)
 
@@ -87,9 +93,13 @@ class Recommender:
         scores = scores + RELEVANCE * self._relevance(ask, rows)
         return self._diverse(rows, scores, ask.n)
 
+    def likes(self, one: Interaction) -> bool:
+        """Whether an event speaks for its item: a dismissal and few stars do not."""
+        return one.event in EVENTS and (one.event != "rating" or one.value >= self.liked_from)
+
     def history_of(self, interactions: Sequence[Interaction]) -> History:
-        """What a customer did, as the scorers read it; dismissals are not liking."""
-        known = [one for one in interactions if one.item in self.table.row and one.event in EVENTS]
+        """What a customer liked, as the scorers read it."""
+        known = [one for one in interactions if one.item in self.table.row and self.likes(one)]
         rows = np.array([self.table.row[one.item] for one in known], dtype=np.int64)
         return History(rows, np.array([EVENTS[one.event] for one in known], dtype=np.float64))
 
@@ -170,15 +180,18 @@ def fit(table: Table, interactions: Sequence[Interaction], vectors: Any = None) 
     known = [one for one in interactions if one.item in table.row and one.event in EVENTS]
     for one in known:
         users.setdefault(one.customer, len(users))
+    # A log whose ratings are all 1 holds no stars.
+    liked_from = min(LIKED, LIKED / 5 * max((one.value for one in known if one.event == "rating"), default=5.0))
+    liked = [one for one in known if one.event != "rating" or one.value >= liked_from]
     log = Log.of(
-        [users[one.customer] for one in known],
-        [table.row[one.item] for one in known],
-        [one.at.timestamp() / 86400 for one in known],
-        weights=[EVENTS[one.event] for one in known],
+        [users[one.customer] for one in liked],
+        [table.row[one.item] for one in liked],
+        [one.at.timestamp() / 86400 for one in liked],
+        weights=[EVENTS[one.event] for one in liked],
         n_users=len(users),
         n_items=len(table),
     )
-    blend = Blend(scorers_for(bool(known), vectors))
+    blend = Blend(scorers_for(bool(liked), vectors))
     blend.fit(log)
     taken, repeated = _takings(table, known, users)
     near = {}
@@ -186,7 +199,8 @@ def fit(table: Table, interactions: Sequence[Interaction], vectors: Any = None) 
         als = next((one for one in blend.scorers if isinstance(one, Als)), None)
         near = {} if vectors is None else {"content": Nearest(vectors)}
         near |= {} if als is None else {"als": Nearest(als.item_factors)}
-    return Recommender(table, blend, vectors, taken, repeated, len(interactions), Lexical.of(table.items), near)
+    lexical = Lexical.of(table.items)
+    return Recommender(table, blend, vectors, taken, repeated, len(interactions), lexical, near, liked_from)
 
 
 def scorers_for(has_events: bool, vectors: Any = None) -> list[Scorer]:

@@ -141,7 +141,10 @@ class Table:
         return bool(filled) and all(re.fullmatch(r"-?\d+(\.\d+)?", text) for text in filled)
 
     def mask(self, condition: Condition) -> Mask:
-        """(n,) the rows that satisfy a condition, read-only. A row without the field satisfies only `not`."""
+        """(n,) the rows that satisfy a condition, read-only.
+
+        A row without the field satisfies only `not`; one whose stock is not counted also that there is any.
+        """
         found = self._masks.get(condition)
         if found is None:
             found = self._mask(condition)
@@ -155,6 +158,9 @@ class Table:
             compared = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
             with np.errstate(invalid="ignore"):
                 kept: Mask = compared[condition.test](numbers, limit)
+            one, none = compared[condition.test](1, limit), compared[condition.test](0, limit)
+            if condition.field == "stock" and one and not none:
+                return kept | np.isnan(numbers)
             return kept & ~np.isnan(numbers)
         column = self.column(condition.field)
         found: Mask = column.mask(condition.field, condition.values)[column.codes]

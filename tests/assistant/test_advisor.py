@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from wares import ITEMS, WORDS, events
+from wares import DAY, ITEMS, WORDS, events
 
 from assistant.advisor import Advisor, Query
 from assistant.errors import BadInput
-from assistant.goods import Condition, Item
+from assistant.goods import Condition, Interaction, Item
 from assistant.recommend.filters import to_text
 from assistant.stock import Changed, Stock
 from assistant.store import Store
@@ -52,6 +53,7 @@ def test_items_come_back_as_they_were_put_and_a_second_import_changes_nothing(sh
     assert shelf.revision() == revision
     assert shelf.put(ITEMS[:8], prune=True) == Changed(unchanged=8, removed=1)
     assert shelf.revision() > revision
+    assert shelf.put(ITEMS[:6], prune=True, keep={ITEMS[7].id}) == Changed(unchanged=6, removed=1)
 
 
 def test_interactions_are_kept_once_and_forgotten_whole(shelf: Stock):
@@ -80,6 +82,14 @@ def test_what_is_shown_satisfies_the_request_and_is_in_stock(advisor: Advisor):
     assert [one.item.id for one in advice.recommendations] == ["rain-boot"]
     assert to_text(advice.conditions) == "waterproof = yes; category = boots and shoes; price < 100; stock >= 1"
     assert {reason.text for reason in advice.recommendations[0].reasons} >= {"waterproof: 10000 mm", "price: 60.00 EUR"}
+
+
+def test_what_is_not_counted_is_shown_without_a_number_also_after_the_filter_was_edited(shelf: Stock, advisor: Advisor):
+    rows = [Item("a", "Alder tent", stock=5), Item("b", "Birch tent"), Item("c", "Cedar tent", stock=0)]
+    shelf.put([dataclasses.replace(row, category="tents") for row in rows], prune=True)
+    for conditions in (None, advisor.read_filter("shop", "category = tents; stock >= 1")):
+        text = advisor.recommend("shop", Query(request="tents", conditions=conditions)).text
+        assert sorted(line[3:] for line in text.split("\n")[1:]) == ["Alder tent, 5 in stock", "Birch tent"]
 
 
 def test_a_superlative_is_an_order_of_the_rows_and_says_so(advisor: Advisor):
@@ -127,6 +137,16 @@ def test_reasons_name_the_customers_own_history_and_true_counts(advisor: Advisor
     together = [reason for one in advice.recommendations for reason in one.reasons if reason.kind == "together"]
     assert together[0].item == "hill-boot-men"
     assert together[0].value == "10"
+
+
+def test_what_the_customer_gave_one_star_is_no_reason(shelf: Stock, advisor: Advisor):
+    shelf.add([Interaction("fan", "gas-can", "rating", DAY, 5.0)])
+    for stars, told in ((1.0, False), (5.0, True)):
+        shelf.add([Interaction(f"c-{stars}", "hill-boot-men", "rating", DAY, stars)])
+        advice = advisor.recommend("shop", Query(customer=f"c-{stars}", n=9))
+        said = [reason.item for one in advice.recommendations for reason in one.reasons]
+        assert ("hill-boot-men" in said) == told
+        assert "hill-boot-men" not in [one.item.id for one in advice.recommendations]
 
 
 def test_a_dismissal_and_a_purchase_count_at_once(advisor: Advisor):

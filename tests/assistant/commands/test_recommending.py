@@ -61,6 +61,24 @@ def test_what_is_missing_is_named_with_the_next_command(shop: Path, capsys: pyte
     assert "no-such.csv" in says(capsys, "catalog", "import", "no-such.csv", code=2)[1]
 
 
+def test_a_bad_file_removes_nothing(stocked: Path, capsys: pytest.CaptureFixture[str]):
+    head = ITEMS.split("\n")[0]
+    for rows in ("", "B-1,Rain Boot,boots,abc,EUR,3\n", ",Rain Boot,boots,60,EUR,3\n"):
+        (stocked / "items.csv").write_text(f"{head}\n{rows}")
+        assert "Nothing was changed" in says(capsys, "catalog", "import", "items.csv", "--prune", code=2)[1]
+    listed = json.loads(says(capsys, "catalog", "list", "--json")[0])
+    assert [one["id"] for one in listed] == ["B-1", "B-2"]
+
+
+def test_an_item_whose_new_row_is_wrong_keeps_its_old_one(stocked: Path, capsys: pytest.CaptureFixture[str]):
+    (stocked / "items.csv").write_text(
+        "sku,name,price,status\nB-1,Rain Boot,60-70,\nB-2,Hill Boot,120,draft\nB-3,Cup,5,\n"
+    )
+    assert says(capsys, "catalog", "import", "items.csv", "--prune")[0].endswith("1 removed\n")
+    listed = json.loads(says(capsys, "catalog", "list", "--json")[0])
+    assert [(one["id"], one["price"]) for one in listed] == [("B-1", "60 EUR"), ("B-3", "5")]
+
+
 def test_a_forgotten_customer_is_gone(stocked: Path, capsys: pytest.CaptureFixture[str]):
     assert "Deleted 1 interactions" in says(capsys, "interactions", "forget", "ann")[0]
     assert "Deleted 0 interactions" in says(capsys, "interactions", "forget", "ann")[0]
@@ -68,3 +86,26 @@ def test_a_forgotten_customer_is_gone(stocked: Path, capsys: pytest.CaptureFixtu
 
 def test_the_catalogue_is_listed(stocked: Path, capsys: pytest.CaptureFixture[str]):
     assert [one["id"] for one in json.loads(says(capsys, "catalog", "list", "--json")[0])] == ["B-1", "B-2"]
+
+
+@pytest.mark.parametrize(
+    "words", ['{"category": {"boots": "coat"}}', '{"category": {"boots": [["boot"]]}}', "[" * 100_000], ids=str.__len__
+)
+def test_words_that_are_no_lists_are_refused_and_nothing_is_kept(
+    stocked: Path, capsys: pytest.CaptureFixture[str], words: str
+):
+    (stocked / "words.json").write_text(words)
+    assert "field, value, words" in says(capsys, "catalog", "import", "items.csv", "--words", "words.json", code=2)[1]
+    found = json.loads(says(capsys, "recommend", "--query", "a tent please", "--json")[0])
+    assert "category" not in [one["field"] for one in found["conditions"]]
+
+
+@pytest.mark.parametrize("name", ["../../escape", "BAD NAME!", "x" * 64])
+def test_a_catalogue_has_the_name_of_a_collection(shop: Path, capsys: pytest.CaptureFixture[str], name: str):
+    assert "cannot name a collection" in says(capsys, "catalog", "import", "items.csv", "-c", name, code=2)[1]
+
+
+def test_a_file_that_nests_without_end_is_refused(stocked: Path, capsys: pytest.CaptureFixture[str]):
+    (stocked / "deep.json").write_text("[" * 100_000)
+    assert "cannot be read" in says(capsys, "catalog", "import", "deep.json", code=2)[1]
+    assert "cannot be read" in says(capsys, "interactions", "import", "deep.json", code=2)[1]

@@ -43,6 +43,12 @@ def test_bad_rows_are_listed_with_their_line_and_all_that_is_wrong(tmp_path: Pat
     assert all(word in read.bad[0].problem for word in ("no id", "abc", "'x'"))
 
 
+def test_the_separator_that_excel_writes_above_a_table_is_believed_and_counts_as_a_line(tmp_path: Path):
+    read = read_catalog(written(tmp_path, "sep=;\nsku;name, in full;name\na;x;Good\n;x;No id\n"))
+    assert [item.name for item in read.items] == ["Good"]
+    assert [one.line for one in read.bad] == [4]
+
+
 def test_shopify_variants_take_what_their_product_says(tmp_path: Path):
     read = read_catalog(written(tmp_path, "\n".join([
         "Handle,Title,Body (HTML),Vendor,Type,Option1 Name,Option1 Value,Variant SKU,Variant Grams,Variant Inventory Qty,Variant Price,Status,Image Src",
@@ -73,6 +79,84 @@ def test_woocommerce_columns_are_recognised(tmp_path: Path):
         "S | M",
     )
     assert mug.attributes["weight_g"] == "350"
+
+
+def test_a_woocommerce_row_has_its_own_price_its_own_number_and_its_own_stock(tmp_path: Path):
+    read = read_catalog(written(tmp_path, "\n".join([
+        "ID,Type,SKU,Name,Published,In stock?,Stock,Backorders allowed?,Sale price,Regular price,Categories",
+        "1,simple,A,On sale,1,1,5,0,199,249,Tents", "2,simple,B,Not on sale,1,1,,0,,120,Tents",
+        "3,simple,C,Out of stock,1,0,,0,99,120,Tents", "4,simple,,No number,1,1,3,0,,20,Tents",
+        "5,simple,E,On order,1,backorder,0,notify,,30,Tents", "6,simple,F,Draft,-1,1,1,0,,30,Tents",
+    ])))  # fmt: skip
+    assert [(one.id, str(one.price), one.stock) for one in read.items] == [
+        ("A", "199", 5),
+        ("B", "120", None),
+        ("C", "99", 0),
+        ("4", "20", 3),
+        ("E", "30", None),
+    ]
+    assert [one.problem for one in read.bad] == ["not for sale (Published: -1)"]
+
+
+def test_a_shopify_variant_is_counted_only_where_it_is_tracked_and_not_sold_on(tmp_path: Path):
+    read = read_catalog(written(tmp_path, "\n".join([
+        "Handle,Title,Option1 Name,Option1 Value,Variant SKU,Variant Inventory Tracker,Variant Inventory Qty,Variant Inventory Policy,Variant Price,Status",
+        "a,Alder,Color,Red,A-R,shopify,5,deny,249,active", "a,,,Blue,,,0,deny,249,",
+        "b,Birch,Title,Default Title,,shopify,-3,continue,120,active", "c,Cedar,Title,Default Title,C,shopify,0,deny,9,active",
+    ])))  # fmt: skip
+    assert [(one.id, one.stock) for one in read.items] == [("A-R", 5), ("a/Blue", None), ("b", None), ("C", 0)]
+
+
+@pytest.mark.parametrize("said", ["in stock", "yes", "有货"])
+def test_a_stock_that_is_no_number_is_no_count(tmp_path: Path, said: str):
+    read = read_catalog(written(tmp_path, f"id,name,stock\n1,Tent,{said}\n2,Boot,out of stock\n"))
+    assert [one.stock for one in read.items] == [None, 0]
+
+
+def test_a_year_or_a_state_is_an_attribute_and_a_draft_is_not_for_sale(tmp_path: Path):
+    read = read_catalog(written(tmp_path, "id,name,published,status\n1,Book,2019,new\n2,Cup,yes,有货\n3,Old,,draft\n"))
+    assert [one.attributes for one in read.items] == [{"published": "2019", "status": "new"}, {"status": "有货"}]
+    assert [(one.id, one.problem) for one in read.bad] == [("", "not for sale (status: draft)")]
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\x85", "\x0b", "\x1e"])
+def test_a_row_ends_where_its_line_does(tmp_path: Path, mark: str):
+    csv_path = written(tmp_path, f"id,name,price\r\n1,A{mark}B,10\r\n2,C,20\r\n")
+    lines = [json.dumps(row, ensure_ascii=False) for row in ({"id": 1, "name": f"A{mark}B"}, {"id": 2, "name": "C"})]
+    json_path = written(tmp_path, "\n".join(lines), "items.jsonl")
+    for path in (csv_path, json_path):
+        assert [(one.id, one.name) for one in read_catalog(path).items] == [("1", f"A{mark}B"), ("2", "C")]
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "utf-8-sig"])
+def test_what_excel_writes_is_read(tmp_path: Path, encoding: str):
+    path = tmp_path / "items.csv"
+    path.write_bytes("编号\t名称\t价格\r\n1\t帐篷\t300\r\n".encode(encoding))
+    (tent,) = read_catalog(path).items
+    assert (tent.id, tent.name, tent.price) == ("1", "帐篷", Decimal(300))
+
+
+def test_western_letters_in_no_unicode_are_refused_and_not_read_as_others(tmp_path: Path):
+    path = tmp_path / "items.csv"
+    path.write_bytes("id,name,price\n1,Café crème,5 €\n2,Größe,6 €\n".encode("cp1252"))
+    with pytest.raises(BadInput) as told:
+        read_catalog(path)
+    assert "UTF-8" in told.value.hint
+
+
+def test_a_workbook_that_declares_a_wrong_size_is_read_whole(tmp_path: Path):
+    import zipfile
+
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in (["id", "name"], ["a", "One"]):
+        book.active.append(row)
+    book.save(tmp_path / "whole.xlsx")
+    with zipfile.ZipFile(tmp_path / "whole.xlsx") as source, zipfile.ZipFile(tmp_path / "a1.xlsx", "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(b'<dimension ref="A1:B2"', b'<dimension ref="A1"'))
+    assert read_catalog(tmp_path / "a1.xlsx").items == read_catalog(tmp_path / "whole.xlsx").items
 
 
 def test_excel_and_json_give_the_same_items_as_csv(tmp_path: Path):
@@ -109,6 +193,13 @@ def test_interactions_of_any_usual_file(tmp_path: Path):
     assert (one.customer, one.event, one.value, one.at.year) == ("1", "rating", 4.5, 2009)
     assert (read.unknown, len(read.bad)) == (1, 1)
     assert all(word in read.bad[0].problem for word in ("never", "'x'"))
+
+
+def test_a_rating_without_its_stars_is_a_bad_row(tmp_path: Path):
+    text = "customer,item,event,at,value\nc,a,rating,2026-01-01,\nc,a,buy,2026-01-01,\n"
+    read = read_interactions(written(tmp_path, text))
+    assert [one.event for one in read.interactions] == ["buy"]
+    assert [one.problem for one in read.bad] == ["a rating without its stars"]
 
 
 def test_the_demo_shops_interactions_are_300_customers_and_the_generators(tmp_path: Path):

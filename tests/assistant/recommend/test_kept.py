@@ -25,7 +25,7 @@ def test_a_kept_model_ranks_as_the_fitted_one(log: list[object], vectors: object
     assert kept.save(model, tmp_path / "shop", "key")
     again = kept.load(TABLE, vectors, tmp_path / "shop", "key")
     assert again is not None
-    assert again.fitted_on == len(log)
+    assert (again.fitted_on, again.liked_from) == (len(log), model.liked_from)
     asks = [Ask([], EVERYTHING), Ask(events()[:3], EVERYTHING, words="blue jacket"), Ask([], EVERYTHING, seeds=[2])]
     for ask in asks:
         assert again.rank(ask) == model.rank(ask)

@@ -38,6 +38,18 @@ def test_a_purchase_and_its_rating_are_not_two_purchases():
     assert TABLE.row["camp-stove"] not in rows
 
 
+def test_few_stars_are_no_liking_whatever_the_scale():
+    for most in (5, 10, 1):
+        log = [Interaction(f"c{number}", "gas-can", "rating", DAY, 0.2 * most) for number in range(9)]
+        log += [Interaction(f"d{number}", "long-spoon", "rating", DAY, most) for number in range(3)]
+        model = fit(TABLE, log)
+        assert ITEMS[model.rank(Ask([], EVERYTHING, 1))[0][0]].id == "long-spoon"
+        assert not len(model.history_of(log[:1]).items)
+        assert model.buyers[TABLE.row["gas-can"]] == 9
+    unstarred = [Interaction("c", "gas-can", "rating", DAY)]
+    assert len(fit(TABLE, unstarred).history_of(unstarred).items) == 1
+
+
 def test_what_was_dismissed_does_not_come_back():
     gone = [Interaction("x", "long-spoon", "dismiss", DAY)]
     assert "long-spoon" not in names(Ask(gone, EVERYTHING))

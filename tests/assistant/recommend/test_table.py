@@ -97,6 +97,17 @@ def test_the_index_of_words_answers_as_reading_every_cell_does(field: str, monke
         assert column.mask(field, [value]).tolist() == read, value
 
 
+def test_what_is_not_counted_can_be_had_but_not_so_many_of_it():
+    shop = Table([Item("a", "A", stock=3), Item("b", "B"), Item("c", "C", stock=0)])
+    kept = {text: shop.allowed(from_text(text, shop)).tolist() for text in ("stock >= 1", "stock > 0", "stock >= 2", "stock < 1")}  # fmt: skip
+    assert kept == {
+        "stock >= 1": [True, True, False],
+        "stock > 0": [True, True, False],
+        "stock >= 2": [True, False, False],
+        "stock < 1": [False, False, True],
+    }
+
+
 def test_any_of_several_values_is_enough():
     column = Column(["red", "blue", "red", "green"])
     assert column.cells == ["red", "blue", "green"]
