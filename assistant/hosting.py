@@ -1,8 +1,8 @@
 """Which adapter computes an answer, and that the engine has it loaded while it does.
 
 The store says what is live (another process may have changed it since the last question); a folder is
-vetted before the engine sees it. An adapter that is refused is passed over for what was live before it,
-and the answer's notes say so. Nothing is stopped for a change: the engine loads between two requests.
+vetted before the engine sees it. An adapter that is refused, or cannot be loaded now, is passed over for what was
+live before it, and the answer's notes say so. Nothing is stopped for a change: the engine loads between two requests.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from assistant.adapters import BARE, BUILT_IN_ID, Shelf, is_built_in
 from assistant.deployments import Deployment, Deployments
 from assistant.engines import models
 from assistant.engines.base import Engine, HostsAdapters
-from assistant.errors import AdapterRefused, AdapterUnsupported, ConfideError, UnknownName
+from assistant.errors import AdapterRefused, AdapterUnsupported, ConfideError, EngineError, UnknownName
 from assistant.settings import Settings
 from assistant.store import Store
 from assistant.types import Adapter
@@ -100,6 +100,7 @@ class Hosting:
 
         Raises:
             AdapterUnsupported: the request named one that is refused or does not fit.
+            EngineUnavailable: the request named one that cannot be loaded now.
         """
         if not isinstance(engine, HostsAdapters):
             yield _elsewhere(engine, choice)
@@ -135,10 +136,13 @@ class Hosting:
                 break
             try:
                 self._hold(engine, adapter)
-            except (AdapterRefused, AdapterUnsupported, UnknownName) as error:
+            except (AdapterRefused, EngineError, UnknownName) as error:
+                fits = isinstance(error, EngineError) and not isinstance(error, AdapterUnsupported)
+                if choice.asked and fits:
+                    raise
                 if choice.asked:
                     raise AdapterUnsupported(error.message, hint=error.hint) from error
-                if is_built_in(adapter):  # it was not chosen: for another model there is none
+                if is_built_in(adapter) and not fits:  # it was not chosen: for another model there is none
                     continue
                 _log.warning("the adapter %s is not used: %s", adapter, error.message)
                 notes.append(f"the adapter {adapter} is not used: {error.message}")

@@ -6,8 +6,9 @@ of either, and what was left out is said. Nothing secret is ever in a prompt.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from assistant import language
@@ -74,7 +75,14 @@ def build(
         )
     label = {"zh": ("资料：", "问题：")}.get(answer_language, ("Passages:", "Question:"))
     question = f"{label[0]}\n" + "\n\n".join(kept) + f"\n\n{label[1]} {turns[-1].text}"
-    return Prompt((system, *history, Message("user", question)), used, tuple(notes))
+    messages = (system, *_in_turns((*history, Message("user", question))))
+    return Prompt(messages, used, tuple(notes))
+
+
+def _in_turns(messages: Sequence[Message]) -> Iterator[Message]:
+    """Neighbours of one role as one message: many templates refuse what does not alternate."""
+    for role, run in itertools.groupby(messages, key=lambda message: message.role):
+        yield Message(role, "\n\n".join(message.text for message in run))
 
 
 _LEANS = re.compile(

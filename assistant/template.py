@@ -14,8 +14,9 @@ from assistant.types import Message
 
 
 def control_strings(tokenizer: Any) -> tuple[str, ...]:
-    """The tokenizer's special tokens as text, the longest first."""
-    return tuple(sorted({str(token) for token in tokenizer.all_special_tokens}, key=len, reverse=True))
+    """The tokenizer's special tokens as text, the longest first: those it names, and those it only marks as special."""
+    marked = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    return tuple(sorted(marked.union(map(str, tokenizer.all_special_tokens)), key=len, reverse=True))
 
 
 def plain(text: str, controls: Sequence[str]) -> str:
@@ -62,7 +63,19 @@ def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
 
 def template_sha256(tokenizer: Any) -> str:
     """Of the chat template, in hex; "" where there is none. An adapter's card carries it."""
-    template = tokenizer.chat_template
+    return sha256_of(tokenizer.chat_template)
+
+
+def sha256_of(template: Any) -> str:
+    """Of a template as tokenizers keep it: a text, or several by name, of which a chat is rendered with `default`.
+
+    >>> sha256_of([{"name": "default", "template": "a"}]) == sha256_of({"default": "a"}) == sha256_of("a")
+    True
+    """
+    if isinstance(template, list):
+        template = {entry["name"]: entry["template"] for entry in template}
+    if isinstance(template, dict):
+        template = template.get("default")
     return hashlib.sha256(str(template).encode()).hexdigest() if template else ""
 
 

@@ -121,7 +121,8 @@ class FakeServer:
 
     It offers `models` (the second and later stand for adapters; it loads more as vLLM does), wants `key` where one is
     set, and fails as a model's name in `FAULTS` tells. `stopped` counts answers that did not reach their
-    end; `seen` keeps each request's headers and body.
+    end; `seen` keeps each request's headers and body;
+    `load_status` is what it answers where it shall load an adapter (0: as it can).
     """
 
     FAULTS: ClassVar[dict[str, str]] = {
@@ -137,6 +138,7 @@ class FakeServer:
         self.seen: list[tuple[dict[str, str], dict[str, Any]]] = []
         self.stopped = 0
         self.delay_s = 0.0
+        self.load_status = 0
         self._engine = engine or EchoEngine()
         self._models = list(models)
         self._key = key
@@ -190,6 +192,8 @@ class FakeServer:
         body = await request.json()
         if refusal := self._unauthorised(request):
             return refusal
+        if self.load_status:
+            return _error(self.load_status, "Not now.")
         if body["lora_name"] in self._models:
             return _error(400, f"The lora adapter '{body['lora_name']}' has already been loaded.")
         if "refused" in body["lora_path"]:

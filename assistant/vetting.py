@@ -6,7 +6,6 @@ base; it does not show who made it, and not that the adapter is any good.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import struct
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assistant import template
 from assistant.adapters import CARD, CONFIG, WEIGHTS, read_sealed, sha256_of
 from assistant.errors import AdapterRefused
 from assistant.types import Adapter
@@ -64,8 +64,10 @@ def template_sha256(folder: Path) -> str:
         text = json.loads(config.read_text(encoding="utf-8")).get("chat_template") or ""
     else:
         text = ""
-    plain = text if isinstance(text, str) else json.dumps(text, sort_keys=True)
-    return hashlib.sha256(plain.encode()).hexdigest() if plain else ""
+    try:
+        return template.sha256_of(text)
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{config} has no chat template that can be read.") from error
 
 
 def read_header(file: Path) -> dict[str, Tensor]:

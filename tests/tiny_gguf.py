@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ def reference(architecture: str) -> Any:
     return net.to(torch.bfloat16)
 
 
-def write_gguf(net: Any, architecture: str, path: Path) -> None:
-    """The file that llama.cpp's converter would write: its names, its order of rotary pairs."""
+def write_gguf(net: Any, architecture: str, path: Path, *, also: Callable[[Any], None] = lambda writer: None) -> None:
+    """The file that llama.cpp's converter would write: its names, its order of rotary pairs. `also` adds to it."""
     writer = gguf_package.GGUFWriter(path, architecture)
     config = net.config
     writer.add_context_length(512)
@@ -70,6 +71,7 @@ def write_gguf(net: Any, architecture: str, path: Path) -> None:
         for ours, theirs in NAMES.items():
             name = name.replace(ours, theirs)
         writer.add_tensor(name, np.ascontiguousarray(array))
+    also(writer)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

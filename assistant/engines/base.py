@@ -48,7 +48,12 @@ class HostsAdapters(Protocol):
         ...
 
     def add_adapter(self, name: str, path: Path) -> None:
-        """Loads an adapter between two requests. Raises AdapterUnsupported; nothing was changed then."""
+        """Loads an adapter between two requests. Nothing was changed where it raises.
+
+        Raises:
+            AdapterUnsupported: it can never host this one.
+            EngineUnavailable: it cannot now; it is asked again.
+        """
         ...
 
     def remove_adapter(self, name: str) -> None:

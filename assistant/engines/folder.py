@@ -23,6 +23,8 @@ Progress = Callable[[int, int, str], None]
 MARK = "confide-model.json"
 PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.jinja", "tokenizer.model")
 """The files of a model that are fetched and read."""
+TELL_CODE = ("config.json", "tokenizer_config.json", "processor_config.json")
+"""The files that tell whether a model wants to run Python code of its own."""
 _PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack", ".npz")
 
 
@@ -77,7 +79,7 @@ def check_safe(path: Path) -> None:
         BadInput: says which file, and what to do.
         ModelNotReady: the folder holds no weights that can be read.
     """
-    config = _read_json(path / "config.json")
+    _read_json(path / "config.json")
     pickled = sorted(file.name for file in path.iterdir() if file.suffix.lower() in _PICKLED)
     if pickled and not list(path.glob("*.safetensors")):
         raise BadInput(
@@ -85,14 +87,15 @@ def check_safe(path: Path) -> None:
             hint="Use the model's *.safetensors; most publishers offer both.",
         )
     weight_files(path)
-    parts = [
-        config,
-        *(_read_json(path / name, missing={}) for name in ("tokenizer_config.json", "processor_config.json")),
-    ]
-    if any("auto_map" in part for part in parts):
+    check_code(path, f"in {path}")
+
+
+def check_code(path: Path, shown: str) -> None:
+    """Refuses a folder whose model wants to run its own code. Raises BadInput, ModelNotReady where JSON is broken."""
+    if any("auto_map" in _read_json(path / name, missing={}) for name in TELL_CODE):
         raise BadInput(
-            f"The model in {path} brings its own Python code (auto_map), which Confide does not run.",
-            hint="Choose a model that transformers supports by itself: `confide models list`.",
+            f"The model {shown} brings its own Python code (auto_map), which Confide does not run.",
+            hint="Choose a model without auto_map in its config: `confide models list`.",
         )
 
 

@@ -18,7 +18,7 @@ import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +32,25 @@ _SINGLE_DIGITS = frozenset({"smollm", "starcoder", "refact", "command-r", "codes
 _PROBE = "Order 10423:\n\n30 days,  free return (2026-01-05)!\n1. It's 12.50 €\n\n\n第3条：你好🙂"
 
 
+def check(gguf: Path) -> None:
+    """Raises BadInput where it is no GGUF file."""
+    if not gguf.is_file():
+        raise BadInput(f"There is no file {gguf}.")
+    with gguf.open("rb") as opened:
+        if opened.read(4) != b"GGUF":
+            raise BadInput(f"{gguf} is not a GGUF file.")
+
+
 def convert(gguf: Path, target: Path, *, name: str = "", progress: Progress | None = None) -> None:
     """Makes `target`: safetensors, config, tokenizer, chat template and the mark of the source.
 
     The folder appears whole or not at all: it is made beside `target` and renamed.
 
     Raises:
-        BadInput: not a GGUF file, or of an architecture that transformers cannot read.
+        BadInput: not a GGUF file, of an architecture that transformers cannot read, or with scaled positions.
     """
     report = _reporter(progress)
-    if not gguf.is_file():
-        raise BadInput(f"There is no file {gguf}.")
-    with gguf.open("rb") as opened:
-        if opened.read(4) != b"GGUF":
-            raise BadInput(f"{gguf} is not a GGUF file.")
+    check(gguf)
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     try:
@@ -91,6 +96,7 @@ def _write_model(gguf: Path, work: Path, report: Callable[[str, int], None]) -> 
     """Weights, config and generation config into `work`."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+    from transformers.integrations.gguf.reader import read_gguf_metadata
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
     from transformers.utils import logging
 
@@ -98,7 +104,9 @@ def _write_model(gguf: Path, work: Path, report: Callable[[str, int], None]) -> 
 
     with _parsed_once(), _readable(gguf):
         report("Reading the file", 5)
+        metadata, tensors = read_gguf_metadata(str(gguf))
         config = AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name, local_files_only=True)
+        _check_positions(gguf.name, config, metadata, tensors)
         config.dtype = torch.bfloat16
         with torch.device("meta"):
             skeleton = AutoModelForCausalLM.from_config(config)
@@ -114,7 +122,27 @@ def _write_model(gguf: Path, work: Path, report: Callable[[str, int], None]) -> 
     model.tie_weights()
     report("Writing the weights", 60)
     model.generation_config = GenerationConfig.from_model_config(config)
+    end, turn_end = config.eos_token_id, metadata.get("tokenizer.ggml.eot_token_id")
+    if turn_end not in (None, end):  # Gemma's chat ends with another token than its texts
+        model.generation_config.eos_token_id = [one for one in (end, turn_end) if one is not None]
     model.save_pretrained(work)
+
+
+def _check_positions(name: str, config: Any, metadata: dict[str, Any], tensors: Iterable[str]) -> None:
+    """Refuses a file that scales the model's positions, as that of Llama 3.1 does, where transformers lost it."""
+    scaling = f"{metadata.get('general.architecture')}.rope.scaling"
+    scaled = (
+        any(tensor.startswith(("rope_freqs", "rope_factors")) for tensor in tensors)
+        or metadata.get(f"{scaling}.type") not in (None, "none", "linear")
+        or metadata.get(f"{scaling}.factor") not in (None, 0, 1)
+    )
+    rope = getattr(config.get_text_config(), "rope_parameters", None) or {}
+    kinds = [part.get("rope_type", "default") for part in (rope, *rope.values()) if isinstance(part, dict)]
+    if scaled and all(kind == "default" for kind in kinds):
+        raise BadInput(
+            f"{name} scales the positions of the words in a way that is lost when it is converted.",
+            hint="Use the model's safetensors: `confide models pull ORG/NAME`.",
+        )
 
 
 def _write_tokenizer(gguf: Path, work: Path) -> None:
@@ -152,6 +180,8 @@ def _readable(gguf: Path) -> Iterator[None]:
     """Within it, whatever the parsers raise over a damaged or unknown file is BadInput."""
     try:
         yield
+    except BadInput:
+        raise
     except Exception as error:
         raise BadInput(
             f"{gguf.name} is damaged, or of a kind that cannot be converted: {error}",

@@ -40,7 +40,8 @@ def choose_dtype(wanted: str, device: str) -> str:
     if wanted != "auto":
         return wanted
     if device == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        # Older cards only imitate it, and slowly.
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
     if device == "mps":
         return "bfloat16"
     amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)

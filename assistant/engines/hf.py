@@ -179,6 +179,7 @@ class HfEngine:
 
         Raises:
             AdapterUnsupported: unsafe, broken, or made for another model. Nothing was changed.
+            EngineUnavailable: there is no memory for it.
         """
         spec = lora.read_spec(path)
         lora.check_base(spec, self._base_names, model=self.model.name)
@@ -197,6 +198,10 @@ class HfEngine:
             self._check_open()
             change(self._host)
             self._kv.forget_adapter(name)
+        except EngineError:
+            raise
+        except Exception as error:  # the card is full, say
+            raise self._failed(error) from error
         finally:
             self._turn.release()
 

@@ -7,9 +7,11 @@ the model is loaded from, and an interrupted download goes on where it stopped.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,12 +68,18 @@ def pull_into(path: Path, *, hub_id: str, name: str, progress: Progress | None =
     if not any(file.endswith(".safetensors") for file in remote.files):
         raise BadInput(f"{hub_id} offers no safetensors.", hint="Choose another: `confide models list`.")
     part = path.with_name(f".{path.name}.part")
+    try:
+        _check_code(hub_id, remote, path.parent)
+    except BadInput:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    missing = remote.size - sum(file.stat().st_size for file in part.rglob("*") if file.is_file())
     free = shutil.disk_usage(path.parent).free
-    if remote.size > free:
+    if missing > free:
         raise ModelNotReady(
-            f"{hub_id} needs {remote.size / 1e9:.1f} GB and {path.parent} has {free / 1e9:.1f} GB free."
+            f"{hub_id} needs {missing / 1e9:.1f} GB more and {path.parent} has {free / 1e9:.1f} GB free."
         )
-    _download(hub_id, remote, part, progress)
+    _download(hub_id, remote, part, list(remote.files), progress)
     _verify(part, remote, hub_id)
     folder.check_safe(part)
     shutil.rmtree(part / ".cache", ignore_errors=True)
@@ -91,16 +99,26 @@ def _describe(hub_id: str) -> _Remote:
         for file in info.siblings or ()
         if "/" not in file.rfilename and any(fnmatch(file.rfilename, pattern) for pattern in folder.PATTERNS)
     }
+    if {"model.safetensors", "model.safetensors.index.json"} & files.keys():  # some offer the same weights twice
+        files = {name: file for name, file in files.items() if not fnmatch(name, "consolidated*.safetensors")}
     return _Remote(commit=str(info.sha), licence=str(card.get("license", "not stated")), files=files)
 
 
-def _download(hub_id: str, remote: _Remote, part: Path, progress: Progress | None) -> None:
+def _check_code(hub_id: str, remote: _Remote, beside: Path) -> None:
+    """Refuses a model that brings its own code before its gigabytes are fetched."""
+    told = [name for name in folder.TELL_CODE if name in remote.files]
+    with tempfile.TemporaryDirectory(prefix=".configs.", dir=beside) as work:
+        _download(hub_id, remote, Path(work), told, None)
+        folder.check_code(Path(work), hub_id)
+
+
+def _download(hub_id: str, remote: _Remote, part: Path, names: list[str], progress: Progress | None) -> None:
     with _clear_errors(hub_id):
         _hub().snapshot_download(
             hub_id,
             revision=remote.commit,
             local_dir=part,
-            allow_patterns=list(remote.files),
+            allow_patterns=names,
             tqdm_class=_bar(progress, remote.size),
         )
 
@@ -144,7 +162,15 @@ def _clear_errors(hub_id: str) -> Iterator[None]:
         raise ModelNotReady(
             f"The hub has no public model {hub_id}.", hint="`confide models list` lists some."
         ) from error
+    except errors.OfflineModeIsEnabled as error:
+        raise ModelNotReady(
+            f"{hub_id} cannot be fetched: HF_HUB_OFFLINE is set here.", hint="Unset it for the download."
+        ) from error
     except (httpx2.HTTPError, errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise ModelNotReady(
+                f"{hub_id} cannot be fetched: the disk is full.", hint="Make room, then pull it again: it goes on."
+            ) from error
         raise ModelNotReady(
             f"{hub_id} cannot be fetched: {type(error).__name__}.",
             hint="Check the connection and the proxy. On a machine without network, copy the model's folder to it "

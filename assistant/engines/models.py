@@ -204,6 +204,8 @@ def use(name: str, settings: Settings, file: Path | None = None) -> None:
     place = _locate(named)
     if place.source is None:
         folder.check_safe(place.path)
+    else:
+        gguf.check(place.source)
     local = not find(name) and not _is_pulled(settings, name)
     target = file or settings_file()
     try:

@@ -26,7 +26,7 @@ from assistant import template
 from assistant.engines import adapters as lora
 from assistant.engines import hardware, hf, models, ov_files
 from assistant.engines.streaming import Detokenizer, StopFilter
-from assistant.errors import AdapterUnsupported, EngineError, EngineTimeout, EngineUnavailable
+from assistant.errors import AdapterUnsupported, BadInput, EngineError, EngineTimeout, EngineUnavailable
 from assistant.registry import did_you_mean
 from assistant.settings import Settings
 from assistant.types import GenerateOptions, Message, ModelInfo
@@ -161,9 +161,14 @@ class OpenVinoEngine:
 
         Raises:
             AdapterUnsupported: unsafe, broken, or made for another model.
+            EngineUnavailable: the disk or the memory is full, or OpenVINO failed.
         """
         lora.check_base(lora.read_spec(path), self._base_names, model=self.model.name)
-        made = self._loaded(path)
+        with _told(f"The adapter {name} cannot be loaded"):
+            try:
+                made = self._loaded(path)
+            except BadInput as error:
+                raise AdapterUnsupported(error.message, hint=error.hint) from error
         with self._lock:
             self._check_open()
             old = self._pipelines.pop(name, None)

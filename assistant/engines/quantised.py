@@ -18,6 +18,8 @@ KINDS = {"q8_0": 8.5, "q5_1": 6.0, "q4_1": 5.0, "q4_0": 4.5}
 """Name of the format -> bits a weight."""
 _ROTARY_ROWS = {"llama": True, "qwen2": False}
 """Architecture -> whether its file keeps the two halves of each head's rows in turns."""
+_FREQUENCIES = "rope_freqs.weight"
+"""How a file scales the positions: no weight of the model."""
 
 
 def write(model: Path, target: Path, *, like: Path, kind: str = "q8_0") -> None:
@@ -73,10 +75,14 @@ def _tensors(model: Path, reader: Any, architecture: str) -> Iterator[tuple[str,
     few = int(_value(reader, f"{architecture}.attention.head_count_kv") or heads)
     names = gguf.get_tensor_name_map({text: arch for arch, text in gguf.MODEL_ARCH_NAMES.items()}[architecture], blocks)
     found = {names.get_name(name, try_suffixes=(".weight", ".bias")): name for name in weights}
-    missing = [tensor.name for tensor in reader.tensors if tensor.name not in found and tensor.name != "output.weight"]
+    others = {*found, "output.weight", _FREQUENCIES}
+    missing = [tensor.name for tensor in reader.tensors if tensor.name not in others]
     if missing:
         raise BadInput(f"The model has no {missing[0]}: it is not what {architecture} needs.")
     for tensor in reader.tensors:
+        if tensor.name == _FREQUENCIES:
+            yield tensor.name, tensor.data
+            continue
         source = found.get(tensor.name, "model.embed_tokens.weight")  # tied: the head is the embedding
         array = weights[source].float().numpy()
         if array.shape != tuple(reversed([int(size) for size in tensor.shape])):

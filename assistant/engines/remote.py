@@ -87,6 +87,10 @@ class RemoteEngine:
                         yield piece
                 self._servers.worked(server)
                 return
+            except GeneratorExit:  # whoever reads has enough: what came was good
+                if began:
+                    self._servers.worked(server)
+                raise
             except _Failure as failure:
                 if failure.sick:
                     self._servers.failed(server)
@@ -119,18 +123,22 @@ class RemoteEngine:
     def _answer(
         self, server: Server, messages: Sequence[Message], options: GenerateOptions, deadline: float
     ) -> Iterator[str]:
-        """One server's answer. Raises _Failure, EngineTimeout."""
+        """One server's answer, which may be empty. Raises _Failure, EngineTimeout."""
         model = self.model.name if options.adapter is None else self._adapter(server, options.adapter)
-        stops = StopFilter(options.stop)
+        stops, answered = StopFilter(options.stop), False
         left = max(0.01, deadline - time.monotonic())
         with self._errors(server, model, left), self._open(server, model, messages, options, left) as chunks:
             for chunk in chunks:
+                answered = answered or bool(chunk.choices)
                 if shown := stops.feed((chunk.choices[0].delta.content or "") if chunk.choices else ""):
                     yield shown
                 if stops.stopped:
                     return
                 if time.monotonic() >= deadline:
                     raise EngineTimeout(f"{server.url} took longer than {options.time_limit_s:g} s.")
+        if not answered:  # a page of a proxy, or a stream that was cut before it began
+            nothing = EngineUnavailable(f"{server.url} sent no answer.", hint="[remote] url usually ends in /v1.")
+            raise _Failure(nothing, again=True, sick=True)
         if shown := stops.flush():
             yield shown
 
@@ -187,9 +195,13 @@ class RemoteEngine:
             )
             raise _Failure(broken, again=True, sick=True) from error
         except openai.APIError as error:
-            status = getattr(error, "status_code", 0)
+            status = getattr(error, "status_code", 0) or _code(error.body)
             refused = self._refused(server, model, error)
-            raise _Failure(refused, again=status == 429 or status >= 500, sick=status >= 500) from error
+            sick = not status or status >= 500
+            raise _Failure(refused, again=sick or status == 429, sick=sick) from error
+        except ValueError as error:  # an event that is not JSON
+            garbled = EngineUnavailable(f"{server.url} sent what is no answer ({error}).", hint="See the server's log.")
+            raise _Failure(garbled, again=True, sick=True) from error
 
     def _refused(self, server: Server, model: str, error: openai.APIError) -> EngineError:
         """What the server's refusal means for the user."""
@@ -230,14 +242,27 @@ class LoadingEngine(RemoteEngine):
         return tuple(sorted(self._paths))
 
     def add_adapter(self, name: str, path: Path) -> None:
-        """Has every server load an adapter. Raises AdapterUnsupported where none of them did."""
+        """Has every server that does not rest load an adapter.
+
+        Raises:
+            AdapterUnsupported: they all refused it.
+            EngineUnavailable: none loaded it, but one may when it is asked again.
+        """
         try:
             there = str(self._there / path.resolve().relative_to(self._folder).as_posix())
         except ValueError as error:
             raise AdapterUnsupported(f"{path} is not in {self._folder}, which the servers see.") from error
-        said = [self._load(server, name, there) for server in self._servers.all]
-        if all(said):
-            raise AdapterUnsupported(f"No server loaded the adapter {name}: {said[0]}", hint="See the servers' logs.")
+        said = []
+        for server in self._servers.ready():
+            status, what = self._load(server, name, there)
+            if what and (not status or status >= 500):
+                self._servers.failed(server)
+            said.append((status, what))
+        if all(what for _, what in said):
+            refused = said and all(0 < status < 500 and status != 429 for status, _ in said)
+            what = said[0][1] if said else f"{self._shown()} failed several times running and is left alone for a while"
+            kind = AdapterUnsupported if refused else EngineUnavailable
+            raise kind(f"No server loaded the adapter {name}: {what}", hint="See the servers' logs.")
         self._paths[name] = there
 
     def remove_adapter(self, name: str) -> None:
@@ -249,27 +274,27 @@ class LoadingEngine(RemoteEngine):
 
     def _adapter(self, server: Server, name: str) -> str:
         there = self._paths.get(name)
-        if there is not None and name not in self._models(server) and (said := self._load(server, name, there)):
+        if there is not None and name not in self._models(server) and (said := self._load(server, name, there)[1]):
             error = EngineUnavailable(f"{server.url} does not load the adapter {name}: {said}")
             raise _Failure(error, again=True, sick=True)
         return name if there is not None else super()._adapter(server, name)
 
-    def _load(self, server: Server, name: str, there: str) -> str:
-        """ "" where it is loaded now; else what the server said."""
-        said = self._post(server, "load_lora_adapter", {"lora_name": name, "lora_path": there})
-        return "" if "already been loaded" in said else said
+    def _load(self, server: Server, name: str, there: str) -> tuple[int, str]:
+        """The status, and "" where it is loaded now; else what the server said."""
+        status, said = self._post(server, "load_lora_adapter", {"lora_name": name, "lora_path": there})
+        return status, "" if "already been loaded" in said else said
 
-    def _post(self, server: Server, path: str, body: dict[str, str]) -> str:
-        """ "" where it worked; else what the server said."""
+    def _post(self, server: Server, path: str, body: dict[str, str]) -> tuple[int, str]:
+        """The status (0: not reached), and "" where it worked; else what the server said."""
         import httpx2
 
         headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
         try:
-            with httpx2.Client(timeout=_LOADS_S, follow_redirects=False) as http:
+            with httpx2.Client(timeout=_timeout(_LOADS_S), follow_redirects=False) as http:
                 done = http.post(f"{server.url.rstrip('/')}/{path}", json=body, headers=headers)
         except httpx2.HTTPError as error:
-            return f"{server.url} cannot be reached ({type(error).__name__})"
-        return "" if done.status_code == 200 else f"{done.status_code} {done.text[:200]}"
+            return 0, f"{server.url} cannot be reached ({type(error).__name__})"
+        return done.status_code, "" if done.status_code == 200 else f"{done.status_code} {done.text[:200]}"
 
 
 def build(settings: Settings) -> RemoteEngine:
@@ -277,6 +302,12 @@ def build(settings: Settings) -> RemoteEngine:
     if settings.remote.adapters:
         return LoadingEngine(settings.remote, settings.data_dir / "adapters")
     return RemoteEngine(settings.remote)
+
+
+def _code(body: object) -> int:
+    """The status that an error within a stream names; 0 where it names none."""
+    code = body.get("code") if isinstance(body, dict) else None
+    return int(str(code)) if str(code).isdecimal() else 0
 
 
 def _timeout(seconds: float) -> Any:

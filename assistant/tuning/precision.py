@@ -40,7 +40,7 @@ def choose(wanted: str, model: Any, task: Task, examples: Sequence[Example]) -> 
     if wanted != "auto":
         return wanted
     if not device_of(model).startswith("cpu"):
-        return "bfloat16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "float32"
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     if not amx() or sum(len(example.ids) for example in examples) < 256:
         return "float32"
@@ -61,7 +61,7 @@ def of_reading(model: Any) -> str:
     if of_base(model) != "float32":
         return "bfloat16"
     if not device_of(model).startswith("cpu"):
-        return "bfloat16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "float32"
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     return "bfloat16" if amx() and int(core(model).config.hidden_size) >= _WIDE else "float32"
 

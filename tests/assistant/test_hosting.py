@@ -10,7 +10,7 @@ from shelves import CARD, put, write
 
 from assistant.adapters import SHIPPED, WEIGHTS, Shelf, read_card
 from assistant.engines.echo import EchoEngine
-from assistant.errors import AdapterUnsupported, UnknownName
+from assistant.errors import AdapterUnsupported, EngineUnavailable, UnknownName
 from assistant.hosting import LOADED, Choice, Hosting
 from assistant.settings import Settings
 from assistant.store import Store
@@ -25,6 +25,7 @@ class Host(EchoEngine):
         self.loaded: dict[str, Path] = {}
         self.loads = 0
         self.unfit: set[str] = set()
+        self.down: set[str] = set()
 
     def adapters(self):
         return tuple(sorted(self.loaded))
@@ -33,6 +34,8 @@ class Host(EchoEngine):
         self.loads += 1
         if name in self.unfit:
             raise AdapterUnsupported(f"{name} does not fit.")
+        if name in self.down:
+            raise EngineUnavailable(f"{name} cannot be loaded now.")
         self.loaded[name] = path
 
     def remove_adapter(self, name):
@@ -164,6 +167,30 @@ def test_a_refused_adapter_is_not_read_again_until_it_changes(house, tmp_path):
     engine.unfit.clear()
     (Path(bad.path) / "card.json").touch()
     assert answers(*house).adapter == bad.id
+
+
+def test_an_adapter_that_cannot_be_loaded_now_is_passed_over_and_tried_again(house, tmp_path):
+    hosting, engine = house
+    for _ in range(2):
+        hosting.deployments.put("default", "shop", put(tmp_path).id)
+    engine.down.add("support@2")
+    leased = answers(*house)
+    assert leased.adapter == "support@1"
+    assert "support@2 is not used" in leased.notes[0]
+    with pytest.raises(EngineUnavailable, match="cannot be loaded now"):
+        answers(*house, wanted="support@2")
+    engine.down.clear()
+    assert answers(*house).adapter == "support@2"
+
+
+def test_where_even_the_built_in_adapter_cannot_be_loaded_the_bare_model_answers_and_it_is_said(house, monkeypatch):
+    _, engine = house
+    base = base_of_shipped()
+    monkeypatch.setattr(Hosting, "_base_of_model", lambda self: base)
+    engine.down.add("built-in@1")
+    leased = answers(*house)
+    assert leased.adapter is None
+    assert "built-in@1 is not used" in leased.notes[0]
 
 
 def test_an_adapter_whose_folder_is_gone_is_passed_over(house):

@@ -35,10 +35,23 @@ def test_what_is_kept_is_whole_and_fits_and_what_is_not_is_said(history, passage
     kept = [passage for number, passage in enumerate(passages, 1) if f"[{number}] {passage}" in body]
     assert kept == passages[: len(kept)]
     assert kept
-    assert set(prompt.messages[1:-1]) <= set(history)
+    said = "\n\n".join(message.text for message in prompt.messages[1:]).partition("Passages:")[0].removesuffix("\n\n")
+    assert said in {"\n\n".join(turn.text for turn in history[start:]) for start in range(len(history) + 1)}
+    roles = [message.role for message in prompt.messages]
+    assert roles == ["system", *["user", "assistant"] * (len(roles) // 2 - 1), "user"]
     cut = len(kept) < len(passages) or len(prompt.messages) - 2 < len(history)
     assert cut or not prompt.notes
     assert body.endswith("Question: what now?")
+
+
+def test_what_one_side_said_in_several_messages_is_one_turn():
+    turns = [
+        Message("user", "I want a person"), Message("assistant", "A person will answer."), Message("assistant", "I am Ana."),
+        Message("user", "Thanks"), Message("user", "How long?"),
+    ]  # fmt: skip
+    _, first, second, last = build(turns, ["Boots: 30 days."], 400).messages
+    assert (first, second) == (turns[0], Message("assistant", "A person will answer.\n\nI am Ana."))
+    assert last.text == "Thanks\n\nPassages:\n[1] Boots: 30 days.\n\nQuestion: How long?"
 
 
 def test_the_last_passages_go_before_the_oldest_turns_are_cut():

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from gguf import RopeScalingType
 from tiny_gguf import reference, tokens, write_gguf
+from transformers import AutoTokenizer
 
 from assistant.engines import folder
 from assistant.engines.gguf import convert
@@ -83,6 +86,41 @@ def test_truncated_file_is_refused(llama: Path, tmp_path: Path):
     (tmp_path / "cut.gguf").write_bytes(llama.read_bytes()[:-5000])
     with pytest.raises(BadInput, match=r"cut\.gguf"):
         convert(tmp_path / "cut.gguf", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "scale",
+    [
+        lambda writer: writer.add_tensor("rope_freqs.weight", np.full(4, 8, np.float32)),
+        lambda writer: writer.add_rope_scaling_factor(4.0),
+        lambda writer: writer.add_rope_scaling_type(RopeScalingType.YARN),
+    ],
+)
+def test_file_whose_scaled_positions_would_be_lost_is_refused(scale, tmp_path: Path):
+    write_gguf(reference("llama"), "llama", tmp_path / "long.gguf", also=scale)
+    with pytest.raises(BadInput, match=r"long\.gguf scales the positions .* safetensors"):
+        convert(tmp_path / "long.gguf", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_file_that_says_it_scales_nothing_is_converted(tmp_path: Path):
+    write_gguf(
+        reference("llama"), "llama", tmp_path / "a.gguf", also=lambda writer: writer.add_rope_scaling_factor(1.0)
+    )
+    convert(tmp_path / "a.gguf", tmp_path / "out")
+
+
+def test_turns_end_with_the_files_own_token_too(tmp_path: Path):
+    from transformers import AutoModelForCausalLM
+
+    from assistant.engines import hf, openvino
+
+    end, turn_end = len(tokens()) - 1, len(tokens()) - 2
+    write_gguf(reference("llama"), "llama", tmp_path / "a.gguf", also=lambda writer: writer.add_eot_token_id(turn_end))
+    convert(tmp_path / "a.gguf", tmp_path / "out")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert hf._end_ids(AutoModelForCausalLM.from_pretrained(tmp_path / "out"), tokenizer) == {end, turn_end}
+    assert openvino._end_ids(tmp_path / "out", tokenizer) == {end, turn_end}
 
 
 def test_default_model_splits_digits_as_in_training(model_dir: Path):

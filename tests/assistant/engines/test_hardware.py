@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+
 import pytest
 import torch
 
@@ -42,3 +44,10 @@ def test_thread_setting_is_put_back():
     with hardware.threads(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
+
+
+def test_bfloat16_is_chosen_only_where_the_card_has_it_itself(monkeypatch):
+    for has, taken in ((False, "float16"), (True, "bfloat16")):
+        supported = functools.partial(lambda has, including_emulation=True: has or including_emulation, has)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+        assert hardware.choose_dtype("auto", "cuda") == taken

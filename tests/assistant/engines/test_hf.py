@@ -12,6 +12,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from assistant.adapters import SHIPPED
 from assistant.engines import hf, models
 from assistant.engines.hf import HfEngine
 from assistant.errors import AdapterUnsupported, EngineError, EngineTimeout, EngineUnavailable, ModelNotReady
@@ -267,3 +268,14 @@ def test_a_text_is_likelier_after_the_passage_that_says_it(exact: HfEngine):
     known, unknown = exact.logprobs([with_it, without], said)
     assert known > unknown + 5
     assert exact.logprobs([with_it], said)[0] == pytest.approx(known, abs=1e-2)
+
+
+def test_an_adapter_for_which_there_is_no_memory_is_told_as_the_engines_error(exact: HfEngine, monkeypatch):
+    def attach(*_: object) -> None:
+        raise RuntimeError("CUDA out of memory.")
+
+    monkeypatch.setattr(exact._host, "attach", attach)
+    with pytest.raises(EngineUnavailable, match="not enough memory"):
+        exact.add_adapter("mine", SHIPPED)
+    assert exact.adapters() == ()
+    assert ask(exact)

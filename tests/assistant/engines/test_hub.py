@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import uvicorn
@@ -149,6 +151,52 @@ def test_model_with_its_own_code_is_refused(hub: Hub, settings: Settings):
         models.resolve(settings)
 
 
+def test_model_with_its_own_code_is_refused_before_its_weights_are_fetched_and_leaves_nothing(
+    hub: Hub, settings: Settings
+):
+    hub.files["config.json"] = json.dumps({"auto_map": {"AutoModel": "model.Model"}}).encode()
+    left = settings.data_dir / "models" / ".org--name.part"
+    left.mkdir(parents=True)
+    (left / "model.safetensors").write_bytes(b"of an earlier pull")
+    with pytest.raises(BadInput, match="org/name brings its own Python code"):
+        models.pull("org/name", settings)
+    assert "model.safetensors" not in hub.asked
+    assert [path.name for path in left.parent.iterdir() if path.suffix != ".lock"] == []
+
+
+def test_weights_that_are_offered_twice_are_fetched_once(hub: Hub, settings: Settings):
+    hub.files["consolidated.safetensors"] = b"the same again"
+    path = models.pull("org/name", settings)
+    assert "consolidated.safetensors" not in hub.asked
+    assert sorted(file.name for file in path.glob("*.safetensors")) == ["model.safetensors"]
+
+
+def test_a_download_goes_on_where_only_the_rest_of_it_fits(hub: Hub, settings: Settings, monkeypatch):
+    part = settings.data_dir / "models" / ".org--name.part"
+    part.mkdir(parents=True)
+    (part / "model.safetensors").write_bytes(FILES["model.safetensors"])
+    room = len(FILES["model.safetensors"]) // 2
+    monkeypatch.setattr("assistant.engines.hub.shutil.disk_usage", lambda path: SimpleNamespace(free=room))
+    models.pull("org/name", settings)
+    models.resolve(settings)
+
+
+def test_a_download_that_does_not_fit_says_so(hub: Hub, settings: Settings, monkeypatch):
+    monkeypatch.setattr("assistant.engines.hub.shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(ModelNotReady, match="GB free"):
+        models.pull("org/name", settings)
+    assert "model.safetensors" not in hub.asked
+
+
+def test_a_disk_that_is_full_is_not_told_as_a_lost_connection(hub: Hub, settings: Settings, monkeypatch):
+    def full(*_: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", full)
+    with pytest.raises(ModelNotReady, match="the disk is full"):
+        models.pull("org/name", settings)
+
+
 def test_unknown_model_says_so(hub: Hub, settings: Settings):
     with pytest.raises(ModelNotReady, match="no public model org/other"):
         models.pull("org/other", settings)
@@ -167,3 +215,12 @@ def test_no_connection_says_what_to_do(settings: Settings, monkeypatch):
     with pytest.raises(ModelNotReady, match="Check the connection"):
         models.pull("org/name", settings)
     assert not [path for path in (settings.data_dir / "models").iterdir() if path.suffix != ".lock"]
+
+
+def test_a_machine_that_is_set_offline_is_told_so(hub: Hub, settings: Settings, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelNotReady, match="HF_HUB_OFFLINE"):
+        models.pull("org/name", settings)
+    assert hub.asked == []

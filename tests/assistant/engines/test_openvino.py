@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from assistant.adapters import SHIPPED
 from assistant.engines import models, openvino, ov_files
 from assistant.engines.base import ScoresText
 from assistant.engines.openvino import OpenVinoEngine
-from assistant.errors import AdapterUnsupported, EngineError, EngineUnavailable
+from assistant.errors import AdapterUnsupported, BadInput, EngineError, EngineUnavailable
 from assistant.settings import ModelSettings, Settings
 from assistant.testing import ASK, OTHER, EngineContract, ask
 from assistant.types import GenerateOptions, Message
@@ -108,6 +109,22 @@ def test_an_adapter_that_does_not_fit_is_refused_and_nothing_changed(engine: Ope
     (tmp_path / "adapter_config.json").write_text(config.replace('"r": 4', '"r": 5'))
     with pytest.raises(AdapterUnsupported, match="does not fit"):
         engine.add_adapter("odd", tmp_path)
+    assert engine.adapters() == ()
+
+
+def test_what_breaks_while_an_adapter_is_loaded_is_told_as_the_engines_error(engine: OpenVinoEngine, monkeypatch):
+    def fails(error: Exception):
+        def written(*_: object) -> Path:
+            raise error
+
+        monkeypatch.setattr(ov_files, "written", written)
+
+    fails(OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(EngineUnavailable, match="No space left"):
+        engine.add_adapter("mine", SHIPPED)
+    fails(BadInput("Models of the kind gemma are not written."))
+    with pytest.raises(AdapterUnsupported, match="gemma"):
+        engine.add_adapter("mine", SHIPPED)
     assert engine.adapters() == ()
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_gguf
 import torch
+from gguf import GGUFReader
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from assistant.engines import gguf, quantised
@@ -61,3 +63,16 @@ def test_what_cannot_be_written_says_why_and_leaves_no_file(pattern, tmp_path):
     with pytest.raises(BadInput, match="has no"):
         quantised.write(tmp_path / "empty", tmp_path / "new.gguf", like=like)
     assert not list(tmp_path.glob("*new.gguf*"))
+
+
+def test_what_scales_the_positions_is_taken_from_the_pattern(pattern, tmp_path, request):
+    model, _ = pattern
+    architecture, factors = request.node.callspec.params["pattern"], np.arange(1, 5, dtype=np.float32)
+    like = tmp_path / "long.gguf"
+    tiny_gguf.write_gguf(
+        tiny_gguf.reference(architecture), architecture, like,
+        also=lambda writer: writer.add_tensor("rope_freqs.weight", factors),
+    )  # fmt: skip
+    quantised.write(model, tmp_path / "new.gguf", like=like)
+    kept = {tensor.name: tensor.data for tensor in GGUFReader(tmp_path / "new.gguf").tensors}
+    assert kept["rope_freqs.weight"].tolist() == factors.tolist()

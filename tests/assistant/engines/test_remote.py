@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -137,6 +139,66 @@ def test_what_was_said_is_not_said_again_by_another_server(server: FakeServer):
         assert len(server.seen) + len(second.seen) == before + 1
 
 
+class Raw(BaseHTTPRequestHandler):
+    """Answers every question with the bytes it was given, as a stream of events."""
+
+    says = b""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        self.wfile.write(self.says)
+
+    def log_message(self, *_: object):
+        pass
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        b'data: {"error": {"message": "EngineDeadError", "code": 500}}\n\ndata: [DONE]\n\n',
+        b'data: {"error": {"message": "It broke."}}\n\n',
+        b'data: {"choices": [{"del\n\n',
+        b"<html>Please log in.</html>",
+        b"",
+    ],
+)
+def test_a_server_that_fails_within_its_stream_but_before_a_word_is_passed_over(server: FakeServer, says: bytes):
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Says", (Raw,), {"says": says})) as sick:
+        threading.Thread(target=sick.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{sick.server_port}/v1"
+        engine = RemoteEngine(RemoteSettings(url=f"{url},{server.url}", model="echo"))
+        assert ask(engine) == ask(EchoEngine())
+        assert [one.failures for one in engine._servers.all] == [1, 0]
+        with pytest.raises(EngineUnavailable):
+            ask(RemoteEngine(RemoteSettings(url=url, model="echo")))
+        sick.shutdown()
+
+
+def test_an_answer_that_is_empty_is_an_answer(server: FakeServer):
+    assert ask(engine_of(server), stop=(ask(EchoEngine())[0],)) == ""
+
+
+def test_an_answer_that_was_read_as_far_as_wanted_clears_the_servers_name(server: FakeServer):
+    engine = engine_of(server)
+    engine._servers.all[0].failures = 3
+    stream = engine.stream(ASK, SHORT)
+    next(stream)
+    stream.close()
+    assert engine._servers.all[0].failures == 0
+
+
+def test_a_server_that_always_breaks_off_comes_to_rest(server: FakeServer):
+    engine = engine_of(server, "breaks")
+    for _ in range(3):
+        with pytest.raises(EngineUnavailable):
+            ask(engine)
+    with pytest.raises(EngineUnavailable, match="left alone"):
+        ask(engine)
+
+
 def test_a_server_process_that_is_killed_is_passed_over(server: FakeServer):
     code = (
         "import time\nfrom assistant.testing import FakeServer\n"
@@ -194,3 +256,25 @@ def test_an_adapter_that_no_server_loads_or_sees_is_unsupported(tmp_path):
         with pytest.raises(AdapterUnsupported, match="which the servers see"):
             engine.add_adapter("far", tmp_path / "elsewhere")
         assert engine.adapters() == ()
+
+
+def test_an_adapter_that_no_server_can_load_now_may_be_asked_for_again(tmp_path):
+    with FakeServer() as one:
+        remote = RemoteSettings(url=f"http://127.0.0.1:9/v1,{one.url}", model="echo", adapters="/srv/adapters")
+        engine = build(Settings(data_dir=tmp_path, remote=remote))
+        with pytest.raises(EngineUnavailable, match="cannot be reached"):
+            engine.add_adapter("bad", tmp_path / "adapters" / "refused")
+        engine.add_adapter("good", tmp_path / "adapters" / "good")
+        assert engine.adapters() == ("good",)
+        assert engine._servers.all[0].failures == 2
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_is_starting_again_has_refused_no_adapter(tmp_path, status: int):
+    with FakeServer() as one:
+        remote = RemoteSettings(url=one.url, model="echo", adapters="/srv/adapters")
+        engine = build(Settings(data_dir=tmp_path, remote=remote))
+        one.load_status = status
+        for _ in range(4):
+            with pytest.raises(EngineUnavailable):
+                engine.add_adapter("tone", tmp_path / "adapters" / "tone")
