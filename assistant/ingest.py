@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from filelock import FileLock, Timeout
@@ -64,7 +64,7 @@ def ingest(
     """Reads files, folders and zips into a collection; a bad file is a verdict and the others go on.
 
     Unchanged documents are skipped, changed ones replaced. A document whose new version cannot be
-    read keeps its old one.
+    read keeps its old one, and so do those of an archive that cannot be opened.
 
     Args:
         paths: what to read; a document's name is its path below them.
@@ -89,7 +89,7 @@ def ingest(
         intake = _Intake(store, settings, name)
         verdicts = [intake.take(result) for result in _read(files, settings, name, known=intake.known, tell=tell)]
         verdicts += intake.cut_again(name for name in intake.known if name not in {file.name for file in files})
-        gone = sorted(intake.known.keys() - {file.name for file in files}) if prune else []
+        gone = _gone(intake.known, files, given=set(paths)) if prune else []
         warnings = intake.finish(gone, index, tell)
     info = store.collection(settings.tenant, name)
     verdicts = [verdict for verdict in verdicts if verdict.name not in gone]
@@ -102,6 +102,16 @@ def ingest(
         seconds=time.monotonic() - began,
         warnings=warnings,
     )
+
+
+def _gone(known: Iterable[str], files: Sequence[SourceFile], *, given: set[Path]) -> list[str]:
+    """The stored documents that are not among the files; what a refused archive holds is not known, so it stays."""
+    refused = [file for file in files if file.problem]
+    if any(file.path in given for file in refused):  # an archive given alone is not in its documents' names
+        return []
+    closed = {PurePosixPath(file.name).name for file in refused}
+    missing = set(known) - {file.name for file in files}
+    return sorted(name for name in missing if closed.isdisjoint(PurePosixPath(name).parts[:-1]))
 
 
 @contextlib.contextmanager

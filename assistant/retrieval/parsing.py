@@ -11,6 +11,7 @@ memory and CPU time. `documents.py` starts it, watches the clock and checks what
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -158,8 +159,9 @@ def _limit(memory_mb: int) -> None:
     except ImportError:  # not on Windows: the parent's clock still holds
         return
     size = HEADROOM * memory_mb * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (size, size))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for limit, most in ((resource.RLIMIT_AS, size), (resource.RLIMIT_CORE, 0)):
+        with contextlib.suppress(ValueError, OSError):  # macOS and some sandboxes refuse: the parent watches
+            resource.setrlimit(limit, (most, most))
 
 
 def _peak_mb() -> float:
@@ -179,7 +181,8 @@ def _limit_cpu(seconds: float) -> None:
         return
     used = resource.getrusage(resource.RUSAGE_SELF)
     allowed = int(used.ru_utime + used.ru_stime + seconds) + 2
-    resource.setrlimit(resource.RLIMIT_CPU, (allowed, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CPU, (allowed, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
 def serve(requests: BinaryIO, responses: BinaryIO, memory_mb: float) -> None:

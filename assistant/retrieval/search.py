@@ -201,7 +201,12 @@ class Searcher:
         same = self._marks.get(key, "") == mark
         if held is not None and same and held.version == indexes.current_version(self._folder(*key)):
             return held
-        with self._writer(*key):
+        writer = self._writer(*key)
+        if held is None or not self._fits(held, info):
+            writer.acquire()
+        elif not writer.acquire(blocking=False):
+            return held  # another thread brings it in line, and may have much to embed
+        try:
             held = self._loaded(*key)
             good = held is not None and self._fits(held, info)
             if held is not None and good and not self._agrees(held, info):
@@ -212,6 +217,8 @@ class Searcher:
                 self.refresh(*key)
             self._marks[key] = mark
             return self._indexes[key]
+        finally:
+            writer.release()
 
     def _renewed(self, info: CollectionInfo) -> Index:
         """The index built again from the store and what the vector server has of it."""

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,22 @@ def test_a_document_that_disappeared_goes_only_with_prune(shop):
     assert shop.verdicts(prune=True) == {"delivery.md": Verdict.UNCHANGED, "returns.md": Verdict.REMOVED}
     assert shop.names() == ["delivery.md"]
     assert "returns.md" not in shop.found("return an item within 30 days")
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_prune_leaves_what_an_archive_held_that_cannot_be_opened(shop, alone):
+    archive = shop.folder / "old.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("returns.md", RETURNS)
+    shop.write(delivery_md=DELIVERY)
+    given = [archive] if alone else [shop.folder]
+    shop.ingest(*given)
+    held = [name for name in shop.names() if name.endswith("returns.md")]
+    archive.write_bytes(archive.read_bytes()[:60])
+    (shop.folder / "delivery.md").unlink()
+    files = {file.name: file.verdict for file in shop.ingest(*given, prune=True).files}
+    assert files == {"old.zip": Verdict.REFUSED} | ({} if alone else {"delivery.md": Verdict.REMOVED})
+    assert shop.names() == held
 
 
 def test_an_empty_folder_changes_nothing_even_with_prune(shop, tmp_path):

@@ -27,7 +27,9 @@ _BLOCKS = frozenset(
 _HIDDEN_STYLE = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d]*[1-9])|opacity\s*:\s*0(?![.\d]*[1-9])", re.I
 )
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?\n(?:---|\.\.\.)[ \t]*\n", re.S)
+_PAIR = r"""[\w"'][\w"'./-]*(?: [\w"'./-]+)?:(?:[ \t].*)?"""
+_FRONT_MATTER = re.compile(rf"\A---[ \t]*\n{_PAIR}\n(?:(?:{_PAIR}|-[ \t].*|[ \t].*|)\n)*?(?:---|\.\.\.)[ \t]*\n")
+"""From "key: value" on more of them, list items, lines that are indented or blank: anything else there is text."""
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_-]{2,30})""", re.I)
 
 

@@ -1,8 +1,8 @@
 """Plain text: bytes to characters, and headings by their look.
 
 The encoding is decided in this order: byte order mark, UTF-8, UTF-16 by its zero bytes, GB 18030
-where the bytes read as everyday Chinese, then charset-normalizer's guess. GB comes before the guess
-because short Chinese texts are taken for Korean or Big5 otherwise.
+where the bytes read as everyday Chinese, Windows-1252 where they read as Western text, then
+charset-normalizer's guess: short texts in Chinese it takes for Korean or Big5, in English for Baltic.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 
+from assistant.language import is_gb18030
 from assistant.retrieval.formats.layout import Draft, Parsed, Refused, clean
 
 _BOMS = (
@@ -20,10 +21,6 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
-_FREQUENT_HAN = frozenset(
-    "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所得"
-    "等部度家小您请天内可退货款品商订单价问答"
-)
 
 
 def decode(data: bytes) -> str:
@@ -42,8 +39,10 @@ def decode(data: bytes) -> str:
     encodings = ["utf-8"]
     if wide := _utf16(data):
         encodings.insert(0, wide)
-    if _is_chinese(data):
+    if is_gb18030(data):
         encodings.append("gb18030")
+    elif is_western(data):
+        encodings.append("cp1252")
     for encoding in encodings:
         try:
             return _text(data, encoding)
@@ -55,6 +54,29 @@ def decode(data: bytes) -> str:
     if best is None:
         raise Refused("It is binary, or text in an unknown encoding. Save it as UTF-8.")
     return _text(data, best.encoding)
+
+
+_LOWER, _UPPER = "àáâãäåæçèéêëíîïñòóôõöøùúûüß", "ÀÁÂÄÅÆÇÈÉÊËÍÎÏÑÓÔÖØÙÚÛÜ"
+_EVERYDAY = frozenset(_LOWER + _UPPER + "€£’‘“”„–—…•°±×²½™®©§«»¿¡·\u00a0")
+_FOREIGN = re.compile(
+    rf"[{_LOWER}{_UPPER}]{{3}}"  # Cyrillic, Greek, Korean and others
+    rf"|[a-z{_LOWER}][{_UPPER}]|\w[¿¡]|[¿¡](?!\w)|[^\W_][“”„«»][^\W_]|[^\W\d_]½|½[^\W\d_]"  # DOS, Macintosh, Polish
+    r"|[êæñ]\b|Kè\b|ã(?![eo])|õ(?!e)"  # Polish, Czech, Romanian, Hungarian
+    r"|(?<![^\W\d_])ß|â€|Â\W"  # Japanese; UTF-8 that is broken elsewhere
+)
+"""What the bytes of other encodings give as Windows-1252, and Western words do not have."""
+
+
+def is_western(data: bytes) -> bool:
+    """Whether the bytes are Windows-1252 of the usual letters and signs, few of the letters with accents."""
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError:
+        return False
+    if not _EVERYDAY.issuperset(char for char in text if not char.isascii()) or _FOREIGN.search(text):
+        return False
+    letters = sum(map(str.isalpha, text))
+    return sum(char.isalpha() and not char.isascii() for char in text) <= 0.3 * letters
 
 
 def _refuse_damaged(data: bytes) -> None:
@@ -86,28 +108,6 @@ def _utf16(data: bytes) -> str:
     if max(even, odd) < len(sample) // 20 + 1 or min(even, odd) > max(even, odd) // 10:
         return ""
     return "utf-16-be" if even > odd else "utf-16-le"
-
-
-def _is_chinese(data: bytes) -> bool:
-    """Whether the bytes are GB 18030, judged by how everyday its characters would be.
-
-    GB 2312 sorts the 3,755 most used characters into the rows B0-D7: Latin, Big5 and Japanese bytes
-    read as GB fall elsewhere. Korean bytes fall into B0-C8 only, and give no frequent characters.
-    """
-    try:
-        text = data.decode("gb18030")
-    except UnicodeDecodeError:
-        return False
-    leads = [
-        code[0] for char in text if not char.isascii() and len(code := char.encode("gb18030")) == 2 and code[1] > 0xA0
-    ]
-    wide = sum(not char.isascii() for char in text)
-    everyday = sum(0xB0 <= lead <= 0xD7 for lead in leads)
-    marks = sum(0xA1 <= lead <= 0xA3 for lead in leads)
-    if not everyday or everyday + marks < 0.85 * wide:
-        return False
-    frequent = sum(char in _FREQUENT_HAN for char in text)
-    return frequent >= 0.04 * everyday or any(0xC9 <= lead <= 0xD7 for lead in leads)
 
 
 _NUMBERED = re.compile(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from assistant.retrieval.formats.layout import Draft, Parsed, Refused, clean, one_line, record
 from assistant.retrieval.formats.plain import decode
 
 MAX_COLUMNS = 500
+LOOKED_AT = 8
+"""Rows at the top of a table that show where its header is."""
+_SAID = re.compile(r'"?sep=([,;\t|])"?\r?\n', re.I)
+"""The line in which Excel names the delimiter."""
 _NUMBER = re.compile(r"[\d\s.,:/%€$£¥+-]+")
 
 
@@ -20,7 +25,9 @@ def read(data: bytes, *, name: str, max_bytes: int) -> Parsed:
     if not text.strip():
         raise Refused("The file is empty.")
     csv.field_size_limit(max(max_bytes, 131_072))
-    delimiter = _delimiter(text, tab=name.lower().endswith(".tsv"))
+    said = _SAID.match(text)
+    text = text[said.end() :] if said else text
+    delimiter = said[1] if said else _delimiter(text, tab=name.lower().endswith(".tsv"))
     draft = Draft(max_bytes)
     try:
         add_records(draft, csv.reader(io.StringIO(text.replace("\x00", ""), newline=""), delimiter=delimiter))
@@ -30,20 +37,39 @@ def read(data: bytes, *, name: str, max_bytes: int) -> Parsed:
 
 
 def add_records(draft: Draft, rows: Iterable[Sequence[str]]) -> None:
-    """Appends each row of a table as a record; the first row names the columns where it can."""
-    names: list[str] | None = None
+    """Appends each row of a table as a record; the first row names the columns where it can. A title above is text."""
+    cleaned = _cleaned(rows)
+    top = list(itertools.islice(cleaned, LOOKED_AT))
+    titles = _titles(top)
+    for cells in top[:titles]:
+        draft.block("".join(cells))
+    top = top[titles:]
+    names: list[str] = []
+    if top and _is_header(top[0], top[1:]):
+        names = _unique([one_line(cell) for cell in top.pop(0)])
+    for cells in itertools.chain(top, cleaned):
+        draft.row(_row_text(names, cells))
+
+
+def _cleaned(rows: Iterable[Sequence[str]]) -> Iterator[list[str]]:
+    """The rows that hold anything. Raises Refused for one of too many columns."""
     for raw in rows:
         if len(raw) > MAX_COLUMNS:
             raise Refused(f"It has more than {MAX_COLUMNS} columns.")
         cells = [clean(cell).strip() for cell in raw]
-        if not any(cells):
-            continue
-        if names is None:
-            if _is_header(cells):
-                names = _unique([one_line(cell) for cell in cells])
-                continue
-            names = []
-        draft.row(_row_text(names, cells))
+        if any(cells):
+            yield cells
+
+
+def _titles(top: Sequence[list[str]]) -> int:
+    """How many rows of one cell stand above the header: the widest of these rows, with a wide one below it.
+
+    In a table of one column a row is wider only by chance, by a comma in its text.
+    """
+    filled = [sum(map(bool, cells)) for cells in top]
+    at = next((place for place, width in enumerate(filled) if width > 1), 0)
+    below = filled[at + 1 : at + 2]
+    return at if below and below[0] > 1 and filled[at] == max(filled) and _is_header(top[at], top[at + 1 :]) else 0
 
 
 def _row_text(names: list[str], cells: list[str]) -> str:
@@ -58,10 +84,11 @@ def _row_text(names: list[str], cells: list[str]) -> str:
     return " | ".join(one_line(cell) for cell in filled)
 
 
-def _is_header(cells: list[str]) -> bool:
-    """Column names are short, distinct, and neither numbers nor questions."""
+def _is_header(cells: list[str], below: Sequence[list[str]]) -> bool:
+    """Column names are short, and neither numbers nor questions; one of two columns is in no row below."""
     filled = [cell for cell in cells if cell]
-    if len(filled) < max(1, len(cells) // 2) or len(set(filled)) < len(filled):
+    shared = {cell for cell in filled if filled.count(cell) > 1}
+    if len(filled) < max(1, len(cells) // 2) or (shared and not below) or any(shared & set(row) for row in below):
         return False
     return not any(len(cell) > 60 or _NUMBER.fullmatch(cell) or cell.endswith(("?", "？", "。")) for cell in filled)
 

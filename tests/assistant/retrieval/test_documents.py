@@ -119,6 +119,28 @@ def test_a_file_that_needs_too_much_memory_is_refused_and_the_next_one_is_read(t
     assert results["b.txt"].document is not None
 
 
+REFUSING = """
+import resource
+
+def setrlimit(which, limits):
+    raise ValueError("current limit exceeds maximum limit")
+
+resource.setrlimit = setrlimit
+"""
+
+
+def test_a_system_that_refuses_limits_reads_files_all_the_same(tmp_path, monkeypatch):  # as macOS does
+    pytest.importorskip("resource")
+    (tmp_path / "sitecustomize.py").write_text(REFUSING)
+    popen = subprocess.Popen
+
+    def start(command, *, env, **how):
+        return popen(command, env={**env, "PYTHONPATH": os.pathsep.join([str(tmp_path), env["PYTHONPATH"]])}, **how)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    assert read(tmp_path, {"a.txt": GOOD})["a.txt"].document is not None
+
+
 @pytest.mark.parametrize("memory_mb", [256, 3000])
 def test_a_page_is_read_whole_or_not_at_all_whatever_memory_it_has(tmp_path, memory_mb):
     document = read(tmp_path, {"a.html": GREEDY}, limits=IngestSettings(memory_mb=memory_mb))["a.html"].document

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -127,6 +128,19 @@ def test_only_the_version_in_force_stays_on_disk(tmp_path: Path) -> None:
     new = built(tmp_path, TEXTS[:1], old=old)
     assert {path.name for path in tmp_path.iterdir()} == {"current", new.version}
     assert best(old, "norway") == "p1", "a reader keeps what it holds"
+
+
+def test_what_a_killed_writer_left_is_swept_away_by_a_later_one_and_what_is_new_is_not(tmp_path: Path) -> None:
+    old = built(tmp_path)
+    for name in ("tmp-0123456789ab", "tmp-ba9876543210", "v01234567-0123456789ab"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "vectors.faiss").write_bytes(b"half")
+    (tmp_path / "current-01234567").write_text(old.version, encoding="ascii")
+    for path in [path for path in tmp_path.iterdir() if path.name != "tmp-ba9876543210"]:
+        os.utime(path, (0, 0))
+    assert indexes.load(tmp_path).version == old.version
+    new = built(tmp_path, TEXTS[:1], old=old)
+    assert {path.name for path in tmp_path.iterdir()} == {"current", new.version, "tmp-ba9876543210"}
 
 
 def test_a_text_seen_before_is_not_embedded_again(tmp_path: Path) -> None:

@@ -227,6 +227,33 @@ def test_readers_go_on_while_the_index_is_rewritten(shop: Searcher, store: Store
     assert {"new0", "new1", "new2", "new3"} <= set(names(shop, "page", k=20))
 
 
+def test_the_index_in_force_answers_while_another_thread_makes_the_next(
+    shop: Searcher, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert names(shop, "gift card")[0] == "gifts"
+    monkeypatch.setattr(store, "mark", lambda *_: "a database's, changed")
+    add(store, "new", "Hammocks are new.")
+    embedding, done = threading.Event(), threading.Event()
+
+    def slow(*_: int) -> None:
+        embedding.set()
+        done.wait(10)
+
+    found: list[str] = []
+    writer = threading.Thread(target=shop.refresh, args=("acme", "shop", slow))
+    reader = threading.Thread(target=lambda: found.extend(names(shop, "gift card")))
+    writer.start()
+    assert embedding.wait(10)
+    reader.start()
+    reader.join(2)
+    answered = found[:1]
+    done.set()
+    writer.join()
+    reader.join()
+    assert answered == ["gifts"]
+    assert names(shop, "hammocks")[0] == "new"
+
+
 def test_a_reranker_orders_the_hits(store: Store, tmp_path: Path, tiny_cross_encoder: Path) -> None:
     add_collection(store)
     for name, text in DOCUMENTS.items():

@@ -60,3 +60,13 @@ def test_markdown_keeps_its_words_and_loses_its_marks():
         "To: Austria | Price: 6.90\n\nSeen."
     )
     assert parsed.headings == ((1, "Returns now", 0),)
+
+
+def test_front_matter_is_taken_off_and_text_between_two_rules_is_not():
+    matter = 'title: x\n"date made": 2025-03-01\ntags:\n- a\n  - b\n\ntext: >\n  long: text\n'
+    assert markdown(f"---\n{matter}---\nSeen.\n").text == "Seen."
+    assert markdown(f"---\r\n{matter}...\r\nSeen.\r\n").text == "Seen."
+    rules = "---\n# Returns\n\nYou can return it: 30 days.\n\n---\n# Delivery\n\nFree.\n"
+    assert markdown(rules).text == "Returns\n\nYou can return it: 30 days.\n\nDelivery\n\nFree."
+    assert markdown("---\n- Returns: 30 days\n\n---\nFree.\n").text == "- Returns: 30 days\n\nFree."
+    assert markdown(f"---\n{' ' * 9}\n" * 2000 + "Seen.").text == "Seen."

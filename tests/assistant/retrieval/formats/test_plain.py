@@ -3,7 +3,7 @@
 import pytest
 
 from assistant.retrieval.formats.layout import Refused, clean
-from assistant.retrieval.formats.plain import decode, heading_level, read
+from assistant.retrieval.formats.plain import decode, heading_level, is_western, read
 
 CHINESE = (
     "收货后 30 天内可以退货。商品必须未使用、配件齐全、吊牌完好。订单分几个包裹送达的，期限从最后一个包裹送达之日起算。"
@@ -42,6 +42,50 @@ SAMPLES = {
 )
 def test_a_text_survives_its_encoding(sample, encoding):
     assert decode(SAMPLES[sample].encode(encoding)) == SAMPLES[sample]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Delivery costs £4.95. It’s free over £50 – always.\n",
+        "name,price\nCafé crème,€5\nTent,£20\n",
+        "Delivery costs €4.95 and takes two days.",
+        "Wash at 30°C. Do not tumble dry.",
+        "We sell crème, crêpe and jalapeño.",
+        "Größe 42 ± 1: 2½ m², 2 × 3 m, Alder™ für „draußen“ … ab 4,95 €.",
+        "As devoluções não custam nada.",
+        "¿Envío gratis? ¡Sí, en España!",
+        "Où est votre magasin? À l’été prochain.",
+        "Vi sender smørrebrød til Ærø på én dag.",
+    ],
+)
+def test_a_short_western_text_of_windows_keeps_its_letters(text):
+    assert decode(text.encode("cp1252")) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Model X, цена 5 EUR", "cp1251"),
+        ("Model X, цена 5 EUR", "koi8_r"),
+        ("Zwrot w ciągu 30 dni jest bezpłatny. Proszę zachować paragon.", "cp1250"),
+        ("Vrácení zboží je možné do třiceti dnů.", "cp1250"),
+        ("Doprava zdarma nad 1000 Kč.", "cp1250"),
+        ("Cort pentru două persoane", "cp1250"),
+        ("Kettő darab", "cp1250"),
+        ("Tent A: 텐트", "euc_kr"),
+        ("Tent 5000원", "euc_kr"),
+        ("Tent A: テント", "shift_jis"),
+        ("Tent A: テント", "euc_jp"),
+        ("Schöne Zelte für vier Leute", "cp850"),
+        ("Déjà reçu, à côté", "cp850"),
+        ("It costs “one… two”.", "mac_roman"),
+        ("It’s £5 for the café.", "utf-8"),
+        ("Σκηνή A, 5 EUR", "cp1253"),
+    ],
+)
+def test_bytes_of_another_script_are_not_taken_for_western_ones(text, encoding):
+    assert not is_western(text.encode(encoding))
 
 
 def test_a_broken_byte_order_mark_and_binary_data_are_refused():

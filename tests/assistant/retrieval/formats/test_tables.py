@@ -62,6 +62,40 @@ def test_rows_longer_or_shorter_than_the_header_lose_nothing():
     assert rows("name,size\nTent\nBoot,42,extra\n") == ["name: Tent", "name: Boot\nsize: 42\nextra"]
 
 
+TITLED = ["name: Alder 2\nprice: 249.00\nstock: 4", "name: Beech\nprice: 99.50\nstock: 0"]
+
+
+@pytest.mark.parametrize(
+    "title", ["Price list 2025\n", "Price list 2025,,\n,,\n", "Ridgeline\nAll prices with tax,,\n"]
+)
+def test_a_title_above_the_header_is_text_and_names_no_column(title):
+    text = title + "name,price,stock\nAlder 2,249.00,4\nBeech,99.50,0\n"
+    parsed = read(text.encode(), name="a.csv", max_bytes=10**6)
+    assert [parsed.text[start:end] for start, end in parsed.rows] == TITLED
+    assert parsed.text == "\n\n".join([*filter(None, (line.strip(",") for line in title.split("\n"))), *TITLED])
+
+
+def test_a_table_of_one_column_keeps_its_name_and_a_row_that_is_wider_by_chance():
+    assert rows("note\nLight\nWarm, soft\n") == ["note: Light", "note: Warm\nsoft"]
+    assert rows("note\nLight\nDry\n") == ["note: Light", "note: Dry"]
+
+
+@pytest.mark.parametrize("said", ["sep=;\n", '"sep=;"\r\n'])
+def test_the_delimiter_that_excel_writes_above_a_table_is_believed_and_not_read(said):
+    assert rows(f"{said}name;price\nAlder;249,00\nBeech;99,50\n") == [
+        "name: Alder\nprice: 249,00",
+        "name: Beech\nprice: 99,50",
+    ]
+
+
+def test_a_name_that_two_columns_share_is_the_firsts_and_the_others_keep_theirs():
+    assert rows("name,note,note\nAlder,light,red\nBeech,heavy,blue\n") == [
+        "name: Alder\nnote: light\nred",
+        "name: Beech\nnote: heavy\nblue",
+    ]
+    assert rows("Tent,yes,yes\nBoot,yes,no\n") == ["Tent | yes | yes", "Boot | yes | no"]
+
+
 def test_too_many_columns_are_refused():
     with pytest.raises(Refused, match="columns"):
         rows("," * 600)
