@@ -2,7 +2,8 @@
 
 Gradio answers on many more paths than a page needs, lets the client choose the session hash that opens a
 stream, and queues whatever comes. Here everything that is not listed does not exist, a hash belongs to
-the first session that uses it, and one visitor cannot fill the queue. Pure ASGI; knows nothing of Blocks.
+the first session that uses it, and one visitor cannot fill the queue, the table of hashes, or the server with
+open streams. Pure ASGI; knows nothing of Blocks.
 
 Sources: `gradio/routes.py` and `gradio/queueing.py` of the pinned version.
 """
@@ -13,6 +14,7 @@ import ipaddress
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +36,10 @@ MODEL, LIGHT = "model", "light"
 ADMIN, STAFF, OWNER = "admin", "staff", "owner"
 """Events behind the sign-in: for everybody of the staff, for those who may change things, for the owner."""
 _HASH_SECONDS = 2 * 3600
-_HASHES = 100_000
+_HASHES, _HASHES_HERE = 100_000, 500
+"""How many hashes are kept in all, and of an address: each page that is opened has one."""
+_STREAMS, _STREAMS_HERE, _STREAMS_MINE = 800, 200, 20
+"""How many streams may be open in all, of an address, of a session: below the connections that `server.py` allows."""
 _FILES = re.compile(r"/(assets|static|svelte)/[^?]*|/(theme\.css|favicon\.ico|robots\.txt|manifest\.json)")
 _STREAM = re.compile(r"/gradio_api/heartbeat/([A-Za-z0-9]{1,40})")
 _JSON = {"/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset"}
@@ -83,6 +88,7 @@ class Gate:
         self._house = house
         self._door = door
         self._owners = _Owners()
+        self._streams = _Streams()
         self._rates = _Rates(per_minute)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,7 +108,7 @@ class Gate:
             await self._json(scope, receive, send, session)
         elif method == "GET" and self._listed(path) and path not in _JSON:
             allowed = self._may_listen(scope, path, session)
-            await (self._app if allowed else refuse(403, "This is not yours."))(scope, receive, send)
+            await (self._listen if allowed else refuse(403, "This is not yours."))(scope, receive, send)
         elif _UPLOADS.get(path) == method and self._door.may(session.id, Role.STAFF):
             await self._app(scope, receive, send)
         else:
@@ -114,7 +120,19 @@ class Gate:
     def _may_listen(self, scope: Scope, path: str, session: Session) -> bool:
         stream = _STREAM.fullmatch(path)
         wanted = stream[1] if stream else QueryParams(scope["query_string"]).get("session_hash", "")
-        return self._owners.claim(wanted, session.id)
+        return self._owners.claim(wanted, session.id, address(scope))
+
+    async def _listen(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a stream on, which may be open as long as the caller likes, and counts it until it ends."""
+        caller = Caller(scope[SESSION].id, address(scope))
+        status = self._streams.open(caller)
+        if status:
+            await refuse(status, "Too many pages are open. Close some, then reload.")(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._streams.close(caller)
 
     async def _json(self, scope: Scope, receive: Receive, send: Send, session: Session) -> None:
         body = await _read(receive)
@@ -139,7 +157,7 @@ class Gate:
             data = None
         if not isinstance(data, dict) or not isinstance(data.get("session_hash"), str):
             return 400, "This is not a request of the page.", 0
-        if not self._owners.claim(data["session_hash"], session.id):
+        if not self._owners.claim(data["session_hash"], session.id, address(scope)):
             return 403, "This is not yours.", 0
         if not scope["path"].rstrip("/").endswith("/join"):
             return None
@@ -176,24 +194,77 @@ class Gate:
 
 
 class _Owners:
-    """Which session a Gradio session hash belongs to: the first that used it."""
+    """Which session a Gradio session hash belongs to: the first that used it.
+
+    An address that claims more than its share loses its own oldest, which their page takes again when it next asks.
+    """
 
     def __init__(self) -> None:
-        self._owners: dict[str, tuple[str, float]] = {}
+        self._owners: dict[str, tuple[Caller, float]] = {}  # the longest unused first, as below
+        self._here: dict[str, dict[str, None]] = {}  # address -> its hashes
 
-    def claim(self, session_hash: str, session_id: str) -> bool:
+    def claim(self, session_hash: str, session_id: str, here: str = "") -> bool:
         """Whether the hash is this session's; a free one becomes its own. A live one is never given away."""
         if not re.fullmatch(r"[A-Za-z0-9]{1,40}", session_hash):
             return False
         now = time.monotonic()
-        owner, seen = self._owners.pop(session_hash, (session_id, now))
-        mine = owner == session_id or now - seen > _HASH_SECONDS
         while self._owners and now - next(iter(self._owners.values()))[1] > _HASH_SECONDS:
-            del self._owners[next(iter(self._owners))]
-        if len(self._owners) >= _HASHES:
+            self._drop(next(iter(self._owners)))
+        if session_hash in self._owners:
+            if self._owners[session_hash][0].session != session_id:
+                return False
+            self._drop(session_hash)
+        if not self._room(here):
             return False
-        self._owners[session_hash] = (session_id if mine else owner, now if mine else seen)
-        return mine
+        self._owners[session_hash] = (Caller(session_id, here), now)
+        self._here.setdefault(here, {})[session_hash] = None
+        return True
+
+    def _room(self, here: str) -> bool:
+        """Whether the address may have one more, once its oldest, or that of the address with the most, is dropped."""
+        mine = self._here.get(here, {})
+        if len(mine) >= _HASHES_HERE:
+            self._drop(next(iter(mine)))
+        elif len(self._owners) >= _HASHES:
+            most = max(self._here.values(), key=len)
+            if len(most) <= len(mine) + 1:  # nobody has more than their share
+                return False
+            self._drop(next(iter(most)))
+        return True
+
+    def _drop(self, session_hash: str) -> None:
+        here = self._owners.pop(session_hash)[0].address
+        del self._here[here][session_hash]
+        if not self._here[here]:
+            del self._here[here]
+
+
+class _Streams:
+    """How many streams are open: of a session, of an address, in all."""
+
+    def __init__(self) -> None:
+        self._open: Counter[tuple[str, str]] = Counter()
+
+    def open(self, caller: Caller) -> int:
+        """Counts one more and returns 0, or the status of the refusal: theirs are too many (429), or all (503)."""
+        mine, here, everybody = _keys(caller)
+        if self._open[mine] >= _STREAMS_MINE or self._open[here] >= _STREAMS_HERE:
+            return 429
+        if self._open[everybody] >= _STREAMS:
+            return 503
+        self._open.update(_keys(caller))
+        return 0
+
+    def close(self, caller: Caller) -> None:
+        """One has ended."""
+        self._open.subtract(_keys(caller))
+        for key in _keys(caller):
+            if not self._open[key]:
+                del self._open[key]
+
+
+def _keys(caller: Caller) -> tuple[tuple[str, str], tuple[str, str], tuple[str, str]]:
+    return ("session", caller.session), ("address", caller.address), ("", "")
 
 
 class _Rates:

@@ -27,6 +27,18 @@ _POLICY = (
 )
 
 
+def cookie(name: str, value: str, *, seconds: int, secure: bool, framed: bool = False) -> str:
+    """A cookie's line; `framed`: other sites may show the page, so it is sent there, kept apart for each of them.
+
+    Browsers take such a cookie over TLS only. Those that do not keep them apart send it with every request of another
+    site: `SameOrigin` refuses what would change something.
+    """
+    line = f"{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; "
+    if secure and framed:
+        return line + "SameSite=None; Secure; Partitioned"
+    return line + ("SameSite=Lax; Secure" if secure else "SameSite=Lax")
+
+
 def policy(frame_ancestors: Sequence[str]) -> str:
     """The Content-Security-Policy of every answer."""
     return _POLICY + (" ".join(frame_ancestors) or "'none'")
@@ -80,11 +92,18 @@ class SameOrigin:
         scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"x-forwarded-host"]
         headers = Headers(scope=scope)
         origin = headers.get("origin")
-        own = origin is None or origin in self._origins or urlsplit(origin).netloc == headers.get("host")
-        if own or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
-            await self._app(scope, receive, send)
-        else:
-            await refuse(403, "This request comes from another site.")(scope, receive, send)
+        try:
+            own = origin is None or urlsplit(origin).netloc == headers.get("host")
+        except ValueError:  # no browser sends it
+            await refuse(400, "The header Origin is not an address.")(scope, receive, send)
+            return
+        if not own and scope["method"] not in {"GET", "HEAD", "OPTIONS"}:
+            if origin not in self._origins:
+                await refuse(403, "This request comes from another site.")(scope, receive, send)
+                return
+            # A listed site speaks with a key or a pass, never as whoever is signed in here.
+            scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"cookie"]
+        await self._app(scope, receive, send)
 
 
 class BodyCap:
@@ -134,10 +153,13 @@ class BodyCap:
 class SessionCookie:
     """Puts the request's `Session` into its scope; a page that is opened without one gets a new one."""
 
-    def __init__(self, app: ASGIApp, sessions: Sessions, is_page: Callable[[str], bool]) -> None:
+    def __init__(
+        self, app: ASGIApp, sessions: Sessions, is_page: Callable[[str], bool], *, framed: bool = False
+    ) -> None:
         self._app = app
         self._sessions = sessions
         self._is_page = is_page
+        self._framed = framed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reads the cookie; sends one where it is new or renewed."""
@@ -162,8 +184,8 @@ class SessionCookie:
         await self._app(scope, receive, with_cookie)
 
     def _line(self, session: Session, *, secure: bool) -> str:
-        line = f"{COOKIE}={session.cookie}; Path=/; Max-Age={self._sessions.max_age}; HttpOnly; SameSite=Lax"
-        return line + "; Secure" if secure else line
+        seconds = self._sessions.max_age
+        return cookie(COOKIE, session.cookie, seconds=seconds, secure=secure, framed=self._framed)
 
 
 def refuse(status: int, detail: str, **headers: str) -> JSONResponse:

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import logging
 import secrets
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,18 +23,27 @@ import httpx2
 import jwt
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
 
 from assistant.accounts import Role
 from assistant.errors import ConfideError, SettingsError
+from assistant.gate import address
 from assistant.guard import SESSION
-from assistant.sessions import Door, Sessions
+from assistant.sessions import PER_ADDRESS, PER_ADDRESS_HOUR, Door, Sessions
 from assistant.settings import OidcSettings
 
 COOKIE = "confide_oidc"
 FLOW_SECONDS = 600
 """Somebody has so long to sign in at the provider."""
+ASKING = 8
+"""So many may ask the provider at once: each holds a thread of the server until it answers."""
+_ONCE = RateLimitItemPerMinute(1, FLOW_SECONDS // 60)
 _ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 _REFUSED = "The identity provider did not let you in, or your account there has no role here. Ask the owner.\n"
+_TOO_MANY = "Too many sign-ins from your address were refused. Wait a minute, then try again.\n"
+_UNREACHED = "The identity provider cannot be reached. Try again later.\n"
 _log = logging.getLogger(__name__)
 
 
@@ -183,18 +193,23 @@ def add_oidc(app: FastAPI, settings: OidcSettings, *, door: Door, sessions: Sess
     """The routes of the sign-in, where a provider is configured. Raises SettingsError."""
     if not settings.issuer:
         return
-    provider = Provider(settings)
+    provider, asking = Provider(settings), threading.Semaphore(ASKING)
+    limiter = MovingWindowRateLimiter(MemoryStorage())
 
     @app.get("/sso/login")
     def login(request: Request) -> Response:
         session = request.scope.get(SESSION)
         if session is None:
             return RedirectResponse("/manage", 303)
+        if not asking.acquire(blocking=False):
+            return PlainTextResponse(_UNREACHED, 503)
         try:
             there, flow = provider.leave(str(request.url_for("back")))
         except (ConfideError, httpx2.HTTPError, ValueError) as error:
             _log.warning("the identity provider cannot be asked: %s", error)
-            return PlainTextResponse("The identity provider cannot be reached. Try again later.\n", 503)
+            return PlainTextResponse(_UNREACHED, 503)
+        finally:
+            asking.release()
         answer = RedirectResponse(there, 303)
         kept = sessions.seal([session.id, flow.state, flow.nonce, flow.verifier, flow.back])
         answer.set_cookie(
@@ -207,17 +222,29 @@ def add_oidc(app: FastAPI, settings: OidcSettings, *, door: Door, sessions: Sess
     def back(request: Request) -> Response:
         session = request.scope.get(SESSION)
         kept = sessions.unseal(request.cookies.get(COOKIE, ""), seconds=FLOW_SECONDS)
+        tries = [(limit, "refused", address(request.scope)) for limit in (PER_ADDRESS, PER_ADDRESS_HOUR)]
+        if not all(limiter.test(*one) for one in tries):
+            return PlainTextResponse(_TOO_MANY, 429, {"retry-after": "60"})
+        if not asking.acquire(blocking=False):
+            return PlainTextResponse(_UNREACHED, 503)
         try:
             if session is None or kept is None or kept[0] != session.id:
                 raise SignInRefused("Nobody left from here for the provider.")
-            email, role = provider.arrive(Flow(*kept[1:]), dict(request.query_params))
+            flow = Flow(*kept[1:])
+            if not limiter.hit(_ONCE, "state", flow.state):
+                raise SignInRefused("This answer was used before.")
+            email, role = provider.arrive(flow, dict(request.query_params))
             door.accounts.admit(email, role)
             door.admit(session.id, email)
         except (ConfideError, httpx2.HTTPError, ValueError) as error:
             _log.warning("a sign-in by the identity provider is refused: %s", error)
+            for one in tries:
+                limiter.hit(*one)
             answer: Response = PlainTextResponse(_REFUSED, 403)
         else:
             answer = RedirectResponse("/manage", 303)
+        finally:
+            asking.release()
         answer.delete_cookie(COOKIE, path="/sso/")
         return answer
 

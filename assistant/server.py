@@ -32,7 +32,7 @@ from assistant.accounts import SHORTEST, Role, to_csv
 from assistant.engines import hardware
 from assistant.errors import BadInput, SettingsError, StoreBusy
 from assistant.gate import Gate
-from assistant.guard import SESSION, BodyCap, SafeHeaders, SameOrigin, SessionCookie
+from assistant.guard import SESSION, BodyCap, SafeHeaders, SameOrigin, SessionCookie, cookie
 from assistant.sessions import Door, Sessions, password_file
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     door = Door.open(assistant.store, settings)
     page = build_ui(assistant, settings, panels, sessions=sessions, door=door)
     app = FastAPI(title="Confide", docs_url=None, redoc_url=None, openapi_url=None)
-    _routes(app, page.house.pages)
+    _routes(app, page.house.pages, framed=bool(server.frame_ancestors))
     _log_file(app, door)
     _exports(app, assistant, door)  # before the receipts, which take every name
     _receipts(app, settings.data_dir, door)
@@ -83,7 +83,9 @@ def create_app(assistant: Assistant, settings: Settings, panels: Sequence[Panel]
     app.add_exception_handler(404, _not_found)
     # Middleware runs from the last added to the first.
     app.add_middleware(Gate, house=page.house, door=door, per_minute=server.requests_per_minute)
-    app.add_middleware(SessionCookie, sessions=sessions, is_page=page.house.pages.__contains__)
+    app.add_middleware(
+        SessionCookie, sessions=sessions, is_page=page.house.pages.__contains__, framed=bool(server.frame_ancestors)
+    )
     app.add_middleware(BodyCap, cap=_caps(server.max_body_mb * 1_000_000))
     app.add_middleware(SameOrigin, origins=server.cors_origins)
     app.add_middleware(
@@ -207,15 +209,17 @@ def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _routes(app: FastAPI, pages: frozenset[str]) -> None:
+def _routes(app: FastAPI, pages: frozenset[str], *, framed: bool) -> None:
     """The parent's own routes: the choice of a language, the first page in the visitor's language."""
 
     @app.get("/language/{code}")
-    def language(code: str) -> Response:
+    def language(code: str, request: Request) -> Response:
         chosen = code if code in {"en", "zh"} else "en"
         there = f"/{chosen}" if f"/{chosen}" in pages else "/"
         answer = RedirectResponse(there, 303)
-        answer.set_cookie(LANGUAGE_COOKIE, chosen, max_age=31_536_000, httponly=True, samesite="lax")
+        secure = request.url.scheme == "https"
+        line = cookie(LANGUAGE_COOKIE, chosen, seconds=31_536_000, secure=secure, framed=framed)
+        answer.headers.append("set-cookie", line)
         return answer
 
     @app.middleware("http")
@@ -344,7 +348,8 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
 
 def _url(settings: Settings, listener: socket.socket) -> str:
     host = settings.server.host
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    names = {"0.0.0.0": "127.0.0.1", "::": "localhost", "::1": "localhost"}  # no list of hosts can hold [::1]
+    shown = names.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{shown}:{listener.getsockname()[1]}"
 
 

@@ -1,6 +1,7 @@
 """A small OpenID provider for tests: discovery, authorize, token with PKCE, keys. Honest but for what `lie` says.
 
-`claims` are of whoever signs in next; `lie` changes the token before it is signed; `signed_by` replaces its key.
+`claims` are of whoever signs in next; `lie` changes the token before it is signed; `signed_by` replaces its key;
+`asked` counts who brought it a code.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class FakeProvider:
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.signed_by: Any = self.key
         self.issuer = ""
+        self.asked = 0
         self.claims: dict[str, Any] = {}
         self.lie: Callable[[dict[str, Any]], dict[str, Any]] = lambda claims: claims
         self.codes: dict[str, dict[str, str]] = {}
@@ -58,6 +60,7 @@ class FakeProvider:
     def token(
         self, code: str = Form(), code_verifier: str = Form(), redirect_uri: str = Form(), client_secret: str = Form()
     ) -> JSONResponse:
+        self.asked += 1
         known = self.codes.pop(code, None)
         digest = base64.urlsafe_b64encode(hashlib.sha256(code_verifier.encode()).digest()).rstrip(b"=").decode()
         right = known is not None and known["challenge"] == digest and known["back"] == redirect_uri

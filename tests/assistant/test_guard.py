@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from assistant import guard
 
 
-def run(layer: Any, chunks: list[bytes], headers: list[tuple[bytes, bytes]] | None = None) -> tuple[int, int]:
-    """(status, bytes that reached the application) of one POST in chunks."""
+def run(
+    layer: Any, chunks: list[bytes], headers: list[tuple[bytes, bytes]] | None = None, *, method: str = "POST"
+) -> tuple[int, int]:
+    """(status, bytes that reached the application) of one request in chunks."""
     sent: list[dict[str, Any]] = []
     queue = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
     queue.append({"type": "http.request", "body": b"", "more_body": False})
@@ -24,7 +26,7 @@ def run(layer: Any, chunks: list[bytes], headers: list[tuple[bytes, bytes]] | No
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "path": "/", "method": "POST", "headers": headers or []}
+    scope = {"type": "http", "path": "/", "method": method, "headers": headers or []}
     asyncio.run(layer(scope, receive, send))
     starts = [message["status"] for message in sent if message["type"] == "http.response.start"]
     assert len(starts) == 1
@@ -67,6 +69,39 @@ def test_an_error_of_the_application_is_not_swallowed():
 
     with pytest.raises(KeyError):
         run(guard.BodyCap(breaks, lambda path: 100), [b"x"])
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("origin", [b"http://[", b"https://[::1", b"http://]/"])
+def test_an_origin_that_is_no_address_is_a_bad_request(method: str, origin: bytes):
+    headers = [(b"host", b"confide.example"), (b"origin", origin)]
+    assert run(guard.SameOrigin(reads_everything), [b"x"], headers, method=method)[0] == 400
+
+
+@pytest.mark.parametrize(("origin", "cookies"), [
+    (b"https://confide.example", [b"confide_session=x"]),
+    (b"https://shop.example", []),
+])  # fmt: skip
+def test_a_listed_site_changes_nothing_with_the_cookie_of_who_is_signed_in_here(origin: bytes, cookies: list[bytes]):
+    seen: list[bytes] = []
+
+    async def looks(scope: Any, receive: Any, send: Any) -> None:
+        seen.extend(value for name, value in scope["headers"] if name == b"cookie")
+        await reads_everything(scope, receive, send)
+
+    headers = [(b"host", b"confide.example"), (b"origin", origin), (b"cookie", b"confide_session=x")]
+    assert run(guard.SameOrigin(looks, ["https://shop.example"]), [b"x"], headers)[0] == 200
+    assert seen == cookies
+
+
+@pytest.mark.parametrize(("secure", "framed", "ends"), [
+    (False, False, "HttpOnly; SameSite=Lax"),
+    (False, True, "HttpOnly; SameSite=Lax"),
+    (True, False, "HttpOnly; SameSite=Lax; Secure"),
+    (True, True, "HttpOnly; SameSite=None; Secure; Partitioned"),
+])  # fmt: skip
+def test_a_cookie_goes_into_other_sites_frames_over_tls_and_where_frames_are_allowed_only(secure, framed, ends):
+    assert guard.cookie("n", "v", seconds=9, secure=secure, framed=framed) == f"n=v; Path=/; Max-Age=9; {ends}"
 
 
 def test_the_policy_names_the_frames_it_is_given():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 from live import served
 from provider import CLIENT, SECRET, FakeProvider
 
+from assistant import oidc
 from assistant.accounts import Accounts, Role
 from assistant.errors import SettingsError
 from assistant.guard import SessionCookie
@@ -57,7 +59,9 @@ def house(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def browser(house: tuple[str, Door, Sessions]) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=house[0], timeout=30) as client:
+    """Each from an address of its own: what is refused counts against it."""
+    here = {"x-forwarded-for": f"10.1.{secrets.randbelow(256)}.{secrets.randbelow(256)}"}
+    with httpx.Client(base_url=house[0], headers=here, timeout=30) as client:
         client.get("/manage")
         yield client
 
@@ -127,6 +131,51 @@ def test_an_answer_counts_once_for_its_own_state_and_its_own_session(house, brow
     assert browser.get(back).status_code == 303
     browser.cookies.set("confide_oidc", stolen, path="/sso/")
     assert browser.get(back).status_code == 403  # used
+
+
+def leave(browser: httpx.Client) -> tuple[str, str]:
+    """(the address that the provider would send back to, with a code it never gave; the cookie) of a new sign-in."""
+    state = httpx.URL(browser.get("/sso/login").headers["location"]).params["state"]
+    return f"/sso/back?state={state}&code=x", browser.cookies.get("confide_oidc", path="/sso/") or ""
+
+
+def test_an_answer_that_is_sent_again_never_reaches_the_provider(house, browser, honest):
+    back, cookie = leave(browser)
+    before = honest.asked
+    for _ in range(4):
+        browser.cookies.set("confide_oidc", cookie, path="/sso/")
+        assert browser.get(back).status_code == 403
+    assert honest.asked == before + 1
+
+
+def test_after_five_refusals_a_minute_an_address_never_reaches_the_provider(house, browser, honest):
+    for _ in range(5):
+        assert browser.get(leave(browser)[0]).status_code == 403
+    before = honest.asked
+    refused = browser.get(leave(browser)[0])
+    assert (refused.status_code, honest.asked) == (429, before)
+    assert int(refused.headers["retry-after"]) > 5
+
+
+def test_who_is_let_in_does_not_count_against_the_address(house, browser, honest):
+    for _ in range(7):
+        assert browser.get("/sso/login", follow_redirects=True).url.path == "/manage"
+
+
+def test_a_provider_that_does_not_answer_holds_a_few_threads_and_no_more(house, browser, honest, monkeypatch):
+    monkeypatch.setattr(oidc, "ASKING", 0)
+    app = FastAPI()
+    settings = OidcSettings(issuer=honest.issuer, client_id=CLIENT, client_secret=SECRET, roles=ROLES)
+    add_oidc(app, settings, door=house[1], sessions=house[2])
+    app.add_middleware(SessionCookie, sessions=house[2], is_page={"/manage"}.__contains__)
+    back, _ = leave(browser)
+    before = honest.asked
+    with served(app) as url, httpx.Client(base_url=url, cookies=browser.cookies, timeout=30) as other:
+        assert other.get("/sso/login").status_code == 503
+        assert other.get(back).status_code == 503
+    assert honest.asked == before
+    assert browser.get(back).status_code == 403  # not used up by that
+    assert honest.asked == before + 1
 
 
 def test_a_code_is_of_no_use_without_its_verifier(house, browser, honest):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
@@ -10,11 +11,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from live import Visitor, blocks_of, functions, served
-from stand_in import PASSWORD, StandIn, make
+from stand_in import PASSWORD, StandIn, furnish, make
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
 
 from assistant import guard, server
 from assistant.errors import StoreBusy
@@ -77,6 +83,17 @@ def test_frame_ancestors_come_from_the_settings(tmp_path: Path):
     assert "x-frame-options" not in headers
 
 
+def test_a_page_that_another_site_frames_keeps_its_visitor_there(tmp_path: Path):
+    assistant, app = make(tmp_path, frame_ancestors=("https://shop.example",))
+    with served(app) as url:
+        tls = {"x-forwarded-proto": "https"}
+        lines = [httpx.get(url + path, headers=tls).headers["set-cookie"] for path in ("/", "/language/zh")]
+        plain = httpx.get(url).headers["set-cookie"]
+    assistant.close()
+    assert {line.rpartition("HttpOnly; ")[2] for line in lines} == {"SameSite=None; Secure; Partitioned"}
+    assert plain.endswith("SameSite=Lax")
+
+
 def test_errors_have_the_headers_too(url: str):
     refused = httpx.get(url, headers={"host": "evil.example"})
     assert refused.status_code == 400
@@ -108,6 +125,13 @@ def test_a_listed_origin_is_allowed_without_credentials(url: str):
     answer = httpx.get(url + "/healthz", headers={"origin": "https://shop.example", "host": "confide.example"})
     assert answer.headers["access-control-allow-origin"] == "https://shop.example"
     assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_an_origin_that_is_no_address_is_refused_with_our_headers(url: str):
+    for path in ("/", "/v1/collections", "/healthz"):
+        refused = httpx.get(url + path, headers={"origin": "http://[", "authorization": "Bearer x"})
+        assert refused.status_code == 400
+        assert "content-security-policy" in refused.headers
 
 
 def test_a_changing_request_from_another_site_is_refused(visitor: Visitor):
@@ -443,6 +467,17 @@ def test_an_address_in_use_is_said_clearly(tmp_path: Path):
             server.serve(settings)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])
+def test_the_address_that_is_announced_is_one_that_is_answered(host: str):
+    settings = Settings(server=ServerSettings(host=host))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        netloc = urlsplit(server._url(settings, listener)).netloc
+    hosts = TrustedHostMiddleware(PlainTextResponse("here"), allowed_hosts=list(settings.server.allowed_hosts))
+    answer = TestClient(hosts).get("/", headers={"host": netloc})
+    assert (answer.status_code, answer.text) == (200, "here")
+
+
 # Stopping
 
 
@@ -486,6 +521,35 @@ def test_a_message_that_is_sent_twice_with_the_pages_id_is_kept_and_answered_onc
     for _ in range(2):
         visitor.call("ask", conversation, "shop", "not an id of ours", "", "How long can I return items?")
     assert len(said()) == 6
+
+
+def test_an_old_conversation_goes_on_in_the_collection_that_it_is_about(tmp_path: Path):
+    assistant, app = make(tmp_path, requests_per_minute=1000)
+    furnish(assistant, name="other")  # without documents: only the shop's could answer
+    with served(app) as url:
+        visitor = Visitor(url, app)
+        session = _session(visitor, assistant)
+        talk = Sessions.open(tmp_path).new_conversation(session)
+
+        def shown(name: str, *data: str) -> list[Any]:
+            last = json.loads(visitor.call(name, *data).splitlines()[-1])
+            return list(last["output"]["data"])
+
+        visitor.ask("Hello", talk, "other")
+        assert "other" in shown("open", talk, "shop")
+        visitor.client.params = {"c": talk}
+        assert "other" in [part.get("value") for part in shown("load") if isinstance(part, dict)]
+        visitor.ask("How long can I return items?", talk, "shop")
+        outcomes = [turn.answer["outcome"] for turn in assistant.store.turns(talk, session) if turn.answer]
+        assert outcomes == ["NOT_IN_KNOWLEDGE_BASE"] * 2
+        assert shown("choose", talk, "other")[0] == talk
+        chosen = shown("choose", talk, "shop")  # what was said stays where it was, another conversation begins
+        assert chosen[0] != talk
+        assert "shop" in chosen
+        assistant.store.remove_collection("default", "other")
+        assert "were removed" in visitor.ask("How long can I return items?", talk, "shop")
+        assert len(assistant.store.turns(talk, session)) == 4
+    assistant.close()
 
 
 def test_function_names_are_what_these_tests_think(house):
