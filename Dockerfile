@@ -25,7 +25,7 @@ COPY assistant assistant
 COPY federated federated
 COPY privacy privacy
 COPY examples/demo_shop examples/demo_shop
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 ENV CONFIDE_DATA_DIR=/data CONFIDE_SERVER__HOST=0.0.0.0 CONFIDE_SERVER__OPEN_BROWSER=false
 USER confide
 VOLUME /data

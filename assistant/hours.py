@@ -70,6 +70,15 @@ class Hours:
         zone = f"（{self.zone.key}）" if language == "zh" else f" ({self.zone.key})"
         return f"{day} {then:%H:%M}{zone}"
 
+    def end_of(self, day: dt.date) -> dt.datetime:
+        """When that day ends here, in UTC without a zone, as it is stored. Raises OverflowError in the year 9999."""
+        midnight = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), self.zone)
+        return midnight.astimezone(dt.UTC).replace(tzinfo=None)
+
+    def last_day(self, end: dt.datetime) -> dt.date:
+        """The day here that ends with that time, or in which it lies (in UTC without a zone)."""
+        return (end.replace(tzinfo=dt.UTC) - dt.timedelta(seconds=1)).astimezone(self.zone).date()
+
 
 def _spans(part: str) -> list[tuple[int, int, int]]:
     match = _PART.fullmatch(part)

@@ -6,6 +6,8 @@ The only reader of the environment and of the settings file. `CONFIDE_SERVER__PO
 
 from __future__ import annotations
 
+import codecs
+import json
 import os
 import tomllib
 from pathlib import Path
@@ -13,11 +15,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings.exceptions import SettingsError as NotJson
 
 from assistant.errors import SettingsError
 from assistant.hours import Hours
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+"""What a tenant or a collection may be called: it is a folder's name too."""
+_UTF8 = "Save it as UTF-8 without a byte order mark (BOM)."
 
 
 class ModelSettings(BaseModel):
@@ -32,7 +38,7 @@ class ModelSettings(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the model runs; auto takes cuda, then mps, then cpu."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format of the weights; auto is bfloat16 on a GPU and what measures faster on a CPU."""
+    """Number format of the weights; auto is bfloat16 on a GPU that has it, else float16; on a CPU what measures faster."""
     max_new_tokens: int = Field(default=160, ge=1, le=4096)
     """The longest text the model may write for one answer."""
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
@@ -108,7 +114,7 @@ class ServerSettings(BaseModel):
 
     model_config = _FROZEN
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", min_length=1)
     """The address to listen on; 0.0.0.0 for all (put TLS in front)."""
     port: int = Field(default=7860, ge=0, le=65535)
     """The port to listen on."""
@@ -121,7 +127,7 @@ class ServerSettings(BaseModel):
     cors_origins: tuple[str, ...] = ()
     """Sites whose pages may show the widget and call the API, each as https://shop.example."""
     frame_ancestors: tuple[str, ...] = ()
-    """Sites that may show the page in a frame."""
+    """Sites that may show the page in a frame; a site other than this page's own needs TLS."""
     max_body_mb: int = Field(default=60, ge=1)
     """The largest upload; other requests are held to 1 MB."""
     requests_per_minute: int = Field(default=60, ge=1)
@@ -149,7 +155,7 @@ class PrivacySettings(BaseModel):
     """What your order numbers look like, # for a digit and @ for a letter ("KF-####-@@"): they are redacted too."""
     finder: str = ""
     """Who also finds names and addresses: tagger (an adapter of yours called names), or a plugin; empty = nobody."""
-    keep_days: int = Field(default=0, ge=0)
+    keep_days: int = Field(default=0, ge=0, le=36_500)
     """Conversations that nobody wrote in for so many days are deleted, every day. 0 = never."""
 
 
@@ -227,9 +233,9 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("data")
     """Everything Confide writes: store, indexes, models, keys."""
-    tenant: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    tenant: str = Field(default="default", pattern=NAME)
     """The company whose collections are served."""
-    collection: str = Field(default="shop", pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    collection: str = Field(default="shop", pattern=NAME)
     """The collection that is asked when none is named."""
     language: Literal["auto", "en", "zh"] = "auto"
     """The language of the page and of the command line."""
@@ -244,6 +250,23 @@ class Settings(BaseSettings):
     oidc: OidcSettings = OidcSettings()
     loop: LoopSettings = LoopSettings()
     desk: DeskSettings = DeskSettings()
+
+    @field_validator("data_dir", mode="before")
+    @classmethod
+    def _folder(cls, path: Any) -> Any:
+        if not isinstance(path, str | Path):
+            return path
+        folder = os.path.expanduser(path)
+        if not folder or os.path.isfile(folder):
+            raise ValueError(f"{folder!r} is not a folder")
+        return folder
+
+    @field_validator("store_url")
+    @classmethod
+    def _database(cls, url: SecretStr) -> SecretStr:
+        if url and not url.get_secret_value().startswith(("postgresql:", "postgresql+", "postgres:", "sqlite:")):
+            raise ValueError("not the URL of a database that Confide knows: postgresql://user:password@host/name")
+        return url
 
     @classmethod
     def settings_customise_sources(
@@ -270,8 +293,11 @@ def load_settings(**flags: Any) -> Settings:
     Raises:
         SettingsError: lists everything that is wrong, each with its name.
     """
-    if "CONFIDE_SETTINGS" in os.environ and not settings_file().is_file():
-        raise SettingsError(f"There is no settings file {settings_file()}.", hint="Mend or unset CONFIDE_SETTINGS.")
+    file = settings_file()
+    if file.is_dir():  # what Docker makes of `-v ./confide.toml:...` where there is no such file
+        raise SettingsError(f"{file} is a folder, not a settings file.", hint="Put the file in its place.")
+    if "CONFIDE_SETTINGS" in os.environ and not file.is_file():
+        raise SettingsError(f"There is no settings file {file}.", hint="Mend or unset CONFIDE_SETTINGS.")
     unknown = [name for name in os.environ if name.startswith("CONFIDE_") and not _is_known(name)]
     if unknown:
         raise SettingsError(
@@ -287,8 +313,15 @@ def load_settings(**flags: Any) -> Settings:
         raise SettingsError(
             f"Settings are wrong: {problems}.", hint="`confide doctor --settings` lists them."
         ) from error
+    except NotJson as error:
+        raise SettingsError(
+            f"The environment's {', '.join(_not_json())} should be a list in JSON.", hint='For example ["one", "two"].'
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file} is not UTF-8.", hint=_UTF8) from error
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{settings_file()} is not TOML: {error}.") from error
+        hint = _UTF8 if file.read_bytes().startswith(codecs.BOM_UTF8) else ""
+        raise SettingsError(f"{file} is not TOML: {error}.", hint=hint) from error
 
 
 def describe() -> list[tuple[str, str, str]]:
@@ -310,5 +343,21 @@ def _is_known(variable: str) -> bool:
     """Whether an environment variable is a setting, or one of the two that are read elsewhere."""
     if variable in {"CONFIDE_SETTINGS", "CONFIDE_EVAL_DATA"}:
         return True
-    path = variable.removeprefix("CONFIDE_").lower().replace("__", ".")
-    return path in {name for name, _, _ in describe()}
+    return _setting_of(variable) in {name for name, _, _ in describe()}
+
+
+def _setting_of(variable: str) -> str:
+    return variable.removeprefix("CONFIDE_").lower().replace("__", ".")
+
+
+def _not_json() -> list[str]:
+    """The variables of the environment that should hold a list and hold no JSON."""
+    lists = {name for name, default, _ in describe() if default.startswith("(")}
+    found = []
+    for variable, text in sorted(os.environ.items()):
+        if text and variable.startswith("CONFIDE_") and _setting_of(variable) in lists:
+            try:
+                json.loads(text)
+            except ValueError:
+                found.append(variable)
+    return found

@@ -19,8 +19,8 @@ OutcomeOption = Annotated[
     str, typer.Option(help="With such an answer: ANSWERED, NOT_IN_KNOWLEDGE_BASE, NEEDS_HUMAN, COMPONENT_FAILED.")
 ]
 RatingOption = Annotated[str, typer.Option(help="Rated so: up, down.")]
-SinceOption = Annotated[str, typer.Option(metavar="DAY", help="Written in on this day or later: 2026-12-31.")]
-UntilOption = Annotated[str, typer.Option(metavar="DAY", help="Written in on this day or earlier.")]
+SinceOption = Annotated[str, typer.Option(metavar="DAY", help="Written in on this day (UTC) or later: 2026-12-31.")]
+UntilOption = Annotated[str, typer.Option(metavar="DAY", help="Written in on this day (UTC) or earlier.")]
 CustomerOption = Annotated[str, typer.Option(metavar="ID", help="Of this customer.")]
 
 
@@ -34,7 +34,7 @@ def _list(
     since: SinceOption = "",
     until: UntilOption = "",
     customer: CustomerOption = "",
-    limit: Annotated[int, typer.Option(min=1, help="The most that are listed.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="The most that are listed.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """Lists the conversations that fit, the newest first."""
@@ -89,6 +89,8 @@ def _export(
     kinds: dict[str, Format] = {".jsonl": "jsonl", ".csv": "csv"}
     if file.suffix not in kinds:
         raise BadInput(f"{file} is neither .jsonl nor .csv.", hint="For example: conversations export talks.jsonl.")
+    if file.is_dir() or not file.parent.is_dir():
+        raise BadInput(f"{file} is a folder, or its folder does not exist.", hint="Name a file in a folder there is.")
     wanted = _wanted(text, collection, outcome, rating, since, until, customer, 1_000_000)
     with store_of(context) as (store, settings):
         marks = Marks(settings.data_dir, settings.tenant)
@@ -112,7 +114,9 @@ def _delete(
 @cli.command("sweep")
 def _sweep(
     context: typer.Context,
-    days: Annotated[int | None, typer.Option(min=1, help="Older than this; default: privacy.keep_days.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=36_500, help="Older than this; default: privacy.keep_days.")
+    ] = None,
 ) -> None:
     """Deletes the conversations that nobody wrote in for so many days; a running server does it every day."""
     with store_of(context) as (store, settings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,9 +12,13 @@ from assistant.commands.opening import CollectionOption, JsonOption, assistant_o
 
 if TYPE_CHECKING:
     from assistant.curated import Approved
+    from assistant.settings import Settings
 
 cli = typer.Typer(help="Approved answers: given word for word for their questions.", no_args_is_help=True)
-UntilOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The last day it is given.")]
+UntilOption = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], help="The last day it is given, in the time zone of desk.hours (else UTC)."),
+]
 SureOption = Annotated[bool, typer.Option("--sure", help="Personal data in it is the company's own.")]
 
 
@@ -64,7 +68,7 @@ def _add(
 
     with store_of(context) as (store, settings):
         name = known_collection(store, settings, collection)
-        draft = Draft(tuple(question), answer, _end(until), sure)
+        draft = Draft(tuple(question), answer, _end(until, settings), sure)
         made = Curated(store, settings.tenant).add(name, draft, by=at_console())
         noted(store, settings, "answer.approve", made.id)
     typer.echo(f"Approved: {made.id}")
@@ -91,7 +95,7 @@ def _approve(
         found = next((one for one in curated.suggestions(name, limit=10_000) if one.id == suggestion), None)
         if found is None:
             raise UnknownName(f"No suggestion {suggestion!r} waits.", hint="`confide curated list` lists them.")
-        draft = Draft((question or found.question,), answer or found.answer, _end(until), sure)
+        draft = Draft((question or found.question,), answer or found.answer, _end(until, settings), sure)
         made = curated.approve(suggestion, draft, by=at_console())
         noted(store, settings, "answer.approve", made.id)
     typer.echo(f"Approved: {made.id}")
@@ -146,6 +150,12 @@ def _short(row: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(cell if len(cell) <= 60 else f"{cell[:58].rstrip()} …" for cell in row)
 
 
-def _end(until: datetime | None) -> datetime | None:
-    """The midnight after that day."""
-    return until + timedelta(days=1) if until else None
+def _end(until: datetime | None, settings: Settings) -> datetime | None:
+    """The end of that day at the desk. Raises BadInput."""
+    from assistant.errors import BadInput
+    from assistant.hours import Hours
+
+    try:
+        return Hours.read(settings.desk.hours).end_of(until.date()) if until else None
+    except OverflowError:
+        raise BadInput("--until is too far away.", hint="Without it the answer is given for ever.") from None

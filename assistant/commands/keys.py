@@ -23,8 +23,8 @@ def _create(
     collection: Annotated[
         str | None, typer.Option("--collection", "-c", metavar="NAME", help="The only collection; default: any.")
     ] = None,
-    per_minute: Annotated[int, typer.Option(help="Requests a minute.")] = 60,
-    per_day: Annotated[int, typer.Option(help="Requests a day; 0 = no limit.")] = 0,
+    per_minute: Annotated[int, typer.Option(max=1_000_000_000, help="Requests a minute.")] = 60,
+    per_day: Annotated[int, typer.Option(max=1_000_000_000, help="Requests a day; 0 = no limit.")] = 0,
 ) -> None:
     """Makes a key and prints it, this once: only its hash is kept."""
     with store_of(context) as (store, settings):

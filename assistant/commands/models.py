@@ -9,7 +9,7 @@ import typer
 
 from assistant import console
 from assistant.commands.opening import JsonOption, settings_of
-from assistant.errors import BadInput
+from assistant.errors import BadInput, ModelNotReady
 
 cli = typer.Typer(
     help="The language models: what there is, what fits this machine, which one answers.", no_args_is_help=True
@@ -59,7 +59,10 @@ def _use(context: typer.Context, name: Annotated[str, typer.Argument(help="A mod
     from assistant.engines import models
     from assistant.settings import settings_file
 
-    models.use(name, settings_of(context))
+    try:
+        models.use(name, settings_of(context))
+    except ModelNotReady as error:  # named here, it is the caller's to mend
+        raise BadInput(error.message, hint=error.hint) from error
     typer.echo(f"{settings_file()}: model.name = {name}")
 
 

@@ -121,7 +121,11 @@ def redact(context: typer.Context) -> None:
 
     from assistant.outbound import redactor
 
-    sys.stdout.write(redactor(settings_of(context)).redact(sys.stdin.read()).text)
+    try:
+        text = sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"The text is not UTF-8: {error}.", hint="Nothing was written.") from error
+    sys.stdout.write(redactor(settings_of(context)).redact(text).text)
 
 
 @cli.command()

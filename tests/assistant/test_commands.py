@@ -99,10 +99,25 @@ def test_the_version_is_printed(capsys):
         ["ingest", "returns.md", "--company", "nowhere.json"],
         ["models", "use", "no-such-model"],
         ["models", "pull", "no-such-model"],
+        ["models", "use", "folder"],
+        ["models", "use", "no-such.gguf"],
+        ["models", "use", "fake.gguf"],
+        ["conversations", "export", "folder.csv"],
+        ["conversations", "export", "nowhere/talks.csv"],
+        ["conversations", "list", "--limit", "99999999999999999999"],
+        ["conversations", "sweep", "--days", "99999999999"],
+        ["keys", "create", "x", "--per-day", "99999999999999999999"],
+        ["keys", "create", "x", "--per-minute", "99999999999999999999"],
+        ["--data-dir", "returns.md", "collections"],
     ],
 )
 def test_bad_input_is_code_2_and_a_sentence(shop, capsys, words):
+    (shop / "folder").mkdir()
+    (shop / "folder.csv").mkdir()
+    (shop / "fake.gguf").write_bytes(b"no model")
+    before = (shop / "confide.toml").read_text()
     complains(capsys, *words)
+    assert (shop / "confide.toml").read_text() == before
 
 
 def test_a_wrong_setting_is_named(shop, capsys):
@@ -290,6 +305,23 @@ def write_golden(folder):
     path = folder / "golden.jsonl"
     path.write_text(json.dumps({"id": "1", "question": "Hello", "answerable": False}))
     return str(path)
+
+
+@pytest.mark.parametrize(("text", "code"), [("帐篷".encode(), 0), (b"a\xff", 2)])
+def test_a_pipe_carries_utf_8_whatever_the_machines_code_page(shop, capsys, monkeypatch, text, code):
+    import app
+
+    pipes = [io.BytesIO(text), io.BytesIO()]
+    streams = [io.TextIOWrapper(pipe, encoding="cp1252") for pipe in pipes]  # as on Windows
+    monkeypatch.setattr(sys, "stdin", streams[0])
+    monkeypatch.setattr(sys, "stdout", streams[1])
+    monkeypatch.setattr(sys, "argv", ["confide", "privacy", "redact"])
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    streams[1].flush()
+    assert ended.value.code == code
+    assert pipes[1].getvalue() == (b"" if code else text)
+    assert ("not UTF-8" in capsys.readouterr().err) is bool(code)
 
 
 def test_a_process_ends_with_the_same_codes(shop):

@@ -114,6 +114,21 @@ def test_a_taken_port_is_told(tmp_path):
         assert checks(settings(tmp_path, server={"port": port}))["port"].state == "note"
 
 
+def test_a_port_is_probed_as_the_server_takes_it(tmp_path, monkeypatch):
+    asked = []
+
+    class Probe(socket.socket):
+        def setsockopt(self, *option):
+            asked.append(option[1])
+            super().setsockopt(*option)
+
+    monkeypatch.setattr(doctor.socket, "socket", Probe)
+    for system in ("linux", "win32"):  # there it would take a port that another has
+        monkeypatch.setattr(doctor.sys, "platform", system)
+        doctor._port(settings(tmp_path))
+    assert asked == [socket.SO_REUSEADDR]
+
+
 def test_a_check_that_dies_is_a_finding(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: 1 / 0)
     assert checks(settings(tmp_path))["disk"].state == "broken"

@@ -18,6 +18,18 @@ def test_the_next_time_somebody_is_there_is_one_when_somebody_is_there_and_withi
     assert WEEK.is_open(at) == (then == at)
 
 
+@given(
+    st.dates(dt.date(2000, 1, 1), dt.date(2100, 1, 1)), st.sampled_from(["America/Los_Angeles", "Asia/Shanghai", "UTC"])
+)
+def test_a_day_ends_at_the_desks_midnight_and_is_read_back_from_its_end(day: dt.date, zone: str):
+    desk = Hours.read(f"Mon 09:00-17:00 {zone}")
+    end = desk.end_of(day)
+    assert end.replace(tzinfo=dt.UTC).astimezone(desk.zone).replace(tzinfo=None) == dt.datetime.combine(
+        day + dt.timedelta(days=1), dt.time()
+    )
+    assert desk.last_day(end) == day
+
+
 def test_no_hours_means_always():
     assert Hours.read("").is_open(dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
 

@@ -43,6 +43,66 @@ def test_a_file_that_is_not_toml_is_refused(alone):
         load_settings()
 
 
+@pytest.mark.parametrize("start", [b"\xff\xfe", b"\xef\xbb\xbf"], ids=["UTF-16", "UTF-8 with BOM"])
+def test_a_file_in_another_encoding_is_refused_and_says_which_is_wanted(alone, start):
+    (alone / "confide.toml").write_bytes(start + b'language = "en"\n')
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert "confide.toml" in caught.value.message
+    assert "UTF-8 without" in caught.value.hint
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_folder_in_the_files_place_is_refused_not_passed_over(alone, monkeypatch, named):  # Docker makes one
+    (alone / "confide.toml").mkdir()
+    if named:
+        monkeypatch.setenv("CONFIDE_SETTINGS", "confide.toml")
+    with pytest.raises(SettingsError, match="is a folder"):
+        load_settings()
+
+
+def test_a_variable_that_should_be_a_list_is_named_with_the_form_it_wants(monkeypatch):
+    monkeypatch.setenv("CONFIDE_SERVER__ALLOWED_HOSTS", "help.shop.example")
+    monkeypatch.setenv("CONFIDE_PRIVACY__LOCAL_ONLY", '["shop"]')
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert "CONFIDE_SERVER__ALLOWED_HOSTS" in caught.value.message
+    assert "LOCAL_ONLY" not in caught.value.message
+    assert '["' in caught.value.hint
+    monkeypatch.setenv("CONFIDE_SERVER__ALLOWED_HOSTS", '["help.shop.example"]')
+    assert load_settings().server.allowed_hosts == ("help.shop.example",)
+
+
+def test_a_data_folder_may_be_said_from_home_and_is_a_folder(alone, monkeypatch):
+    monkeypatch.setenv("HOME", str(alone))
+    monkeypatch.setenv("USERPROFILE", str(alone))
+    assert load_settings(data_dir="~/confide").data_dir == alone / "confide"
+    (alone / "file").write_text("x")
+    for wrong in ("", str(alone / "file")):
+        (alone / "confide.toml").write_text(f"data_dir = '{wrong}'\n")
+        with pytest.raises(SettingsError, match=r"data_dir: .* is not a folder"):
+            load_settings()
+
+
+@pytest.mark.parametrize("url", ["garbage", "mysql://user:very-secret@host/name"])
+def test_a_store_is_a_database_that_is_known_and_its_password_is_not_shown(url):
+    with pytest.raises(SettingsError, match="store_url") as caught:
+        load_settings(store_url=url)
+    assert "postgresql://" in caught.value.message
+    assert "very-secret" not in str(caught.value)
+
+
+def test_an_empty_host_does_not_listen_everywhere(alone):
+    (alone / "confide.toml").write_text('[server]\nhost = ""\n')
+    with pytest.raises(SettingsError, match=r"server\.host"):
+        load_settings()
+
+
+def test_days_that_no_calendar_has_are_refused():
+    with pytest.raises(SettingsError, match="keep_days"):
+        load_settings(privacy={"keep_days": 99_999_999_999})
+
+
 def test_a_named_file_must_exist(alone, monkeypatch):
     monkeypatch.setenv("CONFIDE_SETTINGS", str(alone / "none.toml"))
     with pytest.raises(SettingsError, match=r"none\.toml"):

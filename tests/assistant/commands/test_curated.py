@@ -43,6 +43,16 @@ def test_answers_are_approved_listed_and_removed(folder, capsys):
     assert "Kayaks?" not in capsys.readouterr().out
 
 
+def test_an_answer_is_given_until_the_end_of_its_last_day_where_the_desk_is(folder, capsys, monkeypatch):
+    monkeypatch.setenv("CONFIDE_DESK__HOURS", "Mon-Fri 09:00-17:00 America/Los_Angeles")
+    assert confide(folder, "add", "Kayaks?", "--answer", "From May on.", "--until", "2099-12-31") == 0
+    capsys.readouterr()
+    assert confide(folder, "list", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["approved"][0]["expires"] == "2100-01-01T08:00:00"
+    assert confide(folder, "add", "Dogs?", "--answer", "On a lead.", "--until", "9999-12-31") == 2
+    assert "--until" in capsys.readouterr().err
+
+
 def test_what_cannot_be_approved_is_said(folder, capsys):
     assert confide(folder, "add", "Mail?", "--answer", "Write to max@web.de.") == 2
     assert "max@web.de" in capsys.readouterr().err
