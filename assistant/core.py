@@ -15,9 +15,9 @@ import itertools
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
-from assistant import composer, language, prompts, registry, smalltalk, texts, verdict
+from assistant import composer, language, prompts, registry, several, smalltalk, texts, verdict
 from assistant.advisor import Advisor, Query
 from assistant.approvals import Approvals, Match
 from assistant.citations import Span
@@ -40,7 +40,7 @@ from assistant.retrieval.reader import Reader, Reading, names_field
 from assistant.retrieval.search import Searcher, sure_support
 from assistant.router import Router
 from assistant.settings import Settings
-from assistant.store import Store, Turn
+from assistant.store import STOPPED, Store, Turn
 from assistant.types import (
     Answer,
     AskEvent,
@@ -109,19 +109,16 @@ class Assistant:
 
     @property
     def engine(self) -> Engine:
-        """The language model's engine, loaded at first use.
-
-        Raises:
-            EngineUnavailable: it cannot be loaded; the message says what to do.
-        """
+        """The language model's engine, loaded at first use. Raises EngineUnavailable, which says what to do."""
         with self._engine_lock:
             if self._engine is None:
                 try:
                     self._engine = registry.resolve("engines", engine_name(self.settings))(self.settings)
                 except EngineError:
                     raise
-                except ConfideError as error:
-                    raise EngineUnavailable(error.message, hint=error.hint) from error
+                except Exception as error:  # a full disk, too
+                    said = getattr(error, "message", f"The model cannot be loaded: {error}")
+                    raise EngineUnavailable(said, hint=getattr(error, "hint", "")) from error
                 if isinstance(self._engine, Batches):  # `hf`: it knows its device only now
                     self.line.widen(min(self._engine.places, self.settings.server.concurrency))
             return self._engine
@@ -175,7 +172,7 @@ class Assistant:
             BadInput: the question is empty or longer than MAX_QUESTION_CHARS.
             UnknownName: there is no such collection or adapter.
         """
-        question = question.strip()
+        question = language.clean(question).strip()
         if not question:
             raise BadInput("The question is empty.", hint="Ask something.")
         if len(question) > MAX_QUESTION_CHARS:
@@ -202,7 +199,7 @@ class Assistant:
             yield Done(answer)
         finally:
             if not done and draft.pieces:  # the reader stopped it, or something broke: keep what was seen
-                draft.notes.append("stopped before its end")
+                draft.notes.append(STOPPED)
                 self._keep(conversation, info, self._answer(answer_id, draft))
 
     def _receive(self, conversation: Conversation, draft: Draft, client_id: str) -> str:
@@ -220,9 +217,9 @@ class Assistant:
         yield Done(dataclasses.replace(self._answer(uuid.uuid4().hex, draft), by=person))
 
     def _known(self, conversation: Conversation, answer_id: str) -> Answer | None:
-        """The answer that a question sent again has already."""
+        """The answer that a question sent again has already; one that was stopped is made again."""
         turns = self.store.turns(conversation.id, conversation.customer)
-        data = next((turn.answer for turn in turns if turn.client_id == answer_id), None)
+        data = next((turn.answer for turn in turns if turn.client_id == answer_id and not turn.is_stopped), None)
         if data is None:
             return None
         passages = self.store.passages_by_id(self.settings.tenant, [hit["passage_id"] for hit in data["hits"]])
@@ -232,7 +229,7 @@ class Assistant:
         """Items for a customer or a request; see `advisor.Query`. Raises BadInput."""
         return self.advisor.recommend(collection or self.settings.collection, query)
 
-    def _walk(self, conversation: Conversation, draft: Draft) -> Iterator[AskEvent]:
+    def _walk(self, conversation: Conversation, draft: Draft) -> Generator[AskEvent]:
         # 1. What the staff approved for this question wins; chatter and the wish for a person reach no documents.
         intent, asked = smalltalk.intent(draft.question), prompts.asked(conversation.messages)
         if intent in {smalltalk.Intent.QUESTION, smalltalk.Intent.PRIVATE}:
@@ -248,6 +245,9 @@ class Assistant:
             if person and conversation.customer and not self.desk.hours.is_open(dt.datetime.now(dt.UTC)):
                 when = self.desk.hours.says_when(dt.datetime.now(dt.UTC), draft.language)
                 yield draft.add(Piece(texts.say("desk_closed", draft.language, when=when), ()))
+            return
+        if len(parts := several.questions(draft.question)) > 1:
+            yield from several.answers(self._walk, conversation, draft, parts)
             return
         # 2. Goods, instead of an answer or beside it.
         offer = self.counter.offer(conversation, draft.info.name, draft.question, draft.language)

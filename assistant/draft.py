@@ -38,10 +38,10 @@ class Draft:
     privacy: str = ""
     advice: Advice | None = None
 
-    def say(self, key: str) -> Delta:
-        """One of the product's own texts."""
+    def say(self, key: str, **values: str) -> Delta:
+        """One of the product's own texts, with `values` for what it leaves open."""
         company = self.info.company.name(self.language) or texts.say("this_company", self.language)
-        return self.add(Piece(texts.say(key, self.language, company=company), ()))
+        return self.add(Piece(texts.say(key, self.language, company=company, **values), ()))
 
     def add(self, piece: Piece) -> Delta:
         """Adds a piece, a paragraph of its own unless it says how it joins; returns what the reader sees of it."""

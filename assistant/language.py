@@ -38,6 +38,19 @@ _STOPWORDS = frozenset(
     such only own same s t re ve ll d m please hi hello hey thanks thank ok okay tell know want need like get got let
     much many long""".split()
 )
+_FREQUENT_HAN = frozenset(
+    "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所得"
+    "等部度家小您请天内可退货款品商订单价问答"
+)
+
+
+def clean(text: str) -> str:
+    """The text without what no database or tokenizer takes: NUL, and half of a surrogate pair, which becomes "?".
+
+    >>> clean("ten\\x00ts \\ud83d")
+    'tents ?'
+    """
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def detect(text: str, *, default: str = "en") -> str:
@@ -68,6 +81,28 @@ def is_han(text: str) -> bool:
     """Whether it is written in Han characters: one weighs several Latin letters, and brand names stay Latin."""
     letters = len(_LETTER.findall(text))
     return bool(letters) and len(_HAN.findall(text)) / letters > 0.25
+
+
+def is_gb18030(data: bytes) -> bool:
+    """Whether the bytes are GB 18030, judged by how everyday its characters would be.
+
+    GB 2312 sorts the 3,755 most used characters into the rows B0-D7: Latin, Big5 and Japanese bytes
+    read as GB fall elsewhere. Korean bytes fall into B0-C8 only, and give no frequent characters.
+    """
+    try:
+        text = data.decode("gb18030")
+    except UnicodeDecodeError:
+        return False
+    leads = [
+        code[0] for char in text if not char.isascii() and len(code := char.encode("gb18030")) == 2 and code[1] > 0xA0
+    ]
+    wide = sum(not char.isascii() for char in text)
+    everyday = sum(0xB0 <= lead <= 0xD7 for lead in leads)
+    marks = sum(0xA1 <= lead <= 0xA3 for lead in leads)
+    if not everyday or everyday + marks < 0.85 * wide:
+        return False
+    frequent = sum(char in _FREQUENT_HAN for char in text)
+    return frequent >= 0.04 * everyday or any(0xC9 <= lead <= 0xD7 for lead in leads)
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from sqlalchemy import orm
 from assistant import migrations
 from assistant.errors import StoreError
 from assistant.rows import (
+    AnswerFactRow,
     AuthorRow,
     Base,
     CollectionRow,
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from assistant.settings import Settings
 
 
+STOPPED = "stopped before its end"
+"""The note of an answer whose reader went, or in which something broke; its question sent again is answered anew."""
 _CREATING = 0x636F6E66
 """The lock under which tables are created."""
 
@@ -63,6 +67,11 @@ class Turn:
     def answer_id(self) -> str:
         """By which id it is rated: the answer's, `p` and the number of a person's message, "" of a customer's."""
         return str(self.answer["id"]) if self.answer else f"p{self.number}" if self.by else ""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it is an answer that was stopped before its end."""
+        return STOPPED in (self.answer or {}).get("receipt", {}).get("notes", ())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -275,16 +284,17 @@ class Store:
         turns: Sequence[Turn],
         also: Callable[[orm.Session], None] = lambda session: None,
     ) -> None:
-        """Adds turns to a conversation, creating it with the first. A repeated `client_id` is a no-op.
+        """Adds turns to a conversation; its customer's message creates it. A repeated `client_id` is a no-op.
 
-        `also` writes a sibling module's rows in the same transaction, after the turns.
+        An answer to a conversation that was deleted meanwhile is not kept, and one that was stopped before its end is
+        replaced by its repetition. `also` writes a sibling module's rows in the same transaction, after the turns.
 
         Raises:
             StoreError: the conversation is somebody else's.
         """
         try:
             self._append(conversation, tenant, collection, turns, also)
-        except sa.exc.IntegrityError:  # the same turn or conversation at the same moment: it is known now
+        except (sa.exc.IntegrityError, orm.exc.StaleDataError):  # made, or deleted, at the same moment: it is seen now
             self._append(conversation, tenant, collection, turns, also)
 
     def _append(
@@ -297,31 +307,37 @@ class Store:
     ) -> None:
         with self._sessions.begin() as session:
             row = session.get(ConversationRow, conversation.id)
+            asked = next((turn.message.text for turn in turns if turn.message.role == "user"), None)
             if row is None:
-                title = next((turn.message.text for turn in turns if turn.message.role == "user"), "")
+                if asked is None:  # deleted while its answer was made
+                    return
                 row = ConversationRow(
                     id=conversation.id,
                     tenant=tenant,
                     collection=collection,
                     customer=conversation.customer,
-                    title=" ".join(title.split())[:80],
+                    title="",
                     updated=now(),
                 )
                 session.add(row)
                 session.flush()
             elif (row.tenant, row.customer) != (tenant, conversation.customer):
                 raise StoreError("This conversation belongs to somebody else.")
-            known = set(
-                session.scalars(
-                    sa.select(TurnRow.client_id).where(
+            row.title = row.title or " ".join((asked or "").split())[:80]
+            known = {
+                known.client_id: known
+                for known in session.scalars(
+                    sa.select(TurnRow).where(
                         TurnRow.conversation_id == conversation.id,
                         TurnRow.client_id.in_([turn.client_id for turn in turns]),
                     )
                 )
-            )
+            }
             for turn in turns:
                 if turn.client_id not in known:
                     self._add(session, conversation.id, turn)
+                elif _to_turn(known[turn.client_id], "").is_stopped:
+                    self._replace(session, known[turn.client_id], turn)
             row.updated = now()
             session.flush()
             also(session)
@@ -340,15 +356,22 @@ class Store:
             session.flush()
             session.add(AuthorRow(turn=row.number, staff=turn.by))
 
+    def _replace(self, session: orm.Session, row: TurnRow, turn: Turn) -> None:
+        """In its old place; what the dashboard has copied of it is copied again."""
+        row.text, row.answer, row.at = turn.message.text, json.dumps(turn.answer, ensure_ascii=False), turn.at
+        session.execute(sa.delete(AnswerFactRow).where(AnswerFactRow.turn == row.number))
+
     def drop_turns_after(self, conversation_id: str, customer: str, keep: int) -> None:
-        """Keeps the first `keep` turns: a question was edited or asked again."""
+        """Keeps the first `keep` turns: a question was edited or asked again. With its first one the title goes."""
         with self._sessions.begin() as session:
-            if self._owned(session, conversation_id, customer) is None:
+            owned = self._owned(session, conversation_id, customer)
+            if owned is None:
                 return
-            numbers = session.scalars(
-                sa.select(TurnRow.number).where(TurnRow.conversation_id == conversation_id).order_by(TurnRow.number)
-            ).all()
-            session.execute(sa.delete(TurnRow).where(TurnRow.number.in_(numbers[keep:])))
+            chosen = sa.select(TurnRow.number, TurnRow.role).where(TurnRow.conversation_id == conversation_id)
+            turns = session.execute(chosen.order_by(TurnRow.number)).all()
+            session.execute(sa.delete(TurnRow).where(TurnRow.number.in_([turn.number for turn in turns[keep:]])))
+            if not any(turn.role == "user" for turn in turns[:keep]):
+                owned.title = ""
 
     def conversations(self, tenant: str, customer: str, limit: int = 50) -> list[ConversationSummary]:
         """A customer's conversations, newest first."""
@@ -442,6 +465,15 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "busy_timeout=10000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+    # Its own knows the letters of ASCII alone; searches are to find any letter in any case.
+    connection.create_function(
+        "lower", 1, lambda value: value.lower() if isinstance(value, str) else value, deterministic=True
+    )
+
+
+def before(turns: Sequence[Turn], client_id: str) -> list[Turn]:
+    """What was said before a turn; all of it where that is not there yet."""
+    return list(itertools.takewhile(lambda turn: turn.client_id != client_id, turns))
 
 
 def _to_turn(row: TurnRow, staff: str) -> Turn:

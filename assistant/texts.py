@@ -19,6 +19,10 @@ _TEXTS: dict[str, dict[str, str]] = {
         "en": "I could not find this in {company}'s documents, so I would rather not guess. You can rephrase the question or ask for a person.",
         "zh": "我在{company}的资料中没有找到相关内容，因此不便猜测。您可以换一种说法，或要求转人工客服。",
     },
+    "not_found_of_several": {
+        "en": "I could not find this in {company}'s documents: {question} You can rephrase it or ask for a person.",
+        "zh": "我在{company}的资料中没有找到这个问题的答案：{question} 您可以换一种说法，或要求转人工客服。",
+    },
     "unsure": {
         "en": "I am not sure that {company}'s documents answer this. The nearest I found is below; a person can tell you for certain.",
         "zh": "我不确定{company}的资料能否回答这个问题。以下是最接近的内容；如需确认，可以要求转人工客服。",

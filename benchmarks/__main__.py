@@ -111,6 +111,11 @@ REGISTRY: dict[str, Benchmark] = {
         1,
         "short questions of conversations, follow-ups and new topics: answered about what was asked",
     ),
+    "several": Benchmark(
+        "benchmarks.several:run",
+        3,
+        "two questions of the demo shop in one message: facts of both said, against reading it as one and asking one by one",
+    ),
     "redaction": Benchmark(
         "benchmarks.redaction:run",
         0.3,

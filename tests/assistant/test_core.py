@@ -250,6 +250,57 @@ def test_stopping_keeps_what_was_seen_and_stops_the_engine(make):
     assert any("stopped" in note for note in turns[-1].answer["receipt"]["notes"])
 
 
+def test_an_engine_that_cannot_be_loaded_for_whatever_reason_leaves_the_quotes(make, monkeypatch):
+    def full(settings):
+        raise OSError(28, "No space left on device")
+
+    assistant = make()
+    assistant._engine = None
+    monkeypatch.setattr("assistant.registry.resolve", lambda kind, name: full)
+    answer = run(assistant, "What does repairing tent poles cost?")
+    assert answer.outcome is Outcome.COMPONENT_FAILED
+    assert "15 EUR" in answer.text
+    assert any("No space left" in note for note in answer.receipt.notes)
+
+
+TWO_THINGS = "What does repairing tent poles cost? Within how many days can unused items be returned?"
+
+
+def test_an_answer_that_was_cut_off_is_made_again_for_the_same_question(make):
+    assistant = make()
+    whole = run(assistant, TWO_THINGS)
+    walk = assistant.ask(Conversation("c1", customer="anna"), TWO_THINGS, client_id="m1")
+    assert next(event for event in walk if isinstance(event, Delta)).text != whole.text
+    walk.close()
+    again = run(assistant, TWO_THINGS, Conversation("c1", customer="anna"), client_id="m1")
+    assert again.text == whole.text
+    kept = assistant.store.turns("c1", "anna")
+    assert [turn.message.text for turn in kept] == [TWO_THINGS, whole.text]
+    assert not kept[1].is_stopped
+    assert run(assistant, TWO_THINGS, Conversation("c1", customer="anna"), client_id="m1") == again
+
+
+@pytest.mark.parametrize("question", ["I want to talk to a person", "What does repairing tent poles cost?"])
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_conversation_deleted_while_its_answer_is_made_stays_deleted(make, question, stops):
+    assistant = make()
+    walk = assistant.ask(Conversation("c1", customer="anna"), question)
+    while not isinstance(next(walk), Delta):
+        pass
+    assert assistant.store.remove_conversation("c1", "anna")
+    _ = walk.close() if stops else list(walk)
+    assert assistant.store.conversations("default", "anna") == []
+    assert assistant.desk.cases() == []
+
+
+@pytest.mark.parametrize("strange", ["\x00", "\ud83d"])
+def test_a_question_with_what_no_database_keeps_is_answered(make, strange):
+    assistant = make()
+    answer = run(assistant, f"What does repairing tent{strange} poles cost?", Conversation("c1", customer="anna"))
+    assert "15 EUR" in answer.text
+    assert not {"\x00", "\ud83d"} & set(assistant.store.turns("c1", "anna")[0].message.text)
+
+
 def test_a_follow_up_is_searched_with_its_question_before(make):
     conversation = Conversation(
         "", messages=(Message("user", "Do you repair tent poles?"), Message("assistant", "Yes."))
@@ -411,3 +462,55 @@ def test_an_engine_that_fails_at_its_verdict_costs_no_answer(make, monkeypatch):
     answer = answer_of(make(engine), "How long can I return items?")
     assert engine.asked
     assert answer.citations
+
+
+# Several questions in one message
+
+
+def test_each_question_of_a_message_is_answered_behind_a_line_that_repeats_it(make):
+    assistant = make(shape="quotes")
+    answer = run(
+        assistant,
+        "Within how many days can unused items be returned, and what does it cost to have broken tent poles repaired?",
+    )
+    assert answer.outcome is Outcome.ANSWERED
+    first, second = answer.text.split("“what does it cost to have broken tent poles repaired?”\n")
+    assert first.startswith("“Within how many days can unused items be returned”\n")
+    assert "within 30 days of delivery" in first
+    assert "15 EUR in every store" in second
+    assert exact(assistant, answer)
+    assert {hit.passage.id for hit in answer.hits} >= {citation.passage_id for citation in answer.citations}
+
+
+def test_what_no_document_answers_is_said_by_name_beside_what_one_does(make):
+    assistant = make(shape="quotes", threshold=0.35)
+    answer = run(assistant, "Who won the football match? What does it cost to have broken tent poles repaired?")
+    assert answer.outcome is Outcome.ANSWERED
+    assert "15 EUR in every store" in answer.text
+    assert answer.text.count("Who won the football match?") == 1
+    assert "could not find" in answer.text
+    assert any("Who won the football match?" in note for note in answer.receipt.notes)
+
+
+def test_where_no_question_is_answered_there_is_one_refusal(make):
+    answer = run(make(threshold=0.99), "Who won the football match? When does the moon rise?")
+    assert answer.outcome is Outcome.NOT_IN_KNOWLEDGE_BASE
+    assert answer.text.count("could not find") == 1
+    assert answer.citations == ()
+
+
+def test_a_later_question_is_understood_in_the_one_before_it(make):
+    assistant, asked = make(shape="quotes"), []
+    read = assistant._read
+    assistant._read = lambda draft, query: (asked.append(query), read(draft, query))[1]
+    run(assistant, "Are broken tent poles repaired? And is it free?")
+    assert any("poles" in query and "free" in query for query in asked)
+
+
+def test_what_the_staff_approved_for_the_whole_message_wins(make, monkeypatch):
+    assistant = make(shape="quotes")
+    seen = []
+    monkeypatch.setattr(assistant, "_approved", lambda draft, asked: seen.append(draft.question))
+    message = "Are broken poles repaired? What does it cost?"
+    run(assistant, message, replace(Conversation(""), messages=(Message("user", "Hello"),)))
+    assert seen == [message, "Are broken poles repaired?", "What does it cost?"]

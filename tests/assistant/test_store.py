@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from assistant.errors import StoreError
-from assistant.store import Store, Turn
+from assistant.store import STOPPED, Store, Turn
 from assistant.types import CollectionInfo, Company, Conversation, Document, Heading, Message, Passage
 
 COMPANY = Company(names={"en": "Shop", "zh": "店"}, examples={"en": ("How?",)}, contact="a@b.example")
@@ -142,6 +142,58 @@ def test_an_edited_question_drops_what_came_after(store):
     store.append_turns(talk, tenant="t", collection="shop", turns=[turn(str(n), text=str(n)) for n in range(4)])
     store.drop_turns_after("c", "anna", 2)
     assert [row.message.text for row in store.turns("c", "anna")] == ["0", "1"]
+
+
+def test_the_title_goes_with_the_question_that_it_was(store):
+    talk = Conversation("c", customer="anna")
+    store.append_turns(
+        talk, tenant="t", collection="shop", turns=[turn("1", text="My card 4111"), turn("2", "assistant")]
+    )
+    store.append_turns(talk, tenant="t", collection="shop", turns=[turn("3", text="And now?")])
+    store.drop_turns_after("c", "anna", 2)
+    assert [row.title for row in store.conversations("t", "anna")] == ["My card 4111"]
+    store.drop_turns_after("c", "anna", 0)
+    assert [row.title for row in store.conversations("t", "anna")] == [""]
+    store.append_turns(talk, tenant="t", collection="shop", turns=[turn("4", text="Opening  hours?")])
+    assert [row.title for row in store.conversations("t", "anna")] == ["Opening hours?"]
+
+
+def test_only_its_customer_begins_a_conversation(store):
+    talk, told = Conversation("c", customer="anna"), []
+    store.append_turns(
+        talk, tenant="t", collection="shop", turns=[turn("1", "assistant", "Hi", {"id": "x"})], also=told.append
+    )
+    assert (store.conversations("t", "anna"), told) == ([], [])
+
+
+def test_an_answer_that_was_stopped_is_replaced_in_its_place_and_a_whole_one_never(store):
+    talk = Conversation("c", customer="anna")
+
+    def says(text, *notes):
+        data = {"id": "a", "receipt": {"notes": list(notes)}}
+        store.append_turns(talk, tenant="t", collection="shop", turns=[turn("a", "assistant", text, data)])
+        return [row.message.text for row in store.turns("c", "anna")]
+
+    store.append_turns(talk, tenant="t", collection="shop", turns=[turn("q", text="?")])
+    assert says("Half", STOPPED) == ["?", "Half"]
+    store.append_turns(talk, tenant="t", collection="shop", turns=[turn("q2", text="??")])
+    assert says("Half and half") == ["?", "Half and half", "??"]
+    assert says("Half again", STOPPED) == says("Other") == ["?", "Half and half", "??"]
+
+
+def test_a_conversation_deleted_while_it_is_written_in_does_not_break_the_writer(file_store, tmp_path):
+    talk = Conversation("c", customer="anna")
+    file_store.append_turns(talk, tenant="t", collection="shop", turns=[turn("1")])
+    other = sqlite3.connect(tmp_path / "confide.db", isolation_level=None)
+
+    @sa.event.listens_for(file_store._engine, "before_cursor_execute")
+    def delete(connection, cursor, statement, *rest):  # between the look at it and the writing
+        if "FROM turns" in statement:
+            other.execute("DELETE FROM conversations")
+
+    file_store.append_turns(talk, tenant="t", collection="shop", turns=[turn("2", "assistant", "Hi", {"id": "x"})])
+    other.close()
+    assert file_store.conversations("t", "anna") == []
 
 
 def test_a_removed_conversation_leaves_no_bytes(file_store, tmp_path):

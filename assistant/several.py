@@ -1,0 +1,194 @@
+"""A message that asks several things: its questions, and their answers one after another.
+
+Rules, not a model: a question that is cut in two is answered worse than two that are read as one, so a message is
+cut only where each part asks by itself. English and Chinese; in other languages only between whole sentences.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
+
+from assistant import language, smalltalk
+from assistant.composer import Piece
+from assistant.draft import Draft
+from assistant.types import AskEvent, Conversation, Found, Message, Outcome
+
+MOST = 4
+"""Questions of a message that are answered each by itself; what comes after is read with the last."""
+
+WORDS = 4
+"""Content words with a question mark behind them that are a question, however they begin."""
+
+_NOT_I = r"(?!(?:i|you|we|they|it|he|she|the|my|your|this|that|these|those|to)\b)"
+_VERB = r"(?:am|do|does|did|is|are|was|were|can|could|will|would|should|may|must|has|have)"
+# The beginning of a question that stands alone: "how long is", "who pays", "do you"; not "when it is closed", "can openers".
+_BEGINS = (
+    rf"(?:(?:what|when|where|why|who|which|how)(?:['’]s\b|\s+{_NOT_I}(?:\w+\s+){{0,3}}?(?:{_VERB}|pays?|costs?|happens?|comes?|counts?)\b)"
+    rf"|{_VERB}(?:n['’]t)?\s+(?:i|you|we|they|it|he|she|there|the|my|your|this|that|these|those|any|an?|all)\b)"
+)
+_CLAUSE = r"(?:^|[.!,;:–—\n]\s*|\s-\s|\b(?:and|but|or|so|also|plus)\s+)\W*(?:(?:up to|within|in|at|on|for|from|to|by|until|under|with|through) )?"
+_BEGINS_ANY = rf"(?:(?:what|how)(?! about\b)|when|where|why(?! not\b)|who|which|{_VERB}(?:n['’]t)?)\s+\w+\s+\w|who\s+\w{{4,}}|where (?:is|are) \w"
+_ASKS = re.compile(_CLAUSE + _BEGINS, re.IGNORECASE)
+_ASKS_MARKED = re.compile(rf"{_CLAUSE}(?:{_BEGINS}|{_BEGINS_ANY})", re.IGNORECASE)
+"""With a question mark behind it anything that begins like a question is one."""
+_ASKS_HAN = re.compile(
+    r"吗|么[？?]|呢|几|多少|多久|多长|多大|多高|谁|哪|什么|怎么|怎样|如何|何时|是否|能不能|可不可以|有没有|有多|还是|([\u4e00-\u9fff])不\1|吧[？?]|不[？?]$"
+)
+_AND = re.compile(rf"[\s,;]+(?:and|plus)\s+(?:also\s+)?(?={_BEGINS})", re.IGNORECASE)
+_AND_HAN = re.compile(
+    r"[，,；;。]\s*(?=(?:另外|还有|以及|并且|同时|顺便))|[，,；;](?=[^，,；;。？?]*(?:几|多少|多久|谁|哪|什么时候|何时|怎么))"
+)
+_JOINS = re.compile(
+    r"^\W*(?:(?:and|plus)(?:\s+also)?\b|also\b|另外|还有|以及|并且|同时|顺便(?:问一下|问下|问)?)[\s,，：:]*",
+    re.IGNORECASE,
+)
+_IF = re.compile(r"^\W*(?:如果|要是|假如|万一|when|if)", re.IGNORECASE)
+_END = re.compile(r"[?？]+[\"'”’)）」』!！]*|(?<=\w)[.!。！]+(?=\s|$|[\u4e00-\u9fff])")
+_WISH = re.compile(
+    r"^\W*(?:please\s+)?(?:recommend|suggest|show me|find me)\b|^\W*(?:请|帮我|给我)*推荐", re.IGNORECASE
+)
+# Asks nothing of the documents, though it ends in a question mark.
+_EMPTY = re.compile(
+    r"^\W*(?:(?:hi|hello|hey|ok(?:ay)?|so|well|sorry|please)\b\W*)*(?:(?:can|could|may|might|would|will) (?:i|you|anyone|someone|somebody)\b(?: please)?"
+    r"(?: (?:ask|help|tell|assist|answer|explain|advise))(?: (?:me|us|you|with|out|something|a|an|some|two|few|question|questions|this|that|these|it|please))*"
+    r"|(?:is|was|does|would) (?:that|this|it) (?:so|ok(?:ay)?|right|true|correct|clear|possible|make sense|be (?:ok(?:ay)?|possible))"
+    r"|(?:are|is) (?:you|anyone|anybody|someone) (?:there|sure|serious)|(?:do|did) you (?:know|understand|get (?:it|that)|mean (?:it|that))|what do you (?:think|mean|say)"
+    r"|how (?:are|r) (?:you|u)(?: doing)?(?: today)?)\W*$"
+    r"|^\W*(?:请问|你好|您好|在吗|可以问|想问|有个问题|能帮我|可以帮我)?(?:一下|个问题|吗|么|\W)*$",
+    re.IGNORECASE,
+)
+
+
+def questions(message: str) -> tuple[str, ...]:
+    """The questions of a message in their order, each with what is said around it; the message itself where it is one.
+
+    >>> questions("I bought boots. How long can I return them? And who pays for it?")
+    ('I bought boots. How long can I return them?', 'who pays for it?')
+    >>> questions("退货要几天？运费谁出？"), questions("Can I return boots? Even worn ones?")
+    (('退货要几天？', '运费谁出？'), ('Can I return boots? Even worn ones?',))
+    """
+    if smalltalk.intent(message) is not smalltalk.Intent.QUESTION:
+        return (message,)
+    parts: list[str] = []
+    pending = ""
+    for chunk in _chunks(message):
+        joined = f"{pending} {chunk}".strip()
+        if _asks(chunk):
+            parts.append(joined)
+            pending = ""
+        elif parts:
+            parts[-1] = f"{parts[-1]} {chunk}"
+        else:
+            pending = joined
+    if len(parts) < 2:
+        return (message,)
+    first, *rest = [*parts[: MOST - 1], " ".join(parts[MOST - 1 :])] if len(parts) > MOST else parts
+    return (first, *(_JOINS.sub("", part) or part for part in rest))
+
+
+def answers(
+    answer: Callable[[Conversation, Draft], Generator[AskEvent]],
+    conversation: Conversation,
+    draft: Draft,
+    parts: Sequence[str],
+) -> Iterator[AskEvent]:
+    """Answers each of the questions behind a line that repeats it; what no document answers is said at the end, once.
+
+    `answer` is the walk of one question. Each is asked as if those before it had been asked and answered, so "who
+    pays for it?" is understood.
+    """
+    *before, _ = conversation.messages
+    unfound: list[str] = []
+    outcomes: list[Outcome] = []
+    for part in parts:
+        one = Draft(part, draft.info, draft.language, draft.choice)
+        before.append(Message("user", part))
+        seen = 0
+        asked = dataclasses.replace(conversation, messages=tuple(before))
+        with contextlib.closing(answer(asked, one)) as events:
+            for event in events:
+                if isinstance(event, Found):
+                    draft.hits = tuple({hit.passage.id: hit for hit in (*draft.hits, *one.hits)}.values())
+                    if not outcomes:  # of a whole answer there is one; the rest come with it
+                        yield event
+                    continue
+                if one.outcome is Outcome.NOT_IN_KNOWLEDGE_BASE and one.advice is None:
+                    continue
+                for piece in one.pieces[seen:]:
+                    if not seen:
+                        yield draft.add(Piece(f"“{part}”", ()))
+                        piece = dataclasses.replace(piece, lead="\n")
+                    seen += 1
+                    yield draft.add(piece)
+        if not seen:
+            unfound.append(part)
+        outcomes.append(one.outcome)
+        _take(draft, one)
+        before.append(Message("assistant", "".join(piece.lead + piece.text for piece in one.pieces).strip()))
+    draft.outcome = max(outcomes, key=_WEIGHT.index)
+    if len(unfound) == len(parts):
+        yield draft.say("refusal")
+    elif unfound:
+        draft.notes.append(f"not in the documents: {' | '.join(unfound)}")
+        yield draft.say("not_found_of_several", question=" ".join(f"“{part}”" for part in unfound))
+
+
+_WEIGHT = (Outcome.NOT_IN_KNOWLEDGE_BASE, Outcome.ANSWERED, Outcome.NEEDS_HUMAN, Outcome.COMPONENT_FAILED)
+"""The last of these that a part has is the whole message's."""
+
+
+def _take(draft: Draft, one: Draft) -> None:
+    """What the receipt says of one question goes into the whole message's."""
+    draft.query = " | ".join(filter(None, (draft.query, one.query)))
+    draft.support = one.support if draft.shape == "none" else min(draft.support, one.support)
+    draft.sure, draft.reread = draft.sure and one.sure, draft.reread or one.reread
+    draft.shape = one.shape if one.shape != "none" else draft.shape
+    draft.usage = dataclasses.replace(
+        draft.usage,
+        prompt_tokens=draft.usage.prompt_tokens + one.usage.prompt_tokens,
+        completion_tokens=draft.usage.completion_tokens + one.usage.completion_tokens,
+    )
+    draft.failed, draft.adapter = draft.failed or one.failed, one.adapter or draft.adapter
+    draft.privacy, draft.advice = one.privacy or draft.privacy, draft.advice or one.advice
+    draft.notes += one.notes
+
+
+def _chunks(message: str) -> Iterator[str]:
+    """The message cut behind its question marks and wishes, and where another whole question is joined on by "and"."""
+    start = 0
+    for found in [*_END.finditer(message), None]:
+        end = found.end() if found else len(message)
+        if found and found.group()[0] in ".!。！" and not _WISH.search(message[start:end]):
+            continue  # what is told belongs to the question behind it
+        sentence, start = message[start:end].strip(), end
+        if not sentence:
+            continue
+        han = language.is_han(sentence)
+        last = 0
+        for joint in (_AND_HAN if han else _AND).finditer(sentence):
+            left, right = sentence[last : joint.start()], sentence[joint.end() :]
+            if _asks(left) and _asks(right) and not _IF.search(left):
+                yield left.strip()
+                last = joint.end()
+        yield sentence[last:].strip()
+
+
+def _asks(chunk: str) -> bool:
+    """Whether it is a question that documents could answer, by itself or behind the one before it."""
+    if _EMPTY.search(chunk) or not language.content_words(chunk):
+        return False
+    if smalltalk.intent(chunk) is not smalltalk.Intent.QUESTION:
+        return False
+    if _WISH.search(chunk):
+        return True
+    if language.is_han(chunk):
+        return bool(_ASKS_HAN.search(chunk))
+    if not chunk.rstrip("\"'”’)!").endswith("?"):
+        return bool(_ASKS.search(chunk))
+    last = re.split(r"[.!;\n]\s", chunk)[
+        -1
+    ]  # "Price of the large one with a lid?" has words enough to be one, "Price?" has not
+    return bool(_ASKS_MARKED.search(chunk)) or len(language.content_words(last)) >= WORDS
