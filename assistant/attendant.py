@@ -11,6 +11,7 @@ import threading
 import time
 
 from assistant.core import Assistant
+from assistant.desk import State
 from assistant.errors import StoreBusy
 from assistant.history import History
 from assistant.notices import Notices
@@ -43,13 +44,18 @@ class Attendant:
 
     def tell(self) -> int:
         """Tells of everybody who waits and was not told of; how many were."""
-        told = 0
-        untold = self._desk.untold() if self._notices.configured else []
-        for case in untold:
+        if not self._notices.configured or not self._desk.untold():
+            return 0
+        with self._desk.telling() as mine:
+            return self._tell() if mine else 0
+
+    def _tell(self) -> int:
+        told, waiting = 0, self._desk.count(State.WAITING)
+        for case in self._desk.untold():
             if self._failed.get(case.conversation, 0.0) > time.monotonic():
                 continue
             try:
-                self._notices.tell(case, waiting=len(untold))
+                self._notices.tell(case, waiting=waiting)
             except OSError as error:
                 _log.warning("the staff could not be told that somebody waits: %s", error)
                 self._failed[case.conversation] = time.monotonic() + _AGAIN_S

@@ -26,6 +26,7 @@ from assistant.rows import (
     DocumentRow,
     PhrasingRow,
     SuggestionRow,
+    TurnRow,
     from_document,
     from_passage,
     now,
@@ -98,21 +99,31 @@ def suggest(
     """Puts a question, perhaps with its answer, before the staff, and gives the suggestion's id.
 
     `source` is one of SOURCES. `conversation` is where it was said: the suggestion goes with it, and with its
-    customer. `asked` counts who asked it. The same question again is counted, not added; "" where there is nothing.
+    customer; an answer that is found for a question without one takes it to its own conversation. `asked` counts who
+    asked it. The same question again is not added. "" where there is nothing, or the conversation is gone, or a mined
+    question was declined or has an approved answer.
     """
     question, answer = _line(question)[:MAX_QUESTION], answer.strip()[:MAX_ANSWER]
     if not question or source not in SOURCES:
         return ""
     with store.tables(Base.metadata).begin() as session:
         spoken = session.get(ConversationRow, conversation) if conversation else None
+        if conversation and spoken is None:
+            return ""
+        if source != "mined":
+            asked = max(asked, _askers(session, tenant, collection, question))
+        elif _decided(session, tenant, collection, question):
+            return ""
         waiting = sa.select(SuggestionRow).where(
             SuggestionRow.tenant == tenant, SuggestionRow.collection == collection, SuggestionRow.state == WAITING
         )
         for known in session.scalars(waiting):
             if same_words(known.question, question):
-                another = spoken is None or spoken.customer != known.customer
-                known.asked = max(asked, known.asked + (another and asked == 1))
-                known.answer = known.answer or answer
+                known.asked = max(asked, known.asked)
+                if answer and not known.answer:
+                    known.answer = answer
+                    if spoken is not None:  # what was written to one customer must not outlive them in another's row
+                        known.conversation, known.customer = spoken.id, spoken.customer
                 return known.id
         row = SuggestionRow(
             id=uuid.uuid4().hex[:12], tenant=tenant, collection=collection, question=question, answer=answer,
@@ -121,6 +132,26 @@ def suggest(
         )  # fmt: skip
         session.add(row)
         return row.id
+
+
+def _askers(session: orm.Session, tenant: str, collection: str, question: str) -> int:
+    """How many customers asked it in the same words."""
+    near = sa.func.length(TurnRow.text).between(len(question) // 2, 2 * len(question) + 10)  # few are looked at closer
+    said = sa.select(ConversationRow.customer, TurnRow.text).join(
+        ConversationRow, ConversationRow.id == TurnRow.conversation_id
+    )
+    of = (ConversationRow.tenant == tenant, ConversationRow.collection == collection, TurnRow.role == "user")
+    return len({customer for customer, text in session.execute(said.where(*of, near)) if same_words(text, question)})
+
+
+def _decided(session: orm.Session, tenant: str, collection: str, question: str) -> bool:
+    """Whether people declined it, or approved an answer for it: a second one could not be approved."""
+    declined = sa.select(SuggestionRow.question).where(
+        SuggestionRow.tenant == tenant, SuggestionRow.collection == collection, SuggestionRow.state == DECLINED
+    )
+    approved = sa.select(PhrasingRow.text).join(CuratedRow, CuratedRow.id == PhrasingRow.answer_id)
+    approved = approved.where(CuratedRow.tenant == tenant, CuratedRow.collection == collection)
+    return any(same_words(text, question) for text in session.scalars(sa.union_all(declined, approved)))
 
 
 class Curated:

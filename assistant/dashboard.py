@@ -23,6 +23,8 @@ UNCITED = ("none", "goods")
 """Shapes of answers that quote nothing: greetings, hand-overs, cards of goods."""
 _BEHIND = 1000
 """Turns that another process may still be writing while later ones are there already."""
+_COPYING = 0x636F7079
+"""PostgreSQL's lock for who copies what is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,8 @@ class Dashboard:
         """Copies the numbers of answers that are new; how many those were."""
         turns, facts = TurnRow, AnswerFactRow
         with self._sessions.begin() as session:
+            if session.get_bind().dialect.name != "sqlite":  # whose writers take turns anyway
+                session.execute(sa.select(sa.func.pg_advisory_xact_lock(_COPYING)))
             newest = session.scalar(sa.select(sa.func.max(facts.turn))) or 0
             answer = _Json(session, turns.answer)
             question = orm.aliased(TurnRow)
@@ -149,6 +153,7 @@ class Dashboard:
                 .join(ConversationRow, ConversationRow.id == turns.conversation_id)
                 .where(turns.number > newest - _BEHIND, turns.answer.is_not(None))
                 .where(~sa.exists().where(facts.turn == turns.number))
+                .with_for_update(read=True, key_share=True, of=turns, skip_locked=True)  # not what is being deleted
             )  # fmt: skip
             names = [column.name for column in sa.inspect(AnswerFactRow).local_table.columns]
             kept = {"preserve_rowcount": True}  # without it only SQLite counts what an insert added

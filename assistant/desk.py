@@ -10,15 +10,17 @@ It shows nothing (`ui`, `api`) and tells nobody (`attendant`).
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import enum
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from assistant import language
 from assistant.errors import BadInput, CaseRefused, UnknownName
 from assistant.hours import Hours
 from assistant.rows import AuthorRow, Base, CaseRow, ConversationRow, NoteRow, TurnRow, now
@@ -28,6 +30,8 @@ from privacy.recognise import find
 
 MAX_MESSAGE = 4000
 MAX_NAME = 80
+_TELLING = 0x74656C6C
+"""PostgreSQL's lock for who tells the staff."""
 
 
 class State(enum.StrEnum):
@@ -160,18 +164,36 @@ class Desk:
             theirs = sa.update(CaseRow).where(
                 CaseRow.conversation == conversation, CaseRow.customer == customer, CaseRow.state.in_(OPEN)
             )
-            fields = {"email": clean, "name": " ".join(name.split())[:MAX_NAME], "changed": now()}
+            called = " ".join(language.clean(name).split())[:MAX_NAME]
+            fields = {"email": clean, "name": called, "changed": now()}
             if not session.connection().execute(theirs.values(**fields)).rowcount:
                 raise BadInput("This conversation does not wait for a person.", hint="Ask for one first.")
 
     # The staff's side
 
-    def cases(self, states: Sequence[State] = OPEN, *, limit: int = 200) -> list[Case]:
-        """The conversations at the desk, those that wait first, the longest waiting on top."""
-        wanted = self._wanted().where(CaseRow.tenant == self._tenant, CaseRow.state.in_(states))
-        order = (sa.case((CaseRow.state == State.WAITING, 0), else_=1), CaseRow.asked)
+    def cases(self, states: Sequence[State] = OPEN, *, collection: str = "", limit: int = 200) -> list[Case]:
+        """The conversations at the desk, state by state, the longest waiting on top; "" = of all collections.
+
+        At most `limit` of each state, so that those that wait never hide those that somebody has: of the waiting
+        the longest waiting, of the others those with the latest news.
+        """
+        found: dict[str, Case] = {}  # one that is taken between the two looks is there once
         with self._sessions() as session:
-            return [_case(*row) for row in session.execute(wanted.order_by(*order).limit(limit))]
+            for state in states:
+                wanted = self._wanted().where(CaseRow.tenant == self._tenant, CaseRow.state == state)
+                if collection:
+                    wanted = wanted.where(ConversationRow.collection == collection)
+                order = CaseRow.asked if state is State.WAITING else CaseRow.changed.desc()
+                rows = session.execute(wanted.order_by(order).limit(limit))
+                ranked = sorted((_case(*row) for row in rows), key=lambda case: case.asked)
+                found |= {case.conversation: case for case in ranked}
+        return list(found.values())
+
+    def count(self, state: State) -> int:
+        """How many conversations stand so."""
+        wanted = sa.select(sa.func.count()).where(CaseRow.tenant == self._tenant, CaseRow.state == state)
+        with self._sessions() as session:
+            return session.scalar(wanted) or 0
 
     def case(self, conversation: str) -> Case:
         """One of them. Raises UnknownName."""
@@ -237,6 +259,7 @@ class Desk:
             Conversation(conversation, case.customer), tenant=self._tenant, collection=case.collection, turns=[turn],
             also=mine,
         )  # fmt: skip
+        self.case(conversation)  # raises where its customer deleted it at this moment: nothing was written then
 
     def note(self, conversation: str, staff: Staff, text: str, *, client_id: str) -> None:
         """Writes a note for the staff, once. Raises UnknownName, BadInput."""
@@ -254,6 +277,19 @@ class Desk:
             return [Note(row.staff, row.text, row.at) for row in session.scalars(wanted)]
 
     # Telling the staff
+
+    @contextlib.contextmanager
+    def telling(self) -> Iterator[bool]:
+        """Whether this process may tell the staff now: of several on one PostgreSQL one at a time.
+
+        The lock goes with the connection, so a killed process leaves what it has not told to the others.
+        """
+        with self._sessions.begin() as session:
+            if session.get_bind().dialect.name == "sqlite":  # one server a data folder
+                yield True
+            else:
+                lock = sa.func.pg_try_advisory_xact_lock(_TELLING, sa.func.hashtext(self._tenant))
+                yield bool(session.scalar(sa.select(lock)))
 
     def untold(self) -> list[Case]:
         """Those that wait and of which nobody was told."""
@@ -309,7 +345,7 @@ def _answered(session: orm.Session, conversation: str, client_id: str) -> str:
 
 
 def _checked(text: str) -> str:
-    clean = text.strip()
+    clean = language.clean(text).strip()
     if not clean or len(clean) > MAX_MESSAGE:
         raise BadInput(f"A message has 1 to {MAX_MESSAGE} characters; this one has {len(clean)}.")
     return clean

@@ -20,6 +20,7 @@ from typing import Literal
 import itsdangerous
 import sqlalchemy as sa
 
+from assistant import language
 from assistant.errors import BadInput, RatingRefused
 from assistant.rows import Base, RatingRow, now
 from assistant.settings import Settings
@@ -126,7 +127,7 @@ class Feedback:
     def _put(self, rating: Rating, before: int) -> bool:
         """Writes a rating that was changed `before` times; False where it was changed otherwise meanwhile."""
         fields = {
-            "rating": _VALUES[rating.opinion.rating], "correction": rating.opinion.correction.strip(),
+            "rating": _VALUES[rating.opinion.rating], "correction": language.clean(rating.opinion.correction).strip(),
             "consent": rating.opinion.consent, "changes": rating.changes, "at": rating.at,
         }  # fmt: skip
         same = {name: getattr(rating, name) for name in ("answer", "collection", "conversation", "customer")}

@@ -29,6 +29,7 @@ FORMATS = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
 RATINGS = ("up", "down")
 _CSV_HEAD = ("conversation", "customer", "collection", "at", "role", "outcome", "rating", "text")
 _RATED = {"up": 1, "down": -1}
+_NAMED = (ConversationRow.id, ConversationRow.customer, ConversationRow.collection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,8 @@ class Wanted:
     limit: int = 100
 
 
-def wanted_of(fields: Mapping[str, str], *, limit: int = 10_000) -> Wanted:
-    """The search that a form's fields describe.
+def wanted_of(fields: Mapping[str, str], *, limit: int = 1_000_000) -> Wanted:
+    """The search that a form's fields describe; an export is of all that it finds.
 
     Raises:
         BadInput: a day is none, or there is no such outcome or rating; all that is wrong at once.
@@ -95,10 +96,8 @@ class History:
 
     def find(self, wanted: Wanted) -> list[Entry]:
         """Those that fit, the newest first."""
-        chosen = sa.select(ConversationRow).where(ConversationRow.tenant == self._tenant, *_fits(wanted))
-        chosen = chosen.order_by(ConversationRow.updated.desc(), ConversationRow.id).limit(wanted.limit)
         with self._sessions() as session:
-            return [_entry(session, row) for row in session.scalars(chosen)]
+            return [_entry(session, row) for row in session.scalars(self._chosen(wanted))]
 
     def read(self, conversation: str) -> tuple[Entry, list[Turn]]:
         """One of them with what was said. Raises UnknownName."""
@@ -150,16 +149,22 @@ class History:
         """
         if kind == "csv":
             yield _row(_CSV_HEAD)
-        for entry in self.find(wanted):
-            found = self._clean(entry, redactor, marks)
+        with self._sessions() as session:  # their names alone, so that the first lines go out at once
+            rows = session.execute(self._chosen(wanted).with_only_columns(*_NAMED)).all()
+        for row in rows:
+            found = self._clean(row.id, row.customer, row.collection, redactor, marks)
             if kind == "jsonl":
                 yield json.dumps(found, ensure_ascii=False) + "\n"
                 continue
             for said in found["messages"]:
                 yield _row([{**found, **said}[column] for column in _CSV_HEAD])
 
-    def _clean(self, entry: Entry, redactor: Redactor, marks: Marks) -> dict[str, Any]:
-        rated = self.ratings(entry.id)
+    def _chosen(self, wanted: Wanted) -> sa.Select[ConversationRow]:
+        chosen = sa.select(ConversationRow).where(ConversationRow.tenant == self._tenant, *_fits(wanted))
+        return chosen.order_by(ConversationRow.updated.desc(), ConversationRow.id).limit(wanted.limit)
+
+    def _clean(self, name: str, customer: str, collection: str, redactor: Redactor, marks: Marks) -> dict[str, Any]:
+        rated = self.ratings(name)
         messages = [
             {
                 "role": "person" if turn.by else turn.message.role,
@@ -168,9 +173,9 @@ class History:
                 "rating": rated.get(turn.answer_id, ""),
                 "at": turn.at.isoformat(timespec="seconds"),
             }
-            for turn in self._store.turns(entry.id, entry.customer)
+            for turn in self._store.turns(name, customer)
         ]
-        head = {"conversation": entry.id, "customer": marks.of(entry.customer), "collection": entry.collection}
+        head = {"conversation": name, "customer": marks.of(customer), "collection": collection}
         return {**head, "messages": messages}
 
     def _compact(self) -> None:
@@ -192,7 +197,7 @@ def _fits(wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
     if wanted.since:
         yield ConversationRow.updated >= dt.datetime.combine(wanted.since, dt.time())
     if wanted.until:
-        yield ConversationRow.updated < dt.datetime.combine(wanted.until + dt.timedelta(days=1), dt.time())
+        yield ConversationRow.updated <= dt.datetime.combine(wanted.until, dt.time.max)
     if wanted.customer.strip():
         yield ConversationRow.customer == wanted.customer.strip()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import hmac
+import http.client
 import json
 import smtplib
 import ssl
@@ -70,6 +71,8 @@ class Notices:
         except urllib.error.HTTPError as error:
             error.close()
             raise OSError(f"the webhook answered {error.code}") from None
+        except (http.client.HTTPException, ValueError) as error:  # no HTTP came back, or the address is none
+            raise OSError(f"the webhook could not be asked: {type(error).__name__}") from None
 
     def sign(self, at: str, body: bytes) -> str:
         """The signature of a body sent at that time (seconds), in hex."""
@@ -100,7 +103,7 @@ class Notices:
                 if url.username:
                     server.login(unquote(url.username), unquote(url.password or ""))
                 server.send_message(letter)
-        except smtplib.SMTPException as error:
+        except (smtplib.SMTPException, ValueError) as error:  # or an address, a password that mail cannot carry
             raise OSError(f"the mail server refused: {type(error).__name__}") from error
 
     def _record(self, destination: str, collection: str, body: bytes) -> None:

@@ -75,19 +75,21 @@ class Questions:
         return self._topics(collection, self._asked(collection, period, REFUSED), least)
 
     def mine(self, collection: str, period: Period, *, least: int = 3) -> int:
-        """Suggests approved answers for what often needed a person; how many suggestions there are for it.
+        """Suggests approved answers for what often needed a person; how many suggestions wait for it.
 
-        Where a colleague answered in the conversation, their answer is suggested with the question.
+        Where a colleague answered in the conversation, their answer is suggested with the question. What was declined,
+        or has an approved answer, is not suggested again.
         """
-        topics = self.lacking(collection, period, least=least)
-        for topic in topics:
+        waiting = set()
+        for topic in self.lacking(collection, period, least=least):
             typical = topic.questions[0]
             answered = next((one for one in topic.questions if one.answer), typical)
-            suggest(
+            made = suggest(
                 self._store, self._tenant, collection, answered.text, answered.answer, "mined",
                 conversation=answered.conversation, asked=topic.customers,
             )  # fmt: skip
-        return len(topics)
+            waiting.add(made)
+        return len(waiting - {""})
 
     def drift(self, collection: str, period: Period) -> Measure | None:
         """How far the questions moved from the period before: energy distance of their vectors, 95 % bootstrap.

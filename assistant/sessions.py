@@ -105,9 +105,10 @@ class Sessions:
         stale = time.time() - signed_at.timestamp() > min(86400, self.max_age / 2)
         return self._signed(session_id) if stale else Session(session_id)
 
-    def new_pass(self, origin: str, collection: str) -> str:
-        """The pass of a new visitor of another site's page: a signed text, good on that site only."""
-        return _PASS + self._passes.dumps([secrets.token_urlsafe(18), origin, collection])
+    def new_pass(self, origin: str, collection: str, *, known: Visitor | None = None) -> str:
+        """The pass of a new visitor of another site's page, or a fresh one for a `known`: signed, good there only."""
+        session = known.session.removeprefix("w_") if known else secrets.token_urlsafe(18)
+        return _PASS + self._passes.dumps([session, origin, collection])
 
     def read_pass(self, text: str, origin: str) -> Visitor | None:
         """The visitor of a pass; None where it is forged, too old, or used on another site."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from assistant import metrics
 from assistant.deployments import Deployment
-from assistant.store import Store
+from assistant.store import STOPPED, Store
 from assistant.types import Measure, Outcome
 
 Answers = Sequence[Mapping[str, Any]]
@@ -75,6 +75,6 @@ _MEASURES: dict[str, Callable[[Answers], bool]] = {
     "person_needed": lambda answers: Outcome.NEEDS_HUMAN.value in _outcomes(answers),
     "component_failed": lambda answers: Outcome.COMPONENT_FAILED.value in _outcomes(answers),
     "sentence_dropped": lambda answers: _noted(answers, "dropped a sentence"),
-    "stopped_by_customer": lambda answers: _noted(answers, "stopped before its end"),
+    "stopped_by_customer": lambda answers: _noted(answers, STOPPED),
 }
 """measure -> whether it holds of a conversation."""

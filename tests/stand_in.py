@@ -70,7 +70,7 @@ class StandIn:
         self, settings: Settings, *, script: Mapping[str, tuple[Outcome, str]] | None = None, delay_s: float = 0.0
     ) -> None:
         self.settings = settings
-        self.store = Store.open(settings.data_dir)
+        self.store = Store.of(settings)
         self.searcher = StandInSearcher()
         self.hosting = Hosting(settings, self.store)
         self.feedback = Feedback.open(self.store, settings)

@@ -14,7 +14,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import anyio
 from fastapi import APIRouter
@@ -31,6 +31,7 @@ from assistant.api.replies import Confide, Message, finished, message_of
 from assistant.core import MAX_QUESTION_CHARS
 from assistant.desk import State
 from assistant.errors import Busy, ConfideError
+from assistant.store import before
 from assistant.types import Answer, AskEvent, Conversation, Delta, Done
 from assistant.types import Message as Said
 
@@ -39,13 +40,15 @@ HISTORY = 40
 """The last messages that a question is understood in."""
 _MOST_MESSAGES = 1000
 _log = logging.getLogger(__name__)
+Text = Annotated[str, Field(max_length=1_000_000)]
+"""Where a length is asked for, half of an emoji is refused, too."""
 
 
 class Part(BaseModel):
     """A piece of a message. Only text is read."""
 
     type: str
-    text: str | None = None
+    text: Text | None = None
 
 
 class ChatMessage(BaseModel):
@@ -53,7 +56,7 @@ class ChatMessage(BaseModel):
 
     model_config = ConfigDict(strict=True)
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
+    content: Text | list[Part] | None = None
 
     def text(self) -> str:
         """The message as one text. Raises ApiError where it has something else."""
@@ -290,7 +293,12 @@ class _Asked:
         if named is not None:
             if not sessions.owns(self.customer, named):
                 raise ApiError(404, "There is no such conversation.", code="not_found", param="conversation")
-            turns = self.house.assistant.store.turns(named, self.customer)[-HISTORY:]
+            store = self.house.assistant.store
+            about = store.collection_of(named)
+            if about not in {"", self.info.name}:
+                told = f"This conversation is about {about!r}. Send that as `model`, or begin another conversation."
+                raise ApiError(400, told, code="invalid_request", param="conversation")
+            turns = before(store.turns(named, self.customer), f"m:{self.body.message_id}")[-HISTORY:]
             return Conversation(named, self.customer, tuple(turn.message for turn in turns))
         earlier = [Said(one.role, one.text()) for one in self.body.messages[:-1] if one.role in {"user", "assistant"}]
         customer = "" if self.body.store is False else self.customer

@@ -80,6 +80,8 @@ class AddressBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     email: str = Field(max_length=254)
     name: str = Field(default="", max_length=MAX_NAME)
+    user: str | None = Field(default=None, max_length=200)
+    """The customer, as in the question, where a key speaks for several."""
 
 
 class Kept(BaseModel):
@@ -91,12 +93,19 @@ class Kept(BaseModel):
 
 @router.post("/visitors", summary="A pass for a new visitor of an allowed site", tags=["open"])
 def visitors(house: TheHouse, request: Request, body: VisitorBody) -> Visitor:
-    """For pages: needs no key. The site has to be listed in `server.cors_origins`, or be our own."""
+    """For pages: needs no key. The site has to be listed in `server.cors_origins`, or be our own.
+
+    Sent with a good pass (`Authorization: Bearer ...`), it gives the same visitor a fresh one, so that the term runs
+    from their last visit.
+    """
     here = address(request.scope)
     house.rates.count_knock("new", here)
     nobody = Caller("", Role.VISITOR, here)
     info = house.collection(nobody, body.collection)
-    token = house.sessions.new_pass(site_of(request), info.name)
+    held = request.headers.get("authorization", "").removeprefix("Bearer ")
+    known = house.sessions.read_pass(held, site_of(request))
+    same = known if known and known.collection == info.name else None
+    token = house.sessions.new_pass(site_of(request), info.name, known=same)
     company = info.company
     examples = {language: list(questions) for language, questions in company.examples.items()}
     return Visitor(
@@ -111,9 +120,10 @@ def conversation(
     caller: Onlooker,
     conversation: str,
     after: Annotated[int, Query(ge=0, le=2**62, description="Only what is newer than the message of this number.")] = 0,
+    user: Annotated[str, Query(max_length=200, description="The customer, where a key speaks for several.")] = "",
 ) -> Thread:
     """Somebody else's does not exist. Asked again with `after` it says what is new, for next to nothing."""
-    _own(house, caller, conversation)
+    thread = _own(house, caller, conversation, user)
     desk = house.assistant.desk
     standing = desk.standing(conversation)
     return Thread(
@@ -122,25 +132,28 @@ def conversation(
         person=standing.staff if standing else "",
         reachable=bool(standing and standing.reachable),
         open=desk.hours.is_open(dt.datetime.now(dt.UTC)),
-        data=_turns(house, caller, Conversation(conversation, caller.id), after),
+        data=_turns(house, caller, thread, after),
     )
 
 
 @router.post("/conversations/{conversation}/address", summary="Where a customer can be reached who waits for a person")
 def address_of(house: TheHouse, caller: Who, conversation: str, body: AddressBody) -> Kept:
     """It is for the staff of the desk, and is deleted with the conversation."""
-    _own(house, caller, conversation)
-    house.assistant.desk.leave_address(conversation, caller.id, email=body.email, name=body.name)
+    thread = _own(house, caller, conversation, body.user)
+    house.assistant.desk.leave_address(conversation, thread.customer, email=body.email, name=body.name)
     return Kept()
 
 
-def _own(house: House, caller: Caller, conversation: str) -> None:
-    if not house.sessions.owns(caller.id, conversation):
+def _own(house: House, caller: Caller, conversation: str, user: str | None) -> Conversation:
+    """A conversation of the caller's, or of the user whom a key names. Raises ApiError (404)."""
+    customer = caller.customer(user)
+    if not house.sessions.owns(customer, conversation):
         raise ApiError(404, "There is no such conversation.", code="not_found", param="conversation")
+    return Conversation(conversation, customer)
 
 
 def _turns(house: House, caller: Caller, thread: Conversation, after: int) -> list[Turn]:
-    turns = house.assistant.store.turns(thread.id, caller.id, after=after)
+    turns = house.assistant.store.turns(thread.id, thread.customer, after=after)
     if not turns:
         return []
     info = house.collection(caller, house.assistant.store.collection_of(thread.id))
@@ -158,7 +171,7 @@ def _turns(house: House, caller: Caller, thread: Conversation, after: int) -> li
             opinion = rated.get(turn.answer_id)
             said.rating = opinion.opinion.rating if opinion else None
             said.answer = house.assistant.feedback.ticket(
-                turn.answer_id, thread.id, visitor=caller.id, collection=info.name,
+                turn.answer_id, thread.id, visitor=thread.customer, collection=info.name,
                 changes=opinion.changes if opinion else 0,
             )  # fmt: skip
         found.append(said)

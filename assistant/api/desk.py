@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from assistant.api.house import Caller, House, Onlooker, TheHouse, Who
 from assistant.api.problems import ApiError
 from assistant.desk import MAX_MESSAGE, Case, State
-from assistant.keys import Role
 
 router = APIRouter()
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -89,15 +88,16 @@ class WriteBody(BaseModel):
 
 @router.get("/desk", summary="The conversations that need a person, or have one")
 def queue(house: TheHouse, caller: Onlooker) -> Queue:
-    """For staff."""
-    caller.need(Role.STAFF)
-    return Queue(data=[_line(house, caller, case) for case in house.assistant.desk.cases() if _theirs(caller, case)])
+    """For staff: those that somebody has, and the 200 that wait longest."""
+    house.staff(caller)
+    cases = house.assistant.desk.cases(collection=caller.collection)
+    return Queue(data=[_line(house, caller, case) for case in cases])
 
 
 @router.get("/desk/{conversation}", summary="One of them, with notes")
 def thread(house: TheHouse, caller: Onlooker, conversation: str) -> DeskThread:
     """For staff."""
-    caller.need(Role.STAFF)
+    house.staff(caller)
     return _thread(house, caller, _case(house, caller, conversation))
 
 
@@ -146,14 +146,10 @@ def note(house: TheHouse, caller: Who, conversation: str, body: WriteBody) -> De
     return _thread(house, caller, house.assistant.desk.case(conversation))
 
 
-def _theirs(caller: Caller, case: Case) -> bool:
-    return caller.collection in {"", case.collection}
-
-
 def _case(house: House, caller: Caller, conversation: str) -> Case:
     """A case that this caller may see. Raises UnknownName, ApiError (404)."""
     case = house.assistant.desk.case(conversation)
-    if not _theirs(caller, case):
+    if caller.collection not in {"", case.collection}:
         raise ApiError(404, "This conversation is not at the desk.", code="not_found", param="conversation")
     return case
 

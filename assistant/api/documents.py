@@ -5,6 +5,7 @@ Files come as multipart and are read by the walk ingest, in its worker with its 
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -24,6 +25,8 @@ from assistant.types import IngestReport, Verdict
 router = APIRouter()
 MOST_FILES = 50
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,150}")
+_NAME_BYTES = 255
+"""The most that file systems take; a Chinese character has three."""
 _COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _UPLOAD = {
     "requestBody": {
@@ -142,7 +145,10 @@ def _check(names: list[str]) -> None:
     """Every name is a plain file's. Raises ApiError."""
     if not names:
         raise ApiError(400, "There is no file in a field `file`.", code="invalid_request", param="file")
-    bad = [name for name in names if not _NAME.fullmatch(name) or name.startswith(".")]
+    bad = [
+        name for name in names
+        if not _NAME.fullmatch(name) or name.startswith(".") or len(os.fsencode(name)) > _NAME_BYTES
+    ]  # fmt: skip
     if bad or len(set(names)) < len(names):
         why = f"{bad[0]!r} cannot name a document" if bad else "Two files have the same name"
         raise ApiError(400, f"{why}.", code="invalid_request", param="file")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from assistant.api.chat import Text
 from assistant.api.house import Caller, House, TheHouse, Who
 from assistant.api.problems import ApiError
 from assistant.types import CollectionInfo
@@ -22,7 +23,7 @@ class EmbeddingsBody(BaseModel):
 
     model_config = ConfigDict(strict=True)
     model: str = Field(max_length=200)
-    input: str | Annotated[list[str], Field(min_length=1, max_length=MOST_TEXTS)]
+    input: Text | Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]
     encoding_format: Literal["float", "base64"] | None = "float"
     dimensions: int | None = Field(default=None, ge=1)
 

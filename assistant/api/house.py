@@ -56,6 +56,10 @@ class Caller:
         if not self.role.covers(role):
             raise ApiError(403, f"This needs a key with the role {role}.", code="insufficient_permissions")
 
+    def customer(self, user: str | None) -> str:
+        """Whose conversation it is: the caller's own, or that of the user whom a key names."""
+        return f"{self.id}:{user}" if self.key and user else self.id
+
 
 class Rates:
     """How often a caller may call: a minute and a day, by key or by visitor and address."""

@@ -66,9 +66,8 @@ class Ratings(BaseModel):
 @router.post("/feedback", summary="Rate an answer")
 def feedback(house: TheHouse, caller: Who, body: FeedbackBody) -> Rated:
     """Once with each id; the reply has the next, to change it. Forged, used and others' ids are refused (403)."""
-    visitor = f"{caller.id}:{body.user}" if caller.key and body.user else caller.id
     opinion = Opinion(body.rating, body.correction, body.consent)
-    _, again = house.assistant.feedback.rate(body.answer, opinion, visitor=visitor)
+    _, again = house.assistant.feedback.rate(body.answer, opinion, visitor=caller.customer(body.user))
     return Rated(rating=body.rating, consent=body.consent, answer=again)
 
 

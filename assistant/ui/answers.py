@@ -66,7 +66,8 @@ def build(front: Front) -> None:
         answer = gr.Textbox(
             label=say("answers_answer"), lines=3, max_lines=12, max_length=MAX_ANSWER, elem_id="answers-answer"
         )
-        until = gr.Textbox(label=say("answers_until"), max_length=10, elem_id="answers-until")
+        zone = front.assistant.desk.hours.zone.key
+        until = gr.Textbox(label=say("answers_until", zone=zone), max_length=10, elem_id="answers-until")
         sure = gr.Checkbox(False, label=say("answers_sure"), elem_id="answers-sure")
         with gr.Row(elem_id="answers-go"):
             approve = gr.Button(say("answers_approve"), variant="primary", elem_id="answers-approve")
@@ -116,7 +117,7 @@ class _Handlers:
                 found[parts.chosen] = gr.update(choices=found[parts.chosen]["choices"], value=chosen)
                 found[parts.questions] = "\n".join(asked)
                 found[parts.answer] = one.text if isinstance(one, Approved) else one.answer
-                found[parts.until] = f"{until - dt.timedelta(days=1):%Y-%m-%d}" if until else ""
+                found[parts.until] = str(self._front.assistant.desk.hours.last_day(until)) if until else ""
         return found
 
     def approve_answer(
@@ -227,12 +228,12 @@ class _Handlers:
         return identity
 
     def _until(self, text: str) -> dt.datetime | None:
-        """The end of that day; None where nothing is said. Raises BadInput."""
+        """The end of that day at the desk; None where nothing is said. Raises BadInput."""
         if not (text or "").strip():
             return None
         try:
-            return dt.datetime.combine(dt.date.fromisoformat(text.strip()) + dt.timedelta(days=1), dt.time())
-        except ValueError:
+            return self._front.assistant.desk.hours.end_of(dt.date.fromisoformat(text.strip()))
+        except (ValueError, OverflowError):
             raise BadInput(self._front.say("answers_bad_date", text=text.strip())) from None
 
     def _log(self, request: gr.Request, action: str, what: str) -> None:

@@ -19,11 +19,11 @@ from typing import Any
 import gradio as gr
 
 from assistant.desk import OPEN
-from assistant.errors import ConfideError
+from assistant.errors import BadInput, ConfideError
 from assistant.gate import LIGHT, MODEL, Caller
 from assistant.ui import render
 from assistant.ui.front import Front
-from assistant.ui.parts import hidden, html, visitor
+from assistant.ui.parts import hidden, html, visitor, went_wrong
 
 EXAMPLES = 4
 NEWS_SECONDS = 3
@@ -147,7 +147,7 @@ def _wire(front: Front, chat: Chat, new: gr.Button, blocks: gr.Blocks) -> None:
         handlers.open, [chat.history, chat.collection], outputs, cancels=asking, preprocess=False, **light
     )
     chat.delete.click(handlers.delete, known, outputs, cancels=asking, **light)
-    chat.collection.input(handlers.show, known, outputs, **light)
+    chat.collection.input(handlers.choose, known, outputs, cancels=asking, **light)
     chat.timer.tick(handlers.news, [*known, chat.seen], outputs, **light)
     gr.on([chat.email.submit, chat.leave.click], handlers.leave_address, [*known, chat.email], outputs, **light)
     new.click(handlers.new, [chat.collection], outputs, cancels=asking, **light)
@@ -184,7 +184,7 @@ class _Handlers:
             choices = [(info.name, info.name) for info in infos]
         chosen = infos[0].name if infos else None
         update = self._view(session, self._front.own(session, wanted), chosen)
-        dropdown = gr.update(choices=choices, value=chosen, visible=len(choices) > 1)
+        dropdown = gr.update(choices=choices, value=update[self._chat.collection], visible=len(choices) > 1)
         return {**update, self._chat.collection: dropdown}
 
     def show(self, conversation: str, collection: str | None, request: gr.Request) -> Update:
@@ -197,6 +197,12 @@ class _Handlers:
 
     def open(self, conversation: object, collection: object, request: gr.Request) -> Update:
         return self.show(str(conversation or ""), str(collection or ""), request)
+
+    def choose(self, conversation: str, collection: str | None, request: gr.Request) -> Update:
+        """Another collection: what was said about one stays with it, and a new conversation begins."""
+        info = self._front.about(self._front.own(visitor(request).session, conversation), collection)
+        stays = info is not None and info.name == collection
+        return self.show(conversation if stays else "", collection, request)
 
     def delete(self, conversation: str, collection: str | None, request: gr.Request) -> Update:
         session = visitor(request).session
@@ -226,7 +232,7 @@ class _Handlers:
         try:
             update[self._chat.thread] = self._front.explained(visitor(request), conversation, collection)
         except ConfideError as error:
-            gr.Warning(render.safe(f"{error.message} {error.hint}"))
+            gr.Warning(render.safe(went_wrong(error, self._front)))
         return update
 
     def ask(
@@ -254,8 +260,10 @@ class _Handlers:
         conversation = self._front.own(session, conversation)
         try:
             self._front.assistant.desk.leave_address(conversation, session, email=email or "")
+        except BadInput:
+            return {self._chat.told: render.notice(self._front.say("address_refused"), "bad")}
         except ConfideError as error:
-            return {self._chat.told: render.notice(f"{error.message} {error.hint}".strip(), "bad")}
+            return {self._chat.told: render.notice(went_wrong(error, self._front), "bad")}
         view = self._view(session, conversation, collection)
         return {part: view[part] for part in (*self._person_parts(), self._chat.thread, self._chat.email)}
 
@@ -287,7 +295,7 @@ class _Handlers:
                 for part in parts:
                     yield {chat.live: part}
         except ConfideError as error:
-            gr.Warning(render.safe(f"{error.message} {error.hint}"))
+            gr.Warning(render.safe(went_wrong(error, self._front)))
         except Exception:
             _log.exception("a question failed")
             gr.Warning(self._front.say("broken"))
@@ -305,8 +313,10 @@ class _Handlers:
         return {**quiet, **fields, chat.stop: gr.update(visible=True)}
 
     def _view(self, session: str, conversation: str, collection: str | None) -> Update:
-        """The page at rest, showing a conversation."""
+        """The page at rest, showing a conversation and the collection that it is about."""
         chat, front = self._chat, self._front
+        info = front.about(conversation, collection)
+        collection = info.name if info else None
         thread, titles = front.thread(session, conversation, collection), front.titles(session)
         started = conversation in {known for _, known in titles}
         examples = [] if started else front.examples(collection, EXAMPLES)
@@ -328,6 +338,7 @@ class _Handlers:
         update |= {chat.conversation: conversation, chat.mode: "", chat.thread: thread, chat.live: ""}
         update |= {chat.seen: front.seen(session, conversation), chat.timer: gr.Timer(active=waits), chat.told: ""}
         update |= {chat.email: "", chat.message: uuid.uuid4().hex}
+        update[chat.collection] = collection
         update[chat.banner] = gr.update(value=banner, visible=bool(banner))
         update[chat.history] = gr.update(choices=titles, value=conversation if started else None)
         return update

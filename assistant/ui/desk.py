@@ -268,18 +268,19 @@ class _Handlers:
     def _view(self, me: Staff, chosen: str) -> Update:
         """The queue and the open conversation, as they stand now."""
         parts, front = self._parts, self._front
-        cases = self._desk.cases()
+        cases, (waiting, taken) = self._desk.cases(), (self._desk.count(state) for state in OPEN)
         case = next((one for one in cases if one.conversation == chosen), None) or self._closed(chosen)
         labels = [(render_desk.label(one, me.id, front.say), one.conversation) for one in cases]
         picked = chosen if any(value == chosen for _, value in labels) else None
         queue = {
-            parts.count: render_desk.count(cases, front.look()),
+            parts.count: render_desk.count(waiting, taken, front.look()),
             parts.cases: gr.update(choices=labels, value=picked, visible=bool(labels)),
             parts.timer: gr.Timer(active=True),
             parts.chosen: case.conversation if case else "",
         }
         opened = self._opened(me, case)
-        return {**queue, **opened, parts.seen: f"{labels} {case} {len(self._desk.notes(chosen)) if case else 0}"}
+        seen = f"{waiting} {labels} {case} {len(self._desk.notes(chosen)) if case else 0}"
+        return {**queue, **opened, parts.seen: seen}
 
     def _opened(self, me: Staff, case: Case | None) -> Update:
         parts, front, say = self._parts, self._front, self._front.say

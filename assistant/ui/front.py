@@ -17,7 +17,7 @@ from assistant.errors import BadInput
 from assistant.line import Asker
 from assistant.sessions import Door, Sessions
 from assistant.settings import Settings
-from assistant.store import Turn
+from assistant.store import Turn, before
 from assistant.types import CollectionInfo, Company, Conversation, Delta, Done, Found
 from assistant.ui import render
 from assistant.ui.render import Look
@@ -80,6 +80,10 @@ class Front:
         known = self.collections()
         return next((info for info in known if info.name == name), known[0] if known else None)
 
+    def about(self, conversation: str, chosen: str | None) -> CollectionInfo | None:
+        """What is asked in a conversation: once it is stored its own collection, else the chosen one."""
+        return self.collection(self.assistant.store.collection_of(conversation) or chosen)
+
     def company(self, collection: str | None) -> Company:
         """Whose documents they are."""
         info = self.collection(collection)
@@ -135,7 +139,7 @@ class Front:
             Busy: too many questions wait.
         """
         session = visitor.session
-        turns, info = self.turns(session, conversation), self.collection(collection)
+        turns, info = self.turns(session, conversation), self.about(conversation, collection)
         last = turns[-1].answer if turns else None
         if info is None or last is None or not last["hits"] or not last["citations"]:
             raise BadInput(self.say("why_impossible"))
@@ -220,16 +224,18 @@ class Front:
         twice with it (a double press), it is kept and answered once.
 
         Raises:
-            BadInput: the question is empty or too long, or there is no such collection.
+            BadInput: the question is empty or too long, there is no collection, or the conversation's is gone.
             Busy: too many questions wait; nothing was dropped.
         """
-        info = self.collection(collection)
+        info = self.about(conversation, collection)
         if info is None:
             raise BadInput(self.say("empty_collection"))
         look, standing = self.look(info.name), self.standing(conversation)
         if standing is not None and standing.state is State.TAKEN:  # a person's: no place before the model is needed
             yield from self._answer(visitor.session, conversation, question, info, look, message)
             return
+        if self.assistant.store.collection_of(conversation) not in {"", info.name}:
+            raise BadInput(self.say("collection_gone"))
         with self.assistant.line.join(Asker(visitor.session, visitor.address)) as ticket:
             pause = 0.0
             while not ticket.wait(pause):
@@ -243,8 +249,8 @@ class Front:
     def _answer(
         self, session: str, conversation: str, question: str, info: CollectionInfo, look: Look, message: str
     ) -> Generator[str]:
-        messages = tuple(turn.message for turn in self.turns(session, conversation)[-HISTORY:])
-        thread = Conversation(conversation, session, messages)
+        turns = before(self.turns(session, conversation), f"m:{message}")[-HISTORY:]
+        thread = Conversation(conversation, session, tuple(turn.message for turn in turns))
         said, status = "", self.say("searching")
         yield render.live(question, said, look, status)
         for event in self.assistant.ask(

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from assistant.errors import BadInput
+from assistant.errors import BadInput, Busy, ConfideError
 from assistant.gate import Caller, address
 from assistant.guard import SESSION
 from assistant.ui import render
@@ -36,6 +36,15 @@ def visitor(request: gr.Request) -> Caller:
     if session is None:
         raise BadInput("There is no session.", hint="Reload the page.")
     return Caller(session.id, address(scope))
+
+
+def went_wrong(error: ConfideError, front: Front) -> str:
+    """What went wrong, for a customer, as plain text; whatever has no words in the page's language is "broken"."""
+    if isinstance(error, Busy):
+        return front.say("busy_theirs" if error.theirs else "busy", n=error.wait_s)
+    if front.language != "en" and not isinstance(error, BadInput):
+        return front.say("broken")
+    return f"{error.message} {error.hint}".strip()
 
 
 def not_allowed(front: Front, request: gr.Request) -> str:

@@ -32,12 +32,10 @@ def label(case: Case, me: str, say: Say) -> str:
     return f"{_short(case.topic)}\n{who} · {_short(case.last)}"
 
 
-def count(cases: Sequence[Case], look: Look) -> str:
+def count(waiting: int, taken: int, look: Look) -> str:
     """How many wait, how many have somebody."""
-    if not cases:
-        return f'<p class="quiet">{safe(look.say("desk_empty"))}</p>'
-    waiting = sum(case.state is State.WAITING for case in cases)
-    return f'<p class="quiet">{safe(look.say("desk_count", waiting=waiting, taken=len(cases) - waiting))}</p>'
+    told = look.say("desk_count", waiting=waiting, taken=taken) if waiting or taken else look.say("desk_empty")
+    return f'<p class="quiet">{safe(told)}</p>'
 
 
 def head(case: Case | None, me: str, look: Look) -> str:
@@ -63,7 +61,8 @@ def notes(found: Sequence[Note], look: Look) -> str:
     if not found:
         return ""
     rows = "".join(
-        f'<div class="note"><span class="by">{safe(one.staff)} · {one.at:%Y-%m-%d %H:%M}</span>{safe(one.text)}</div>'
+        f'<div class="note"><span class="by">{safe(one.staff)} · {one.at:%Y-%m-%d %H:%M} UTC</span>'
+        f"{safe(one.text)}</div>"
         for one in found
     )
     return f"<h4>{safe(look.say('desk_notes'))}</h4>{rows}"
@@ -76,7 +75,7 @@ def _short(text: str) -> str:
 
 def entry(one: Entry, say: Say) -> str:
     """A line of the list of conversations, as plain text."""
-    told = [f"{one.updated:%Y-%m-%d %H:%M}", say("talks_messages", n=one.messages)]
+    told = [f"{one.updated:%Y-%m-%d %H:%M} UTC", say("talks_messages", n=one.messages)]
     told += [say(one.outcome)] if one.outcome else []
     told += [say(f"talks_{one.rating}")] if one.rating else []
     return f"{_short(one.title)}\n{' · '.join(told)}"

@@ -42,6 +42,10 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "zh": "每个回答都引用{company}的资料原文，并注明出处。",
     },
     "examples": {"en": "For example", "zh": "您可以这样问"},
+    "collection_gone": {
+        "en": "The documents that this conversation is about were removed. Begin a new conversation.",
+        "zh": "此对话所依据的文档已被移除，请新建对话。",
+    },
     "empty_collection": {
         "en": "There are no documents yet. Add some on the staff's page.",
         "zh": "还没有任何文档，请先在员工页面的“文档管理”中添加。",
@@ -89,6 +93,18 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "zh": "部分文档的语言（{languages}）不受检索模型（{embedder}）支持，相关问题可能查不到答案。",
     },
     "gone": {"en": "This conversation is not available.", "zh": "此对话不可用。"},
+    "busy": {
+        "en": "The assistant is busy. Please try again in {n} {n:second|seconds}.",
+        "zh": "智能助手正忙，请在 {n} 秒后重试。",
+    },
+    "busy_theirs": {
+        "en": "Your earlier questions are still being answered. Please try again in {n} {n:second|seconds}.",
+        "zh": "您之前的问题仍在回答中，请在 {n} 秒后重试。",
+    },
+    "address_refused": {
+        "en": "This is not an e-mail address (for example: name@example.com), or nobody is needed any more.",
+        "zh": "邮箱地址不正确（例如 name@example.com），或已不再需要人工客服。",
+    },
     "broken": {"en": "Something went wrong on our side. Please try again.", "zh": "我们这边出了问题，请重试。"},
     # The staff's page
     "documents_title": {"en": "Documents", "zh": "文档管理"},

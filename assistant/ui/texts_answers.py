@@ -15,8 +15,8 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "answers_questions": {"en": "Questions, one a line", "zh": "问题（每行一个）"},
     "answers_answer": {"en": "Answer, as customers read it", "zh": "答案（客户看到的原文）"},
     "answers_until": {
-        "en": "Valid until (2026-12-31; empty: for ever)",
-        "zh": "有效期至（如 2026-12-31；留空为长期有效）",
+        "en": "Valid until the end of this day in {zone} (2026-12-31; empty: for ever)",
+        "zh": "有效期至当日结束，时区 {zone}（如 2026-12-31；留空为长期有效）",
     },
     "answers_sure": {
         "en": "Addresses and numbers in it are the company's own: everybody may read them",
@@ -32,7 +32,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "answers_waiting_head": {"en": "Question|Suggested answer|From|Customers", "zh": "问题|建议答案|来源|客户数"},
     "answers_approved": {"en": "Approved", "zh": "已批准"},
     "answers_none": {"en": "No answer is approved yet.", "zh": "还没有审核通过的答案。"},
-    "answers_head": {"en": "Questions|Answer|Given|Approved|", "zh": "问题|答案|使用次数|批准|"},
+    "answers_head": {"en": "Questions|Answer|Given|Approved (UTC)|", "zh": "问题|答案|使用次数|批准 (UTC)|"},
     "answers_more": {"en": "and {n} more", "zh": "另有 {n} 个"},
     "answers_live": {"en": "live", "zh": "使用中"},
     "answers_off": {"en": "off", "zh": "停用"},

@@ -18,6 +18,8 @@
       NEEDS_HUMAN: "A person will take over", COMPONENT_FAILED: "Something is not working; these passages may help",
       desk_waiting: "You are waiting for a person. The assistant still answers meanwhile.", desk_taken: "# is with you and answers here.",
       desk_returned: "The assistant answers again.", email: "E-mail address for an answer", leave: "Leave it", news: "New message",
+      rate_limit: "Too many questions. Please try again in # s.", overloaded: "The assistant is busy. Please try again in # s.",
+      context_length_exceeded: "The question is too long: at most # characters are read.", gone: "This conversation is not kept any more. Please ask again.",
     },
     zh: {
       open: "咨询", close: "关闭对话", again: "新对话", title: "智能助手", ask: "请输入您的问题……",
@@ -30,6 +32,8 @@
       NEEDS_HUMAN: "转人工客服", COMPONENT_FAILED: "部分组件出错，以下资料可能有帮助",
       desk_waiting: "正在等待人工客服，其间智能助手仍会回答您。", desk_taken: "#正在为您服务，会在这里回复您。",
       desk_returned: "现在由智能助手继续回答。", email: "接收回复的邮箱", leave: "留下邮箱", news: "新消息",
+      rate_limit: "提问过多，请在 # 秒后重试。", overloaded: "智能助手正忙，请在 # 秒后重试。",
+      context_length_exceeded: "问题过长，最多 # 个字符。", gone: "此对话已不再保存，请重新提问。",
     },
   };
   const wanted = (lang || document.documentElement.lang || navigator.language || "en").slice(0, 2).toLowerCase();
@@ -120,17 +124,26 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
       if (body) delete body.conversation;
       answer = await send();
     }
-    if (!answer.ok) {
-      const told = await answer.json().catch(() => ({}));
-      throw new Error((told.error && told.error.message) || say.failed);
-    }
+    if (!answer.ok) throw refused((await answer.json().catch(() => ({}))).error || {});
     return answer;
   };
+  // The server's own words are English: elsewhere they are said by their code, with the last number that they name.
+  const refused = ({ code, param, message = "" }) => {
+    const why = code === "not_found" && param === "conversation" ? "gone" : code;
+    const words = say[why] && say[why].replace("#", (message.match(/\d+/g) || ["…"]).pop());
+    return Object.assign(new Error(words || (language === "en" && message) || say.failed), { why });
+  };
   const arrive = async (anew) => {
-    if (state.token && !anew) return;
-    state = {};
-    const made = await (await call("visitors", { collection })).json();
-    remember({ token: made.token, company: made.company, contact: made.contact, examples: made.examples, collection: made.collection });
+    if (anew) state = {};
+    if (state.token && Date.now() < state.renew) return;
+    let made;
+    try {
+      made = await (await call("visitors", { collection })).json();
+    } catch (error) {
+      if (state.token) return;  // the old pass still does
+      throw error;
+    }
+    remember({ renew: Date.now() + Math.min(86400, made.seconds / 2) * 1000, token: made.token, company: made.company, contact: made.contact, examples: made.examples, collection: made.collection });
   };
 
   // The pieces of an answer
@@ -259,8 +272,12 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
         }
       }
     } catch (error) {
-      if (!told.text) box.remove();
-      if (error.name === "AbortError" && standing) restore();  // what was kept of it comes with the rest
+      if (!told.text) box.replaceChildren();
+      if (box.isConnected) {  // else a new conversation was begun meanwhile
+        halves.set(id, box);  // what was kept of it is drawn here, once it is read
+        if (told.thread) remember({ conversation: told.thread });
+      }
+      gone(error);
       if (error.name !== "AbortError") wrong(error instanceof TypeError ? say.failed : error.message);
     }
     box.setAttribute("aria-busy", "false");
@@ -275,11 +292,12 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
     if (state.conversation) body.conversation = state.conversation;
     const reply = await call("chat/completions", body, running.signal);
     for await (const chunk of events(reply)) {
-      if (chunk.error) throw new Error(chunk.error.message);
+      if (chunk.error) throw refused(chunk.error);
       if (chunk.position) {
         box.firstChild.textContent = say.waiting.replace("#", chunk.position);
         continue;
       }
+      told.thread = chunk.id.slice("chatcmpl-".length);  // known before the end, which a stopped answer has not
       const choice = chunk.choices[0];
       if (choice.delta.content) {
         if (!told.text) box.replaceChildren(said);
@@ -304,18 +322,19 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
 
   // A person in the assistant's place: while one is needed, the page asks for news; what was drawn is not drawn again.
 
-  let drawn = new Set(), last = 0, standing = "", timer = 0;
+  let drawn = new Set(), halves = new Map(), half, last = 0, standing = "", timer = 0;  // halves: question -> its box
   const fresh = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
   const line = make("div", { className: "desk", role: "status", hidden: true });
   const draw = (turn) => {
     last = Math.max(last, turn.number);
+    if (turn.role === "user") half = halves.get(turn.id);
     if (drawn.has(turn.id)) return;
     drawn.add(turn.id);
     if (turn.role === "user") { mine(turn.content); return; }
-    const box = make("div", { className: turn.by ? "answer person" : "answer" });
+    const box = (!turn.by && half) || make("div", { className: turn.by ? "answer person" : "answer" });
     if (turn.confide) answered(box, turn.content, turn.annotations, turn.confide);
     else box.append(turn.by ? make("b", { className: "by" }, turn.by) : "", make("div", { className: "said" }, turn.content), turn.answer ? rating(turn) : "");
-    log.append(box);
+    if (!box.isConnected) log.append(box);
     if (turn.by && panel.hidden) bubble.textContent = say.news;
   };
   const stand = (thread) => {
@@ -344,15 +363,26 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
     let goes = true;
     if (!running && !document.hidden) {
       try {
+        await arrive(false);
         const thread = await (await call("conversations/" + state.conversation + "?after=" + last)).json();
         if (running) { timer = setTimeout(look, 3000); return; }
         thread.data.forEach(draw);
         goes = stand(thread);
         if (thread.data.length) bottom();
-      } catch (error) { goes = error instanceof TypeError; }
+      } catch (error) {
+        goes = error instanceof TypeError;
+        if (gone(error)) wrong(error.message);
+      }
     }
     clearTimeout(timer);
     if (goes && state.conversation) timer = setTimeout(look, panel.hidden ? 15000 : 3000);
+  };
+  const gone = (error) => {
+    if (error.why !== "gone") return false;
+    remember({ conversation: "" });
+    standing = "";
+    line.hidden = true;
+    return true;
   };
   async function* events(reply) {
     const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -375,13 +405,24 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
     log.replaceChildren(make("p", {}, say.hello), make("p", { className: "quiet" }, say.promise),
       make("div", { className: "examples" }, ...examples.map((text) => button(text, () => ask(text)))));
   };
+  const clean = () => {
+    drawn = new Set();
+    halves = new Map();
+    half = undefined;
+    last = 0;
+  };
   const restore = async () => {
     clearTimeout(timer);
-    drawn = new Set();
-    last = 0;
+    clean();
     welcome();
     if (!state.conversation) return;
-    const thread = await (await call("conversations/" + state.conversation)).json();
+    let thread;
+    try {
+      thread = await (await call("conversations/" + state.conversation)).json();
+    } catch (error) {
+      if (gone(error)) return;
+      throw error;
+    }
     if (!thread.data.length) return;
     log.replaceChildren();
     thread.data.forEach(draw);
@@ -421,8 +462,7 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
     if (running) running.abort();
     remember({ conversation: "" });
     clearTimeout(timer);
-    drawn = new Set();
-    last = 0;
+    clean();
     standing = "";
     wrong("");
     welcome();

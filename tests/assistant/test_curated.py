@@ -90,6 +90,26 @@ def test_the_same_question_again_is_counted_once_for_each_customer(curated, stor
     assert (waiting.asked, waiting.answer, waiting.question) == (2, TEXT, QUESTION)
 
 
+def test_an_answer_goes_with_the_conversation_it_was_written_in_also_where_another_customer_asked_first(curated, store):
+    for conversation, customer in (("c1", "one"), ("c2", "two")):
+        talk(store, conversation, customer, QUESTION)
+    suggest(store, "default", "shop", QUESTION, "", "mined", conversation="c1")
+    suggest(store, "default", "shop", QUESTION, "Dear Ms Miller, yours is at Lake Street 5.", "desk", conversation="c2")
+    store.remove_conversation("c1", "one")
+    assert len(curated.suggestions("shop")) == 1
+    store.remove_conversation("c2", "two")
+    assert not curated.suggestions("shop")
+    assert suggest(store, "default", "shop", QUESTION, "Dear Ms Miller.", "desk", conversation="c2") == ""
+
+
+def test_a_customer_counts_once_however_often_somebody_suggests_what_they_asked(curated, store):
+    for conversation, customer in (("c1", "one"), ("c2", "two")):
+        talk(store, conversation, customer, QUESTION)
+    for conversation in ("c1", "c2", "c2", "c1", "c2"):
+        suggest(store, "default", "shop", QUESTION, TEXT, "desk", conversation=conversation)
+    assert [one.asked for one in curated.suggestions("shop")] == [2]
+
+
 def test_a_suggestion_goes_with_its_conversation_and_an_approved_question_with_its_customer_only(curated, store):
     talk(store, "c1", "one", QUESTION)
     suggest(store, "default", "shop", "What about gaiters?", TEXT, "desk", conversation="c1")

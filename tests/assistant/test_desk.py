@@ -10,6 +10,7 @@ from pathlib import Path
 
 import databases
 import pytest
+import sqlalchemy as sa
 
 from assistant.desk import Desk, Staff, State
 from assistant.errors import BadInput, CaseRefused, UnknownName
@@ -125,6 +126,25 @@ def test_nobody_writes_in_a_conversation_that_is_not_theirs(desk: Desk):
     assert desk.cases() == []
 
 
+def test_what_no_database_keeps_is_left_out_of_messages_notes_and_names(desk: Desk):
+    wants_person(desk)
+    desk.leave_address("c1", "customer-1", email="kim@shop.example", name="K\x00im")
+    desk.take("c1", ANNA)
+    desk.reply("c1", ANNA, "All\x00 good", client_id="1")
+    desk.note("c1", ANNA, "Half an emoji \ud83d", client_id="1")
+    assert texts(desk)[-1] == ("Anna", "All good")
+    assert (desk.case("c1").name, desk.notes("c1")[0].text) == ("Kim", "Half an emoji ?")
+
+
+def test_a_message_to_a_conversation_that_is_deleted_at_that_moment_is_refused(desk: Desk, store: Store):
+    wants_person(desk)
+    desk.take("c1", ANNA)
+    look, desk.turns = desk.turns, lambda case: look(case) if store.remove_conversation("c1", "customer-1") else []
+    with pytest.raises(UnknownName):
+        desk.reply("c1", ANNA, "Here I am", client_id="1")
+    assert store.conversations("default", "customer-1") == []
+
+
 def test_asking_again_queues_it_again(desk: Desk):
     wants_person(desk)
     desk.take("c1", ANNA)
@@ -156,3 +176,35 @@ def test_an_address_can_be_left_while_one_waits_and_goes_with_the_conversation(d
     store.remove_conversation("c1", "customer-1")
     assert desk.cases() == []
     assert desk.notes("c1") == []
+
+
+def test_however_many_wait_who_has_a_conversation_sees_it_and_all_are_counted(desk: Desk):
+    for number in range(1, 6):
+        wants_person(desk, Conversation(f"c{number}", f"customer-{number}"))
+    desk.take("c4", ANNA)
+    desk.take("c5", BOB)
+    assert [case.conversation for case in desk.cases(limit=2)] == ["c1", "c2", "c4", "c5"]
+    desk.receive(Conversation("c4", "customer-4"), said("Anna?"), collection="shop")
+    assert [case.conversation for case in desk.cases(limit=1)] == ["c1", "c4"]  # the latest news
+    assert [desk.count(state) for state in State] == [3, 2, 0, 0]
+
+
+def test_one_collections_queue_is_cut_among_its_own(desk: Desk):
+    wants_person(desk)
+    other = Conversation("c2", "customer-2")
+    turns = [said("A person, please"), Turn("a2", Message("assistant", "Yes."), {"id": "b"}, dt.datetime(2026, 1, 1))]
+    desk.receive(other, turns[0], collection="other")
+    desk.queue(other, turns[1], collection="other")
+    assert [case.conversation for case in desk.cases(collection="other", limit=1)] == ["c2"]
+    assert [case.conversation for case in desk.cases(limit=1)] == ["c1"]
+
+
+def test_of_several_processes_on_one_database_one_at_a_time_tells_the_staff(desk: Desk, store: Store):
+    other = Desk(store, "default", Hours.read(""))
+    with store.tables(sa.MetaData())() as session:
+        is_file = session.get_bind().dialect.name == "sqlite"
+    with desk.telling() as mine, other.telling() as theirs:
+        assert (mine, theirs) == (True, is_file)  # a file has one server
+    with other.telling() as now, Desk(store, "acme", Hours.read("")).telling() as elsewhere:
+        assert now
+        assert elsewhere

@@ -18,6 +18,7 @@ from assistant.desk import Desk, Staff
 from assistant.errors import BadInput, UnknownName
 from assistant.history import History, Wanted, wanted_of
 from assistant.hours import Hours
+from assistant.owners import speakers
 from assistant.rows import Base, ConversationRow, RatingRow, now
 from assistant.store import Store, Turn
 from assistant.types import Conversation, Message
@@ -73,6 +74,23 @@ def found(store: Store, **fields: str) -> list[str]:
 ])  # fmt: skip
 def test_every_field_narrows_the_search(store: Store, fields: dict[str, str], ids: list[str]):
     assert found(store, **fields) == ids
+
+
+@pytest.mark.parametrize(("said", "text"), [("Große Übersicht", "übersicht"), ("nur ärger", "ÄRGER")])
+def test_letters_of_every_alphabet_are_found_in_any_case(store: Store, said: str, text: str):
+    say(store, "c4", "kim", said, "ANSWERED")
+    assert found(store, text=text) == ["c4"]
+    assert [one.customer for one in speakers(store, "default", text)] == ["kim"]
+
+
+def test_the_last_day_there_is_can_be_searched_to(store: Store):
+    assert found(store, until="9999-12-31") == ["c1", "c2", "c3"]
+    assert found(store, until=str(now().date())) == ["c1", "c2", "c3"]
+    assert found(store, until=str(now().date() - dt.timedelta(days=1))) == []
+
+
+def test_a_search_from_a_form_finds_more_than_any_company_has():
+    assert wanted_of({}).limit >= 1_000_000
 
 
 def test_everything_wrong_with_a_search_is_told_at_once():

@@ -7,11 +7,12 @@ import hmac
 import json
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import databases
 import pytest
 from stand_in import StandIn, furnish
 
@@ -29,13 +30,18 @@ class Hook:
 
     def __init__(self) -> None:
         self.got: list[tuple[bytes, str]] = []
-        self.status = 200
+        self.status, self.raw = 200, b""
+        self.meanwhile: Callable[[], object] = lambda: None
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 hook.got.append((body, self.headers["x-confide-signature"]))
+                hook.meanwhile()
+                if hook.raw:
+                    self.wfile.write(hook.raw)
+                    return
                 self.send_response(hook.status)
                 self.send_header("location", "http://127.0.0.1:1/elsewhere")
                 self.end_headers()
@@ -76,12 +82,18 @@ def hook() -> Iterator[Hook]:
 
 
 def house(tmp_path: Path, **desk: Any) -> StandIn:
-    local = desk.pop("local_only", ())
-    settings = Settings(data_dir=tmp_path, desk=DeskSettings(**desk), privacy=PrivacySettings(local_only=local))
+    local, url = desk.pop("local_only", ()), desk.pop("store_url", "")
+    privacy = PrivacySettings(local_only=local)
+    settings = Settings(data_dir=tmp_path, desk=DeskSettings(**desk), privacy=privacy, store_url=url)
     made = StandIn(settings, script={SAID: (Outcome.NEEDS_HUMAN, "A colleague takes over.")})
     furnish(made)
-    list(made.ask(Conversation("c1", "customer-1"), SAID))
+    wait(made, 1)
     return made
+
+
+def wait(assistant: StandIn, number: int) -> None:
+    """One more who wants a person."""
+    list(assistant.ask(Conversation(f"c{number}", f"customer-{number}"), SAID))
 
 
 def test_a_webhook_is_signed_written_down_and_told_once(tmp_path: Path, hook: Hook):
@@ -109,6 +121,58 @@ def test_what_could_not_be_told_is_tried_again_and_no_redirect_is_followed(tmp_p
     hook.status = 200
     assert Attendant(assistant).tell() == 1  # type: ignore[arg-type]
     assistant.close()
+
+
+def test_how_many_wait_counts_those_of_whom_was_told_before(tmp_path: Path, hook: Hook):
+    assistant = house(tmp_path, webhook=hook.url)
+    attendant = Attendant(assistant)  # type: ignore[arg-type]
+    attendant.tell()
+    wait(assistant, 2)
+    wait(assistant, 3)
+    attendant.tell()
+    assert [json.loads(body)["waiting"] for body, _ in hook.got] == [1, 3, 3]
+    assistant.close()
+
+
+def test_a_hook_that_speaks_no_http_is_tried_again_after_a_minute_and_stops_nobody_else(tmp_path: Path, hook: Hook):
+    assistant = house(tmp_path, webhook=hook.url)
+    wait(assistant, 2)
+    hook.raw = b"hello, I am no HTTP\r\n\r\n"
+    attendant = Attendant(assistant)  # type: ignore[arg-type]
+    assert [attendant.tell(), attendant.tell()] == [0, 0]
+    assert [json.loads(body)["conversation"] for body, _ in hook.got] == ["c1", "c2"]
+    assistant.close()
+
+
+def test_a_mail_server_without_a_real_address_stops_nobody_else(tmp_path: Path):
+    assistant = house(tmp_path, email="desk@shop.example", smtp="smtp://127.0.0.1:nonsense")
+    wait(assistant, 2)
+    assert Attendant(assistant).tell() == 0  # type: ignore[arg-type]
+    assert len(assistant.desk.untold()) == 2
+    assistant.close()
+
+
+@pytest.mark.slow
+def test_two_processes_on_one_database_tell_the_staff_once(tmp_path: Path, hook: Hook):
+    url = databases.url_of("postgresql")
+    assistant = house(tmp_path / "a", webhook=hook.url, store_url=url)
+    other = StandIn(assistant.settings.model_copy(update={"data_dir": tmp_path / "b"}))
+    told: list[int] = []
+
+    def meanwhile() -> None:
+        hook.meanwhile = lambda: None
+        told.append(Attendant(other).tell())  # type: ignore[arg-type]
+
+    hook.meanwhile = meanwhile
+    assert Attendant(assistant).tell() == 1  # type: ignore[arg-type]
+    assert (told, len(hook.got)) == ([0], 1)
+    hook.status = 500
+    wait(assistant, 2)
+    assert Attendant(assistant).tell() == 0  # type: ignore[arg-type]
+    hook.status = 200
+    assert Attendant(other).tell() == 1  # type: ignore[arg-type]
+    assistant.close()
+    other.close()
 
 
 def test_an_e_mail_tells_nothing_of_the_customer(tmp_path: Path):

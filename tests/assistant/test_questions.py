@@ -5,7 +5,7 @@ import datetime as dt
 import numpy as np
 import pytest
 
-from assistant.curated import Curated
+from assistant.curated import Curated, Draft
 from assistant.dashboard import Period
 from assistant.questions import Questions, clusters, moved
 from assistant.retrieval.embedders import HashingEmbedder
@@ -55,6 +55,21 @@ def test_mining_suggests_with_the_colleagues_answer_and_twice_mined_is_once_sugg
     (waiting,) = Curated(store, "default").suggestions("shop")
     assert (waiting.question, waiting.answer) == ("Do you rent out the kayaks?", "Yes, from May on.")
     assert (waiting.asked, waiting.source) == (3, "mined")
+
+
+def test_what_was_declined_or_has_an_approved_answer_is_not_suggested_again(store, questions):
+    curated = Curated(store, "default")
+    for customer in ("a", "b", "c"):
+        for text in ("Do you rent out kayaks?", "Is there a climbing wall?"):
+            ask(store, customer, text)
+    assert questions.mine("shop", Period.last(7)) == 2
+    for one in curated.suggestions("shop"):
+        if "kayaks" in one.question:
+            curated.decline(one.id, by="ada")
+        else:
+            curated.approve(one.id, Draft((one.question,), "In the Lakeside store."), by="ada")
+    assert questions.mine("shop", Period.last(7)) == 0
+    assert not curated.suggestions("shop")
 
 
 def test_nothing_asked_has_no_topic_and_no_drift(questions):

@@ -18,6 +18,8 @@ def store(tmp_path):
 
 
 def answered(store, conversation, *outcomes, notes=()):
+    asked = Turn(f"{conversation}-q", Message("user", "q"), None, dt.datetime(2026, 1, 1))
+    store.append_turns(Conversation(conversation, "anna"), tenant="default", collection="shop", turns=[asked])
     for number, outcome in enumerate(outcomes):
         answer = {"outcome": outcome, "receipt": {"notes": list(notes)}}
         now = dt.datetime.now(dt.UTC).replace(tzinfo=None)

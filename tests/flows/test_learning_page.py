@@ -26,7 +26,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Any:
     house = House(tmp_path_factory.mktemp("learning"))
     settings = Settings(
         data_dir=house.settings.data_dir, server={"admin_password": PASSWORD, "requests_per_minute": 1000},
-        model={"engine": "echo"},
+        model={"engine": "echo"}, desk={"hours": "Mon-Fri 09:00-17:00 Asia/Shanghai"},
     )  # fmt: skip
     house.assistant = Assistant(
         settings=settings, store=house.store, searcher=Searcher(house.store, settings), engine=EchoEngine()
@@ -62,9 +62,13 @@ def test_what_customers_correct_is_reviewed_learned_shown_and_approved(world):
     choose(page, "answers-chosen", "kayaks")
     page.wait_for_function("() => document.querySelector('#answers-answer textarea').value == 'From May on.'")
     page.fill("#answers-questions textarea", "Do you rent kayaks?\nCan I rent a kayak?")
+    assert "Asia/Shanghai" in page.inner_text("#answers-until")
+    page.fill("#answers-until input, #answers-until textarea", "2099-12-31")
     page.click("#answers-approve")
     page.wait_for_selector("#answers-approved table", timeout=30_000)
     assert "Can I rent a kayak?" in page.inner_text("#answers-approved")
+    (made,) = world.assistant.approvals.curated.all("shop")
+    assert str(made.expires) == "2099-12-31 16:00:00"  # in UTC: the day ends where the desk is
     done = list(world.assistant.ask(Conversation(""), "can i rent a kayak", collection="shop"))[-1]
     assert isinstance(done, Done)
     assert done.answer.text == "From May on."

@@ -142,6 +142,38 @@ def test_a_conversation_goes_on_by_its_id_and_belongs_to_its_customer(house: Ope
         ask(house, role=Role.STAFF, user="anna", extra_body={"conversation": first})
 
 
+def test_a_conversation_goes_on_in_the_collection_that_it_is_about_alone(house: OpenHouse):
+    first = ask(house, user="dora").model_extra["confide"]["conversation"]
+    with pytest.raises(openai.BadRequestError, match="'shop'") as caught:
+        ask(house, model="other", user="dora", extra_body={"conversation": first})
+    assert caught.value.param == "conversation"
+
+
+def test_a_question_sent_again_is_understood_in_what_was_said_before_it(house: OpenHouse, monkeypatch):
+    seen, real = [], house.assistant.ask
+    monkeypatch.setattr(
+        house.assistant, "ask", lambda talk, *a, **more: [seen.append(talk.messages), real(talk, *a, **more)][1]
+    )
+    first = ask(house, "Hello", user="emil").model_extra["confide"]["conversation"]
+    for _ in range(2):
+        ask(house, user="emil", extra_body={"conversation": first, "message_id": "again"})
+    assert len(seen[1]) == 2
+    assert seen[2] == seen[1]
+
+
+@pytest.mark.parametrize("content", ["Half an emoji \ud83d", [{"type": "text", "text": "Half an emoji \ud83d"}]])
+def test_half_an_emoji_is_refused_in_openais_shape_and_a_whole_one_is_not(house: OpenHouse, content: Any):
+    body = json.dumps({"model": "shop", "messages": [{"role": "user", "content": content}]})
+    for path, sent in (
+        ("/chat/completions", body),
+        ("/embeddings", json.dumps({"model": "shop", "input": "\ud83d"})),
+        ("/embeddings", json.dumps({"model": "shop", "input": ["\ud83d"]})),
+    ):
+        answer = house.http(Role.STAFF).post(path, content=sent, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+    assert ask(house, RETURNS + " \U0001f600").choices[0].message.content
+
+
 def test_what_is_not_to_be_stored_is_not(house: OpenHouse):
     confide = ask(house, store=False, user="carla").model_extra["confide"]
     assert confide["conversation"] == confide["answer"] == ""

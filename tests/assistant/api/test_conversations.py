@@ -38,6 +38,22 @@ def test_somebody_elses_thread_does_not_exist(house: OpenHouse):
     assert other.post("/chat/completions", json={**question, "conversation": mine}).status_code == 404
 
 
+def test_a_pass_is_renewed_for_the_same_visitor_and_a_strange_one_is_nobodys(house: OpenHouse):
+    client = visitor(house)
+    question = {"messages": [{"role": "user", "content": "How long can I return items?"}]}
+    mine = client.post("/chat/completions", json=question).json()["confide"]["conversation"]
+    fresh = client.post("/visitors", json={"collection": "shop"}).raise_for_status().json()["token"]
+    held = client.headers["authorization"]
+    strange = {"authorization": f"{held[:-3]}abc"}
+    other = client.post("/visitors", json={"collection": "shop"}, headers=strange).raise_for_status().json()["token"]
+    elsewhere = client.post("/visitors", json={"collection": "other"}).raise_for_status().json()["token"]
+    found = [
+        client.get(f"/conversations/{mine}", headers={"authorization": f"Bearer {token}"}).status_code
+        for token in (fresh, other, elsewhere)
+    ]
+    assert found == [200, 404, 404]
+
+
 def test_a_visitor_learns_what_the_chat_shows_first(house: OpenHouse):
     made = house.http(None, origin=SITE).post("/visitors", json={}).json()
     assert made["company"]["en"] == "Juniper"

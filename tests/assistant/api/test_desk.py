@@ -9,7 +9,10 @@ import httpx
 import pytest
 from open_house import SITE, OpenHouse, open_house
 
+from assistant.accounts import Accounts
+from assistant.accounts import Role as Duty
 from assistant.keys import Keys, Role
+from assistant.sessions import COOKIE, Sessions
 
 ASK = "I want a person"
 
@@ -107,3 +110,30 @@ def test_looking_for_news_leaves_room_for_questions(house: OpenHouse):
     here = ask(customer, ASK)["conversation"]
     assert {customer.get(f"/conversations/{here}").status_code for _ in range(40)} == {200}
     assert ask(customer, "Hello?", here)["outcome"]
+
+
+@pytest.mark.parametrize(("duty", "code"), [(Duty.VIEWER, 403), (Duty.STAFF, 200), (Duty.OWNER, 200)])
+def test_an_account_reads_the_desk_as_staff_only(house: OpenHouse, duty: Duty, code: int):
+    here = ask(visitor(house), ASK)["conversation"]
+    session = Sessions.open(house.assistant.settings.data_dir).new()
+    accounts = Accounts(house.assistant.store, "default")
+    accounts.admit(f"{duty}@example.org", duty)
+    accounts.sign_in(session.id, f"{duty}@example.org", seconds=60)
+    client = house.http(None, cookie=f"{COOKIE}={session.cookie}")
+    assert [client.get(path).status_code for path in ("/desk", f"/desk/{here}")] == [code, code]
+
+
+def test_a_back_end_reads_what_a_person_wrote_to_each_of_its_customers(house: OpenHouse):
+    shop, anna = house.http(Role.VISITOR), colleague(house, "Anna")
+    here = ask(shop, ASK, user="customer-1")["conversation"]
+    anna.post(f"/desk/{here}/take", json={}).raise_for_status()
+    anna.post(f"/desk/{here}/messages", json={"id": "1", "text": "Hello, Anna here."}).raise_for_status()
+    path, mine, others = f"/conversations/{here}", {"user": "customer-1"}, ({}, {"user": "customer-2"})
+    said = shop.get(path, params=mine).raise_for_status().json()["data"][-1]
+    assert (said["by"], said["content"]) == ("Anna", "Hello, Anna here.")
+    assert shop.post("/feedback", json={"answer": said["answer"], "rating": "up", **mine}).status_code == 200
+    reach = {"email": "max@web.de"}
+    assert {shop.get(path, params=user).status_code for user in others} == {404}
+    assert {shop.post(f"{path}/address", json={**reach, **user}).status_code for user in others} == {404}
+    assert shop.post(f"{path}/address", json={**reach, **mine}).status_code == 200
+    assert anna.get(f"/desk/{here}").json()["case"]["email"] == "max@web.de"

@@ -78,3 +78,13 @@ def test_uploads_have_the_cap_of_the_settings(house: OpenHouse):
 def test_what_is_not_there_cannot_be_removed(house: OpenHouse):
     assert house.http(Role.OWNER).delete("/documents/nothing.md").status_code == 404
     assert house.http(Role.OWNER).delete("/documents/a.txt", params={"collection": "no"}).status_code == 404
+
+
+def test_a_name_that_no_file_system_takes_is_refused_and_the_longest_is_read(house: OpenHouse):
+    owner, text = house.http(Role.OWNER), "退货须在三十天内提出。".encode()
+    long, longest = "退" * 85 + ".md", "退" * 84 + ".md"  # 258 and 255 bytes
+    refused = owner.post("/documents", files=[("file", (long, text)), ("file", ("a.txt", text))])
+    assert (refused.status_code, "cannot name a document" in refused.json()["detail"]) == (400, True)
+    read = owner.post("/documents", files={"file": (longest, text)}).raise_for_status().json()["files"]
+    assert [(one["name"], one["verdict"]) for one in read] == [(longest, "added")]
+    owner.delete(f"/documents/{longest}").raise_for_status()

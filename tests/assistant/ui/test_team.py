@@ -17,8 +17,9 @@ from shelves import put
 from stand_in import StandIn, make
 
 from assistant.accounts import Accounts, Role
+from assistant.desk import State
 from assistant.gate import ADMIN, LIGHT, OWNER, STAFF
-from assistant.rows import CannedRow, SuggestionRow
+from assistant.rows import CannedRow, CaseRow, ConversationRow, LessonRow, SuggestionRow, TurnRow, now
 from assistant.sessions import COOKIE, Sessions
 from assistant.store import Turn
 from assistant.types import Conversation, Message
@@ -96,6 +97,52 @@ def test_events_that_pass_the_gate_ask_for_the_role_themselves(house, enter, rol
     with assistant.store.tables(sa.MetaData())() as session:
         assert not session.scalars(sa.select(CannedRow)).all()
         assert not session.scalars(sa.select(SuggestionRow)).all()
+
+
+def test_a_viewer_neither_reads_nor_moves_the_loop(house, enter):
+    """Looking at the tab collects: it would delete this lesson, whose rating is gone."""
+    _, _, assistant = house
+    turn = Turn("q1", Message("user", "?"), None, dt.datetime(2026, 1, 1))
+    assistant.store.append_turns(Conversation("c_loop", "ann"), tenant="default", collection="shop", turns=[turn])
+    lesson = LessonRow(
+        id="l1", tenant="default", collection="shop", conversation="c_loop", customer="ann", kind="correction",
+        question="A SECRET?", text="SECRET", rejected="", passages="[]", changes=1, state="waiting", by="", turn=None,
+        at=dt.datetime(2026, 1, 1),
+    )  # fmt: skip
+    with assistant.store.tables(sa.MetaData()).begin() as session:
+        session.add(lesson)
+
+    def stands() -> bool:
+        with assistant.store.tables(sa.MetaData())() as session:
+            return session.get(LessonRow, "l1") is not None
+
+    told = [enter("viewer").call(*event) for event in (("open_loop", None), ("choose_lesson", None, None))]
+    assert ["SECRET" in one for one in told] == [False, False]
+    assert ["may look, not change" in one for one in told] == [True, True]
+    assert stands()
+    assert "may look" not in enter("staff").call("open_loop", None)
+    assert not stands()
+
+
+def test_the_desk_counts_all_who_wait_and_shows_what_somebody_has(house, enter):
+    _, _, assistant = house
+    names, of = [f"c_{number:03d}" for number in range(202)], {"tenant": "default", "customer": "bob"}
+    case = {**of, "holder": "ada", "staff": "Ada", "asked": now(), "changed": now(), "email": "", "name": "", "told": True}  # fmt: skip
+    said = {"client_id": "q", "role": "user", "text": "A person", "answer": None, "at": now()}
+    talks = [{**of, "id": name, "collection": "shop", "title": name, "updated": now()} for name in names]
+    states = ["waiting"] * 201 + ["taken"]
+    cases = [{**case, "conversation": name, "state": state} for name, state in zip(names, states, strict=True)]
+    with assistant.store.tables(sa.MetaData()).begin() as session:
+        session.execute(sa.insert(ConversationRow), talks)
+        session.execute(sa.insert(TurnRow), [{**said, "conversation_id": name} for name in names])
+        session.execute(sa.insert(CaseRow), cases)
+    waiting = assistant.desk.count(State.WAITING)
+    told = html.unescape(enter("staff").call("open_desk", ""))
+    with assistant.store.tables(sa.MetaData()).begin() as session:
+        session.execute(sa.delete(ConversationRow).where(ConversationRow.customer == "bob"))
+    assert waiting > 200
+    assert f"{waiting} waiting · 1 taken" in told
+    assert "c_201" in told
 
 
 @pytest.mark.parametrize(("role", "status"), [("", 404), ("viewer", 404), ("staff", 404), ("owner", 200)])

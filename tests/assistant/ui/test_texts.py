@@ -2,7 +2,10 @@ import string
 
 import pytest
 
+from assistant.errors import BadInput, Busy, EngineUnavailable
 from assistant.texts import PLURALS
+from assistant.ui.front import Front
+from assistant.ui.parts import went_wrong
 from assistant.ui.texts import LANGUAGES, NAMES, TEXTS, words
 
 
@@ -38,3 +41,17 @@ def test_every_language_has_a_rule_for_plurals_and_every_word_its_forms():
 
 def test_words_fill_in_what_they_are_given():
     assert words("zh")("page", n=3) == "第 3 页"
+
+
+def test_a_customer_is_told_what_went_wrong_in_the_pages_language():
+    english, chinese = (Front(None, None, None, language, "/") for language in LANGUAGES)
+    assert went_wrong(Busy("The assistant is busy.", wait_s=5), chinese) == "智能助手正忙，请在 5 秒后重试。"
+    assert (
+        went_wrong(Busy("Yours are many.", wait_s=1, theirs=True), chinese)
+        == "您之前的问题仍在回答中，请在 1 秒后重试。"
+    )
+    assert went_wrong(Busy("The assistant is busy.", wait_s=1), english).endswith("in 1 second.")
+    failed = EngineUnavailable("The engine cannot tell.", hint="hf can.")
+    assert went_wrong(failed, chinese) == TEXTS["broken"]["zh"]
+    assert went_wrong(failed, english) == "The engine cannot tell. hf can."
+    assert went_wrong(BadInput(chinese.say("why_impossible")), chinese) == TEXTS["why_impossible"]["zh"]

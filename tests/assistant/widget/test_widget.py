@@ -18,6 +18,7 @@ import pytest
 from open_house import SCRIPT, OpenHouse, open_house
 
 from assistant.desk import Staff
+from assistant.line import PER_ADDRESS, Asker
 from assistant.widget.serving import script
 
 QUESTION = "How long can I return items?"
@@ -247,6 +248,63 @@ class TestInABrowser:
             page.keyboard.press("Enter")
             page.locator(".answer[aria-busy=false]").wait_for()
             until(lambda: house.assistant.running == 0)
+
+    def test_a_stopped_answer_stays_in_its_place_and_its_conversation_goes_on(self, browser, site, house):
+        with opened(browser, site) as page:
+            page.locator("form.ask textarea").fill("Talk for ever")
+            page.keyboard.press("Enter")
+            page.locator(".answer .said").wait_for()
+            page.get_by_role("button", name="Stop").click()
+            until(lambda: house.assistant.running == 0)
+            page.locator(".person").click()
+            page.get_by_text("You are waiting for a person").wait_for()
+            assert page.locator(".log > .me, .log > .answer").evaluate_all("all => all.map((one) => one.className)") == [
+                "me", "answer", "me", "answer",
+            ]  # fmt: skip
+            assert page.locator(".answer").first.inner_text().startswith("word word")
+            here = max(house.assistant.desk.cases(), key=lambda case: case.asked).conversation
+            customer = house.assistant.desk.case(here).customer
+            asked = [turn.message.text for turn in house.assistant.store.turns(here, customer)]
+            assert asked[::2] == ["Talk for ever", "I would like to talk to a person"]
+            page.reload()
+            page.locator(".bubble").click()
+            page.locator(".me").nth(1).wait_for()
+            assert page.locator(".answer").count() == 2
+            assert page.told == []
+
+    def test_a_conversation_outlives_its_pass_and_one_that_is_lost_begins_anew(self, browser, site, house):
+        change = """(fields) => { const key = Object.keys(localStorage).find((one) => one.startsWith("confide "));
+            const state = JSON.parse(localStorage[key]);
+            localStorage[key] = JSON.stringify(Object.assign(state, fields)); return state; }"""
+        with opened(browser, site) as page:
+            ask(page, QUESTION)
+            before = page.evaluate(change, {"renew": 0})
+            page.reload()
+            page.locator(".bubble").click()
+            page.locator(".me").wait_for()
+            after = page.evaluate(change, {"token": "vt_forged"})
+            assert after["renew"] > time.time() * 1000
+            assert after["conversation"] == before["conversation"]
+            page.reload()
+            page.locator(".bubble").click()
+            page.locator(".examples button").first.wait_for()
+            assert page.locator(".bad").is_hidden()
+            until(lambda: page.evaluate(change, {}).get("conversation") == "")
+            ask(page, QUESTION)
+
+    def test_what_goes_wrong_is_said_in_the_visitors_language(self, browser, site, house):
+        site.html = "<html lang=zh>"
+        tickets = [house.assistant.line.join(Asker(f"v{n}", "127.0.0.1")) for n in range(PER_ADDRESS)]
+        try:
+            with opened(browser, site) as page:
+                page.locator("form.ask textarea").fill(QUESTION)
+                page.keyboard.press("Enter")
+                page.locator(".bad").wait_for()
+                assert re.fullmatch(r"提问过多，请在 \d+ 秒后重试。", page.locator(".bad").inner_text())
+        finally:
+            site.html = "<html lang=en>"
+            for ticket in tickets:
+                ticket.leave()
 
     def test_what_documents_and_customers_write_stays_text(self, browser, site, house):
         with opened(browser, site) as page:
