@@ -22,9 +22,10 @@ from typing import Any
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
-from starlette.datastructures import QueryParams
+from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assistant import texts
 from assistant.accounts import Role
 from assistant.errors import Busy
 from assistant.guard import SESSION, refuse
@@ -44,6 +45,9 @@ _FILES = re.compile(r"/(assets|static|svelte)/[^?]*|/(theme\.css|favicon\.ico|ro
 _STREAM = re.compile(r"/gradio_api/heartbeat/([A-Za-z0-9]{1,40})")
 _JSON = {"/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset"}
 _UPLOADS = {"/gradio_api/upload": "POST", "/gradio_api/upload_progress": "GET"}
+_CHINESE = re.compile(r"https?://[^/]+/zh(?:[/?#]|$)")
+_A_MOMENT = 5
+"""Seconds that a visitor is asked to wait whose earlier questions are still on their way to the line."""
 _NEEDED = {ADMIN: Role.VIEWER, STAFF: Role.STAFF, OWNER: Role.OWNER}
 
 
@@ -102,13 +106,13 @@ class Gate:
             return
         session: Session | None = scope.get(SESSION)
         if session is None:
-            refusal = refuse(403, "There is no session. Please reload the page.") if self._listed(path) else _NOWHERE
+            refusal = refuse(403, _say("gate_session", scope)) if self._listed(path) else _NOWHERE
             await refusal(scope, receive, send)
         elif method == "POST" and path in _JSON:
             await self._json(scope, receive, send, session)
         elif method == "GET" and self._listed(path) and path not in _JSON:
             allowed = self._may_listen(scope, path, session)
-            await (self._listen if allowed else refuse(403, "This is not yours."))(scope, receive, send)
+            await (self._listen if allowed else refuse(403, _say("gate_not_yours", scope)))(scope, receive, send)
         elif _UPLOADS.get(path) == method and self._door.may(session.id, Role.STAFF):
             await self._app(scope, receive, send)
         else:
@@ -127,7 +131,7 @@ class Gate:
         caller = Caller(scope[SESSION].id, address(scope))
         status = self._streams.open(caller)
         if status:
-            await refuse(status, "Too many pages are open. Close some, then reload.")(scope, receive, send)
+            await refuse(status, _say("gate_pages", scope))(scope, receive, send)
             return
         try:
             await self._app(scope, receive, send)
@@ -158,39 +162,46 @@ class Gate:
         if not isinstance(data, dict) or not isinstance(data.get("session_hash"), str):
             return 400, "This is not a request of the page.", 0
         if not self._owners.claim(data["session_hash"], session.id, address(scope)):
-            return 403, "This is not yours.", 0
+            return 403, _say("gate_not_yours", scope), 0
         if not scope["path"].rstrip("/").endswith("/join"):
             return None
-        return self._join_refusal(data, Caller(session.id, address(scope)))
+        return self._join_refusal(scope, data, Caller(session.id, address(scope)))
 
-    def _join_refusal(self, data: Mapping[str, Any], caller: Caller) -> tuple[int, str, int] | None:
+    def _join_refusal(self, scope: Scope, data: Mapping[str, Any], caller: Caller) -> tuple[int, str, int] | None:
         index = data.get("fn_index")
         kind = self._house.events.get(index) if isinstance(index, int) else None
         if kind is None or (kind in _NEEDED and not self._door.is_inside(caller.session)):
-            return 403, "This needs a sign-in on the staff's page.", 0
+            return 403, _say("gate_sign_in", scope), 0
         if kind in _NEEDED and not self._door.may(caller.session, _NEEDED[kind]):
-            return 403, f"This needs an account with the role {_NEEDED[kind]}.", 0
+            return 403, _say("gate_role", scope, role=_NEEDED[kind]), 0
         wait = self._rates.wait(kind, caller)
         if wait:
-            return 429, f"Too many questions. Please wait {wait} seconds.", wait
+            return 429, _say("gate_rate", scope, n=wait), wait
         if kind == MODEL:
-            return self._line_refusal(caller)
+            return self._line_refusal(scope, caller)
         return None
 
-    def _line_refusal(self, caller: Caller) -> tuple[int, str, int] | None:
+    def _line_refusal(self, scope: Scope, caller: Caller) -> tuple[int, str, int] | None:
         """What the line would say, and what it would to the page's events that have not reached it yet."""
         line, pending = self._house.line, list(self._house.pending())
         mine = sum(other.session == caller.session for other in pending)
         here = sum(other.address == caller.address for other in pending)
         if mine >= PER_VISITOR or here >= PER_ADDRESS:
-            return 429, "Your earlier questions are still being answered. Please wait a moment.", 5
+            return 429, _say("busy_theirs", scope, n=_A_MOMENT), _A_MOMENT
         try:
             if len(pending) >= line.room:
                 raise line.refusal()
             line.check(Asker(caller.session, caller.address))
         except Busy as error:
-            return 429 if error.theirs else 503, f"{error.message} {error.hint}", error.wait_s
+            told = _say("busy_theirs" if error.theirs else "busy", scope, n=error.wait_s)
+            return 429 if error.theirs else 503, told, error.wait_s
         return None
+
+
+def _say(key: str, scope: Scope, **values: Any) -> str:
+    """A text in the language of the page that sent the request."""
+    page = _CHINESE.match(Headers(scope=scope).get("referer", ""))
+    return texts.say(key, "zh" if page else "en", **values)
 
 
 class _Owners:

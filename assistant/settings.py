@@ -38,7 +38,7 @@ class ModelSettings(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the model runs; auto takes cuda, then mps, then cpu."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format of the weights; auto: bfloat16 on a GPU that has it, else float16; on a CPU what measures faster."""
+    """Number format of the weights; auto: bfloat16 on a GPU with it, else float16; on a CPU what measures faster."""
     max_new_tokens: int = Field(default=160, ge=1, le=4096)
     """The longest text the model may write for one answer."""
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)

@@ -127,13 +127,33 @@ _TEXTS: dict[str, dict[str, str]] = {
         "en": "{adapter} had a part in this answer. Its training spent epsilon {epsilon} at delta {delta} for each {unit}: whether any one {unit} was among its records can be told from it only so far as that allows.",
         "zh": "此回答使用了 {adapter}。其训练对每个{unit}的隐私开销为 epsilon {epsilon}（delta {delta}）：外界只能在此限度内判断某个{unit}是否在训练数据中。",
     },
+    "gate_session": {"en": "There is no session. Please reload the page.", "zh": "会话已失效，请刷新页面。"},
+    "gate_not_yours": {"en": "This is not yours.", "zh": "您无权访问此内容。"},
+    "gate_sign_in": {"en": "This needs a sign-in on the staff's page.", "zh": "请先在员工页面登录。"},
+    "gate_role": {"en": "This needs an account with the role {role}.", "zh": "此操作需要具有 {role} 角色的账号。"},
+    "gate_rate": {
+        "en": "Too many questions. Please wait {n} {n:second|seconds}.",
+        "zh": "提问过于频繁，请在 {n} 秒后重试。",
+    },
+    "gate_pages": {
+        "en": "Too many pages are open. Close some, then reload.",
+        "zh": "打开的页面过多，请关闭一些后刷新。",
+    },
+    "busy": {
+        "en": "The assistant is busy. Please try again in {n} {n:second|seconds}.",
+        "zh": "智能助手正忙，请在 {n} 秒后重试。",
+    },
+    "busy_theirs": {
+        "en": "Your earlier questions are still being answered. Please try again in {n} {n:second|seconds}.",
+        "zh": "您之前的问题仍在回答中，请在 {n} 秒后重试。",
+    },
     "unit_example": {"en": "record", "zh": "单条记录"},
     "unit_customer": {"en": "customer", "zh": "客户"},
     "unit_partner": {"en": "partner", "zh": "合作方"},
 }
 
 
-def say(key: str, language: str, **values: str) -> str:
+def say(key: str, language: str, **values: object) -> str:
     """The text of `key` in a language, English where there is none in that language.
 
     >>> say("thanks", "en")

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from assistant import texts
 from assistant.errors import BadInput, Busy, ConfideError
 from assistant.gate import Caller, address
 from assistant.guard import SESSION
@@ -41,7 +42,7 @@ def visitor(request: gr.Request) -> Caller:
 def went_wrong(error: ConfideError, front: Front) -> str:
     """What went wrong, for a customer, as plain text; whatever has no words in the page's language is "broken"."""
     if isinstance(error, Busy):
-        return front.say("busy_theirs" if error.theirs else "busy", n=error.wait_s)
+        return texts.say("busy_theirs" if error.theirs else "busy", front.language, n=error.wait_s)
     if front.language != "en" and not isinstance(error, BadInput):
         return front.say("broken")
     return f"{error.message} {error.hint}".strip()

@@ -93,14 +93,6 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "zh": "部分文档的语言（{languages}）不受检索模型（{embedder}）支持，相关问题可能查不到答案。",
     },
     "gone": {"en": "This conversation is not available.", "zh": "此对话不可用。"},
-    "busy": {
-        "en": "The assistant is busy. Please try again in {n} {n:second|seconds}.",
-        "zh": "智能助手正忙，请在 {n} 秒后重试。",
-    },
-    "busy_theirs": {
-        "en": "Your earlier questions are still being answered. Please try again in {n} {n:second|seconds}.",
-        "zh": "您之前的问题仍在回答中，请在 {n} 秒后重试。",
-    },
     "address_refused": {
         "en": "This is not an e-mail address (for example: name@example.com), or nobody is needed any more.",
         "zh": "邮箱地址不正确（例如 name@example.com），或已不再需要人工客服。",

@@ -107,6 +107,21 @@ def test_too_many_questions_are_answered_with_429_and_retry_after(tmp_path: Path
     assistant.close()
 
 
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("https://shop.example/zh", "请在 7 秒后重试"),
+        ("http://127.0.0.1:7860/zh?c=shop", "请在 7 秒后重试"),
+        ("https://shop.example/", "wait 7 seconds"),
+        ("https://shop.example/zhou", "wait 7 seconds"),
+        ("", "wait 7 seconds"),
+    ],
+)
+def test_a_refusal_is_said_in_the_language_of_the_page(page, said):
+    scope = {"type": "http", "headers": [(b"referer", page.encode())] if page else []}
+    assert said in gate._say("gate_rate", scope, n=7)
+
+
 def test_dropping_the_cookie_does_not_help_for_ever(tmp_path: Path):
     assistant, app = make(tmp_path, requests_per_minute=1)
     with served(app) as url:
