@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from assistant import language, smalltalk
 from assistant.composer import Piece
 from assistant.draft import Draft
-from assistant.types import AskEvent, Conversation, Found, Message, Outcome
+from assistant.types import AskEvent, Conversation, Found, Message, Outcome, Usage
 
 MOST = 4
 """Questions of a message that are answered each by itself; what comes after is read with the last."""
@@ -102,7 +102,7 @@ def answers(
     """
     *before, _ = conversation.messages
     unfound: list[str] = []
-    outcomes: list[Outcome] = []
+    made: list[Draft] = []
     for part in parts:
         one = Draft(part, draft.info, draft.language, draft.choice)
         before.append(Message("user", part))
@@ -112,7 +112,7 @@ def answers(
             for event in events:
                 if isinstance(event, Found):
                     draft.hits = tuple({hit.passage.id: hit for hit in (*draft.hits, *one.hits)}.values())
-                    if not outcomes:  # of a whole answer there is one; the rest come with it
+                    if not made:  # of a whole answer there is one; the rest come with it
                         yield event
                     continue
                 if one.outcome is Outcome.NOT_IN_KNOWLEDGE_BASE and one.advice is None:
@@ -125,10 +125,9 @@ def answers(
                     yield draft.add(piece)
         if not seen:
             unfound.append(part)
-        outcomes.append(one.outcome)
-        _take(draft, one)
+        made.append(one)
         before.append(Message("assistant", "".join(piece.lead + piece.text for piece in one.pieces).strip()))
-    draft.outcome = max(outcomes, key=_WEIGHT.index)
+    _sum_up(draft, made)
     if len(unfound) == len(parts):
         yield draft.say("refusal")
     elif unfound:
@@ -140,20 +139,19 @@ _WEIGHT = (Outcome.NOT_IN_KNOWLEDGE_BASE, Outcome.ANSWERED, Outcome.NEEDS_HUMAN,
 """The last of these that a part has is the whole message's."""
 
 
-def _take(draft: Draft, one: Draft) -> None:
-    """What the receipt says of one question goes into the whole message's."""
-    draft.query = " | ".join(filter(None, (draft.query, one.query)))
-    draft.support = one.support if draft.shape == "none" else min(draft.support, one.support)
-    draft.sure, draft.reread = draft.sure and one.sure, draft.reread or one.reread
-    draft.shape = one.shape if one.shape != "none" else draft.shape
-    draft.usage = dataclasses.replace(
-        draft.usage,
-        prompt_tokens=draft.usage.prompt_tokens + one.usage.prompt_tokens,
-        completion_tokens=draft.usage.completion_tokens + one.usage.completion_tokens,
-    )
-    draft.failed, draft.adapter = draft.failed or one.failed, one.adapter or draft.adapter
-    draft.privacy, draft.advice = one.privacy or draft.privacy, draft.advice or one.advice
-    draft.notes += one.notes
+def _sum_up(draft: Draft, made: Sequence[Draft]) -> None:
+    """What the receipts of the questions would say goes into the whole message's; its support is its weakest answer's."""
+    answered = [one for one in made if one.outcome is Outcome.ANSWERED]
+    draft.outcome = max((one.outcome for one in made), key=_WEIGHT.index)
+    draft.query = " | ".join(filter(None, (one.query for one in made)))
+    draft.support = min(one.support for one in answered or made)
+    draft.sure, draft.reread = all(one.sure for one in made), any(one.reread for one in made)
+    draft.usage = Usage(sum(one.usage.prompt_tokens for one in made), sum(one.usage.completion_tokens for one in made))
+    for one in made:
+        draft.shape = one.shape if one.shape != "none" else draft.shape
+        draft.failed, draft.adapter = draft.failed or one.failed, one.adapter or draft.adapter
+        draft.privacy, draft.advice = one.privacy or draft.privacy, draft.advice or one.advice
+        draft.notes += one.notes
 
 
 def _chunks(message: str) -> Iterator[str]:

@@ -490,6 +490,7 @@ def test_what_no_document_answers_is_said_by_name_beside_what_one_does(make):
     assert answer.text.count("Who won the football match?") == 1
     assert "could not find" in answer.text
     assert any("Who won the football match?" in note for note in answer.receipt.notes)
+    assert answer.receipt.support >= answer.receipt.threshold
 
 
 def test_where_no_question_is_answered_there_is_one_refusal(make):
