@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assistant import metrics, texts
+from assistant import metrics, several, texts
 from assistant.core import Assistant
 from assistant.errors import BadInput, ConfideError
 from assistant.golden import Gold, Question, read_golden
@@ -29,8 +29,8 @@ CUT = 5
 REFUSALS = (Outcome.NOT_IN_KNOWLEDGE_BASE, Outcome.NEEDS_HUMAN)
 FROM_ROWS = ("advice_", "because_")
 """Texts of the product that are filled from rows of the catalogue: what is filled in has to have a source."""
-IN_RECEIPTS = ("spent", "unit_", "approved_answer")
-"""Texts of the product that stand below an answer or name a document, never in it."""
+NEVER_SAID = ("spent", "unit_", "approved_answer", "gate_", "busy")
+"""Texts of the product that stand below an answer, name a document or refuse a request: never in an answer."""
 LOWER_IS_BETTER = ("false_refusals", "false_claims", "unsupported_facts", "component_failures")
 _EXACT = ("citations_exact", "unsupported_facts")
 Progress = Callable[[str, int, int], None]
@@ -158,7 +158,7 @@ def judge(question: Question, answer: Answer, *, store: Store, tenant: str) -> J
         facts_found=tuple(any(metrics.contains(answer.text, fact) for fact in facts) for facts in question.facts),
         citations_exact=tuple(_is_exact(citation, tenant, store) for citation in answer.citations),
         claimed=tuple(claim for claim in question.false_claims if re.search(claim, " ".join(answer.text.split()))),
-        unsupported=tuple(_unsupported(answer, tenant, store)),
+        unsupported=tuple(_unsupported(question, answer, tenant, store)),
     )
 
 
@@ -196,21 +196,24 @@ def _is_exact(citation: Citation, tenant: str, store: Store) -> bool:
     )
 
 
-def _unsupported(answer: Answer, tenant: str, store: Store) -> list[str]:
-    """Numbers, prices, dates, links and addresses that no cited passage has; our own fixed texts apart."""
+def _unsupported(question: Question, answer: Answer, tenant: str, store: Store) -> list[str]:
+    """Numbers, prices, dates, links and addresses no cited passage has; fixed texts and repeated questions apart."""
     known: frozenset[str] = frozenset()
     for citation in answer.citations:
         passage = store.passage(tenant, citation.passage_id)
         known |= metrics.claims(passage.text) if passage else frozenset()
     if answer.advice is not None:
         known |= metrics.claims(json.dumps(answer.to_dict()["advice"], ensure_ascii=False))
-    return sorted(metrics.claims(_without_fixed(answer.text)) - known)
+    said = answer.text
+    for part in several.questions(question.question):
+        said = said.replace(several.repeated(part), " ")
+    return sorted(metrics.claims(_without_fixed(said)) - known)
 
 
 def _without_fixed(text: str) -> str:
     """The text without the product's own sentences, into which a company's name is set."""
     for key, spellings in texts.table().items():
-        if key.startswith((*FROM_ROWS, *IN_RECEIPTS)):
+        if key.startswith((*FROM_ROWS, *NEVER_SAID)):
             continue
         for template in spellings.values():
             text = re.sub(".{0,80}?".join(re.escape(part) for part in re.split(r"\{\w+\}", template)), " ", text)

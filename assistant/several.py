@@ -89,6 +89,11 @@ def questions(message: str) -> tuple[str, ...]:
     return (first, *(_JOINS.sub("", part) or part for part in rest))
 
 
+def repeated(question: str) -> str:
+    """The line that a question's answer stands behind."""
+    return f"“{question}”"
+
+
 def answers(
     answer: Callable[[Conversation, Draft], Generator[AskEvent]],
     conversation: Conversation,
@@ -119,7 +124,7 @@ def answers(
                     continue
                 for piece in one.pieces[seen:]:
                     if not seen:
-                        yield draft.add(Piece(f"“{part}”", ()))
+                        yield draft.add(Piece(repeated(part), ()))
                         piece = dataclasses.replace(piece, lead="\n")
                     seen += 1
                     yield draft.add(piece)
@@ -132,7 +137,7 @@ def answers(
         yield draft.say("refusal")
     elif unfound:
         draft.notes.append(f"not in the documents: {' | '.join(unfound)}")
-        yield draft.say("not_found_of_several", question=" ".join(f"“{part}”" for part in unfound))
+        yield draft.say("not_found_of_several", question=" ".join(map(repeated, unfound)))
 
 
 _WEIGHT = (Outcome.NOT_IN_KNOWLEDGE_BASE, Outcome.ANSWERED, Outcome.NEEDS_HUMAN, Outcome.COMPONENT_FAILED)

@@ -7,7 +7,7 @@ import pytest
 
 from assistant import texts
 from assistant.errors import BadInput
-from assistant.evaluate import FROM_ROWS, IN_RECEIPTS, compare, evaluate, judge, read_report
+from assistant.evaluate import FROM_ROWS, NEVER_SAID, compare, evaluate, judge, read_report
 from assistant.golden import Gold, Question
 from assistant.settings import Settings
 from assistant.store import Store
@@ -149,13 +149,34 @@ def test_a_number_counts_as_supported_only_by_a_cited_passage(store):
 
 
 @pytest.mark.parametrize("language", texts.LANGUAGES)
-@pytest.mark.parametrize("key", [key for key in texts.table() if not key.startswith((*FROM_ROWS, *IN_RECEIPTS))])
+@pytest.mark.parametrize("key", [key for key in texts.table() if not key.startswith((*FROM_ROWS, *NEVER_SAID))])
 def test_the_products_own_texts_need_no_citation(store, key, language):
     values = dict.fromkeys(
-        ["company", "contact", "seconds", "number", "model", "name", "ours", "theirs", "person", "when", "n"],
+        [
+            "company",
+            "contact",
+            "seconds",
+            "number",
+            "model",
+            "name",
+            "ours",
+            "theirs",
+            "person",
+            "when",
+            "n",
+            "question",
+        ],
         "24/7 Outdoor 360",
     )
     assert judge(MOON, answer(texts.say(key, language, **values)), store=store, tenant="default").unsupported == ()
+
+
+def test_a_question_that_an_answer_repeats_needs_no_citation_and_its_numbers_elsewhere_do(store):
+    asked = dataclasses.replace(RETURNS, question="Do you ship 20 kg? How long do I have to return boots?")
+    text = "“Do you ship 20 kg?”\nYes.\n\n“How long do I have to return boots?”\nYou have 14 days."
+    assert judge(asked, answer(text, cite(0, "14 days")), store=store, tenant="default").unsupported == ()
+    claimed = answer(text.replace("Yes.", "Yes, 20 kg."), cite(0, "14 days"))
+    assert judge(asked, claimed, store=store, tenant="default").unsupported == ("20",)
 
 
 def test_measures_are_the_ones_that_were_promised(tmp_path, store):
