@@ -91,7 +91,7 @@ def questions(message: str) -> tuple[str, ...]:
 
 def repeated(question: str) -> str:
     """The line that a question's answer stands behind."""
-    return f"“{question}”"
+    return f"“{question[:1].upper()}{question[1:]}”"
 
 
 def answers(

@@ -474,7 +474,7 @@ def test_each_question_of_a_message_is_answered_behind_a_line_that_repeats_it(ma
         "Within how many days can unused items be returned, and what does it cost to have broken tent poles repaired?",
     )
     assert answer.outcome is Outcome.ANSWERED
-    first, second = answer.text.split("“what does it cost to have broken tent poles repaired?”\n")
+    first, second = answer.text.split("“What does it cost to have broken tent poles repaired?”\n")
     assert first.startswith("“Within how many days can unused items be returned”\n")
     assert "within 30 days of delivery" in first
     assert "15 EUR in every store" in second
