@@ -19,6 +19,8 @@ from assistant.types import AskEvent, Conversation, Found, Message, Outcome, Usa
 MOST = 4
 """Questions of a message that are answered each by itself; what comes after is read with the last."""
 
+LONGEST = 1000
+"""Characters of a message that may be cut: a longer one is a story, and every joint of it would be looked at."""
 WORDS = 4
 """Content words with a question mark behind them that are a question, however they begin."""
 
@@ -70,7 +72,7 @@ def questions(message: str) -> tuple[str, ...]:
     >>> questions("退货要几天？运费谁出？"), questions("Can I return boots? Even worn ones?")
     (('退货要几天？', '运费谁出？'), ('Can I return boots? Even worn ones?',))
     """
-    if smalltalk.intent(message) is not smalltalk.Intent.QUESTION:
+    if len(message) > LONGEST or smalltalk.intent(message) is not smalltalk.Intent.QUESTION:
         return (message,)
     parts: list[str] = []
     pending = ""

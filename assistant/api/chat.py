@@ -188,8 +188,7 @@ class _Asked:
         self.house, self.body = house, body
         self.info, self.adapter = chosen(house, caller, body.model)
         self.model = body.model or self.info.name
-        named = body.user or body.safety_identifier
-        self.customer = f"{caller.id}:{named}" if caller.key and named else caller.id
+        self.customer = caller.customer(body.user or body.safety_identifier)
         self.question = self._question()
         self.conversation = self._conversation()
         self.created = int(time.time())

@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from asking import exact, over_policies, run
 
 from assistant.citations import Span
 from assistant.composer import Piece
@@ -14,22 +15,10 @@ from assistant.engines.echo import EchoEngine
 from assistant.engines.watch import watched
 from assistant.errors import BadInput, EngineTimeout, EngineUnavailable, UnknownName
 from assistant.hosting import Choice, Hosting
-from assistant.ingest import ingest
 from assistant.retrieval.reader import Reader
-from assistant.retrieval.search import Searcher
 from assistant.router import Guess, Route
 from assistant.settings import Settings, load_settings
-from assistant.store import Store
-from assistant.types import Conversation, Delta, Done, Found, GenerateOptions, Message, ModelInfo, Outcome
-
-POLICY = """# Returns
-
-Unused items can be returned within 30 days of delivery. Delivery costs are refunded only when the item was faulty.
-
-# Repairs
-
-Broken tent poles are repaired for 15 EUR in every store. Zips are repaired only if the product is clean.
-"""
+from assistant.types import Conversation, Delta, GenerateOptions, Message, ModelInfo, Outcome
 
 
 class Broken(EchoEngine):
@@ -55,44 +44,13 @@ class Broken(EchoEngine):
 def make(tmp_path):
     made = []
 
-    def build(engine=None, shape="quote-first", threshold=0.05, **model):
-        (tmp_path / "policy.md").write_text(POLICY)
-        settings = load_settings(
-            data_dir=tmp_path / "data",
-            collection="shop",
-            model={"engine": "echo", "shape": shape, **model},
-            retrieval={"embedder": "hashing", "threshold": threshold},
-        )
-        store = Store.open(settings.data_dir)
-        searcher = Searcher(store, settings)
-        ingest([tmp_path / "policy.md"], store=store, settings=settings, index=searcher, collection="shop")
-        made.append(
-            Assistant(settings=settings, store=store, searcher=searcher, engine=engine or EchoEngine(script=["."]))
-        )
+    def build(*arguments, **settings):
+        made.append(over_policies(tmp_path, *arguments, **settings))
         return made[-1]
 
     yield build
     for assistant in made:
         assistant.close()
-
-
-def run(assistant, question, conversation=None, **kwargs):
-    events = list(assistant.ask(conversation or Conversation(""), question, **kwargs))
-    assert isinstance(events[0], Found)
-    assert isinstance(events[-1], Done)
-    assert all(isinstance(event, Delta) for event in events[1:-1])
-    answer = events[-1].answer
-    assert "".join(event.text for event in events[1:-1]) == answer.text
-    return answer
-
-
-def exact(assistant, answer):
-    for citation in answer.citations:
-        stored = assistant.store.passage("default", citation.passage_id)
-        assert stored is not None
-        assert stored.text[citation.start : citation.end] == citation.quote
-        assert answer.text[citation.answer_start : citation.answer_end]
-    return True
 
 
 def test_a_question_is_answered_with_the_quote_that_answers(make):
@@ -462,56 +420,3 @@ def test_an_engine_that_fails_at_its_verdict_costs_no_answer(make, monkeypatch):
     answer = answer_of(make(engine), "How long can I return items?")
     assert engine.asked
     assert answer.citations
-
-
-# Several questions in one message
-
-
-def test_each_question_of_a_message_is_answered_behind_a_line_that_repeats_it(make):
-    assistant = make(shape="quotes")
-    answer = run(
-        assistant,
-        "Within how many days can unused items be returned, and what does it cost to have broken tent poles repaired?",
-    )
-    assert answer.outcome is Outcome.ANSWERED
-    first, second = answer.text.split("“What does it cost to have broken tent poles repaired?”\n")
-    assert first.startswith("“Within how many days can unused items be returned”\n")
-    assert "within 30 days of delivery" in first
-    assert "15 EUR in every store" in second
-    assert exact(assistant, answer)
-    assert {hit.passage.id for hit in answer.hits} >= {citation.passage_id for citation in answer.citations}
-
-
-def test_what_no_document_answers_is_said_by_name_beside_what_one_does(make):
-    assistant = make(shape="quotes", threshold=0.35)
-    answer = run(assistant, "Who won the football match? What does it cost to have broken tent poles repaired?")
-    assert answer.outcome is Outcome.ANSWERED
-    assert "15 EUR in every store" in answer.text
-    assert answer.text.count("Who won the football match?") == 1
-    assert "could not find" in answer.text
-    assert any("Who won the football match?" in note for note in answer.receipt.notes)
-    assert answer.receipt.support >= answer.receipt.threshold
-
-
-def test_where_no_question_is_answered_there_is_one_refusal(make):
-    answer = run(make(threshold=0.99), "Who won the football match? When does the moon rise?")
-    assert answer.outcome is Outcome.NOT_IN_KNOWLEDGE_BASE
-    assert answer.text.count("could not find") == 1
-    assert answer.citations == ()
-
-
-def test_a_later_question_is_understood_in_the_one_before_it(make):
-    assistant, asked = make(shape="quotes"), []
-    read = assistant._read
-    assistant._read = lambda draft, query: (asked.append(query), read(draft, query))[1]
-    run(assistant, "Are broken tent poles repaired? And is it free?")
-    assert any("poles" in query and "free" in query for query in asked)
-
-
-def test_what_the_staff_approved_for_the_whole_message_wins(make, monkeypatch):
-    assistant = make(shape="quotes")
-    seen = []
-    monkeypatch.setattr(assistant, "_approved", lambda draft, asked: seen.append(draft.question))
-    message = "Are broken poles repaired? What does it cost?"
-    run(assistant, message, replace(Conversation(""), messages=(Message("user", "Hello"),)))
-    assert seen == [message, "Are broken poles repaired?", "What does it cost?"]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from live import served
+from stand_in import make
 
 from assistant import guard
 
@@ -107,3 +111,14 @@ def test_a_cookie_goes_into_other_sites_frames_over_tls_and_where_frames_are_all
 def test_the_policy_names_the_frames_it_is_given():
     assert guard.policy(()).endswith("frame-ancestors 'none'")
     assert guard.policy(("https://a.example",)).endswith("frame-ancestors https://a.example")
+
+
+def test_a_page_that_another_site_frames_keeps_its_visitor_there(tmp_path: Path):
+    assistant, app = make(tmp_path, frame_ancestors=("https://shop.example",))
+    with served(app) as url:
+        tls = {"x-forwarded-proto": "https"}
+        lines = [httpx.get(url + path, headers=tls).headers["set-cookie"] for path in ("/", "/language/zh")]
+        plain = httpx.get(url).headers["set-cookie"]
+    assistant.close()
+    assert {line.rpartition("HttpOnly; ")[2] for line in lines} == {"SameSite=None; Secure; Partitioned"}
+    assert plain.endswith("SameSite=Lax")

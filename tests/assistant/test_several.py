@@ -1,12 +1,18 @@
 """Laws of a message that asks several things: cut only where each part asks by itself, and nothing is lost."""
 
 import re
+from dataclasses import replace
 
 import pytest
+from asking import exact, over_policies, run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.several import MOST, questions
+from assistant.composer import Piece
+from assistant.draft import Draft
+from assistant.hosting import Choice
+from assistant.several import LONGEST, MOST, answers, questions
+from assistant.types import CollectionInfo, Conversation, Delta, Found, Hit, Message, Outcome, Passage, Usage
 
 CUT = [
     ("Do you ship to Norway? What are your opening hours?", "Do you ship to Norway?", "What are your opening hours?"),
@@ -78,6 +84,8 @@ WHOLE = [
     "I want to talk to a person. How long does it take? Is anyone there?",
     "Thanks! 👍",
     "如果鞋子坏了怎么办，可以退吗？",
+    "如果丢了怎么办，多久能补？",
+    "If I return boots, who pays and how long is the refund?",
     "你好，请问可以退货吗？",
     "怎么退货，需要身份证吗？",
 ]
@@ -107,3 +115,98 @@ def test_nothing_is_lost_but_what_joined_the_questions_and_no_part_is_cut_again(
     assert CONNECTORS.sub("", "".join(parts)) == CONNECTORS.sub("", message)
     if len(parts) > 1:
         assert all(len(part) < len(message) for part in parts)
+
+
+def test_a_story_stays_whole():
+    asked = "How long is the warranty? Who pays? "
+    assert len(questions(asked)) == 2
+    assert questions(asked * LONGEST) == (asked * LONGEST,)
+
+
+@pytest.fixture
+def make(tmp_path):
+    made = []
+
+    def build(**settings):
+        made.append(over_policies(tmp_path, **settings))
+        return made[-1]
+
+    yield build
+    for assistant in made:
+        assistant.close()
+
+
+def test_each_question_of_a_message_is_answered_behind_a_line_that_repeats_it(make):
+    assistant = make(shape="quotes")
+    answer = run(
+        assistant,
+        "Within how many days can unused items be returned, and what does it cost to have broken tent poles repaired?",
+    )
+    assert answer.outcome is Outcome.ANSWERED
+    first, second = answer.text.split("“What does it cost to have broken tent poles repaired?”\n")
+    assert first.startswith("“Within how many days can unused items be returned”\n")
+    assert "within 30 days of delivery" in first
+    assert "15 EUR in every store" in second
+    assert exact(assistant, answer)
+    assert {hit.passage.id for hit in answer.hits} >= {citation.passage_id for citation in answer.citations}
+
+
+def test_what_no_document_answers_is_said_by_name_beside_what_one_does(make):
+    assistant = make(shape="quotes", threshold=0.35)
+    answer = run(assistant, "Who won the football match? What does it cost to have broken tent poles repaired?")
+    assert answer.outcome is Outcome.ANSWERED
+    assert "15 EUR in every store" in answer.text
+    assert answer.text.count("Who won the football match?") == 1
+    assert "could not find" in answer.text
+    assert any("Who won the football match?" in note for note in answer.receipt.notes)
+    assert answer.receipt.support >= answer.receipt.threshold
+
+
+def test_where_no_question_is_answered_there_is_one_refusal(make):
+    answer = run(make(threshold=0.99), "Who won the football match? When does the moon rise?")
+    assert answer.outcome is Outcome.NOT_IN_KNOWLEDGE_BASE
+    assert answer.text.count("could not find") == 1
+    assert answer.citations == ()
+
+
+def test_a_later_question_is_understood_in_the_one_before_it(make):
+    assistant, asked = make(shape="quotes"), []
+    read = assistant._read
+    assistant._read = lambda draft, query: (asked.append(query), read(draft, query))[1]
+    run(assistant, "Are broken tent poles repaired? And is it free?")
+    assert any("poles" in query and "free" in query for query in asked)
+
+
+def test_the_receipt_of_several_answers_hides_nothing_of_any():
+    info = CollectionInfo("default", "shop", ("en",), "hashing", 0.5)
+    passages = [Passage(f"p{n}", "d", "d.md", "default", "shop", f"Fact {n}.", 0, 7, "") for n in range(2)]
+    heard = []
+
+    def walk(conversation, one):
+        heard.append([(message.role, message.text) for message in conversation.messages])
+        number = len(heard) - 1
+        one.hits, one.support = (Hit(passages[number], 0.9, "dense"),), 0.9 - number / 10
+        one.sure, one.reread, one.shape, one.query = number == 0, number == 0, "quotes", one.question
+        one.usage, one.notes = Usage(10, 1), [f"note {number}"]
+        yield Found(one.hits)
+        yield one.add(Piece(f"Fact {number}.", ()))
+
+    draft = Draft("One? Two?", info, "en", Choice((None,)))
+    begun = Conversation("", "", (Message("user", "Hi"), Message("assistant", "Hello"), Message("user", "One? Two?")))
+    events = list(answers(walk, begun, draft, ["One?", "Two?"]))
+    assert [type(event) for event in events] == [Found, Delta, Delta, Delta, Delta]
+    talk = [("user", "Hi"), ("assistant", "Hello"), ("user", "One?")]
+    assert heard == [talk, [*talk, ("assistant", "Fact 0."), ("user", "Two?")]]
+    assert [hit.passage.id for hit in draft.hits] == ["p0", "p1"]
+    assert (draft.sure, draft.reread, draft.shape, draft.query) == (False, True, "quotes", "One? | Two?")
+    assert (draft.usage, draft.notes, draft.outcome) == (Usage(20, 2), ["note 0", "note 1"], Outcome.ANSWERED)
+    assert draft.support == pytest.approx(0.8)
+
+
+def test_what_the_staff_approved_for_the_whole_message_wins(make, monkeypatch):
+    assistant = make(shape="quotes")
+    seen = []
+    monkeypatch.setattr(assistant, "_approved", lambda draft, asked: seen.append(draft.question))
+    message = "Are broken poles repaired? What does it cost?"
+    run(assistant, message, replace(Conversation(""), messages=(Message("user", "Hello"),)))
+    assert seen == [message, "Are broken poles repaired?", "What does it cost?"]
