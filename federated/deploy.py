@@ -66,7 +66,7 @@ def superlink(home: Home) -> Iterator[subprocess.Popen[bytes]]:
     """The coordinator's SuperLink while the block runs; its log is in the folder."""
     address, folder = home.address, home.folder
     flags = ["--host", address.listen or address.host, "--port", str(address.port)]
-    flags += ["--database", str(folder / "flower.db"), "--disable-runtime-dependency-installation"]
+    flags += ["--database", str(_own(folder / "flower.db")), "--disable-runtime-dependency-installation"]
     if address.insecure:
         flags.append("--insecure")
     else:
@@ -234,7 +234,7 @@ def _daemon(
     require_posix()
     folder.mkdir(parents=True, exist_ok=True)
     _end_leftover(folder / f"{program}.pid", program)
-    with (folder / f"{program}.log").open("ab") as log:
+    with _own(folder / f"{program}.log").open("ab") as log:
         process = subprocess.Popen(
             [_program(program), *flags], env=_environment(folder, more, first), stdout=log, stderr=log,
             start_new_session=True,
@@ -246,6 +246,14 @@ def _daemon(
     finally:
         stop(process)
         (folder / f"{program}.pid").unlink(missing_ok=True)
+
+
+def _own(path: Path) -> Path:
+    """A file for its owner alone, made where it is missing: Flower's database passes single updates on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    return path
 
 
 @contextlib.contextmanager

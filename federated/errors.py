@@ -2,6 +2,7 @@
 
 FederationError
 ├── BadRequest            the caller's to mend; exit code 2
+│   └── PlanRefused       a coordinator's plan that cannot be followed; its text holds nothing of a partner's data
 ├── UpdateRefused         one partner's update does not pass the gate; the round goes on without it
 ├── RoundVoid             too few updates were left; nothing was aggregated, nothing was published
 ├── IdentityRefused       a certificate, key, invitation or signature is not one that was enrolled
@@ -24,16 +25,24 @@ class BadRequest(FederationError):
     exit_code = 2
 
 
+class PlanRefused(BadRequest):
+    """The plan's own fault, or two sides that do not fit. The coordinator is told the text."""
+
+
 class UpdateRefused(FederationError):
     """An update that must not be added."""
 
 
 class RoundVoid(FederationError):
-    """A round that cannot be completed as planned. `refused`: why which update was not counted, as pairs."""
+    """A round that cannot be completed as planned. `refused`: why which update was not counted, as pairs; `charged`:
+    whether partners may have this attempt on their books."""
 
-    def __init__(self, message: str, *, hint: str = "", refused: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", refused: tuple[tuple[str, str], ...] = (), charged: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
         self.refused = refused
+        self.charged = charged
 
 
 class IdentityRefused(FederationError):

@@ -19,7 +19,7 @@ import numpy as np
 from assistant.types import Task as TaskName
 from federated.aggregation import widen
 from federated.config import CARDS
-from federated.errors import BadRequest
+from federated.errors import BadRequest, PlanRefused
 from federated.local import Trained
 from federated.losses import Calibrated, Proximal
 from federated.spending import OwnBook
@@ -77,7 +77,7 @@ class Recipe:
         try:
             made = cls(**training[RECIPE])
         except (KeyError, TypeError) as error:
-            raise BadRequest(f"The plan's recipe is not understood: {error!r}.") from error
+            raise PlanRefused(f"The plan's recipe is not understood: {error!r}.") from error
         return dataclasses.replace(made, targets=tuple(made.targets), labels=tuple(made.labels))
 
     def to_dict(self) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def _options(wanted: Mapping[str, Any], number: int) -> loop.LoopOptions:
     try:
         return loop.LoopOptions(**{"warmup": 0.0, **known, "seed": int(known.get("seed", 0)) + number})
     except TypeError as error:
-        raise BadRequest(f"The plan's training options are not understood: {error}.") from error
+        raise PlanRefused(f"The plan's training options are not understood: {error}.") from error
 
 
 class LoraTrainer:
@@ -246,7 +246,7 @@ class LoraTrainer:
         proximal, calibrated = (float(wanted.pop(name, 0.0)) for name in (PROXIMAL, CALIBRATED))
         brought = set(start) & set(_frozen(self._model))
         if wanted.get(FROZEN) is not None and not brought and wanted[FROZEN] != frozen_sha256(self._model):
-            raise BadRequest(
+            raise PlanRefused(
                 "This partner's frozen adapter matrices are not the coordinator's.",
                 hint="The base model, torch's version or the seed differs; compare `doctor` on both sides.",
             )
@@ -267,11 +267,11 @@ class LoraTrainer:
     def _refuse_private(self, proximal: float, calibrated: float) -> None:
         """Raises BadRequest: what a partner's own noise does not cover."""
         if proximal:
-            raise BadRequest("FedProx and differential privacy exclude each other: the pull is not clipped.")
+            raise PlanRefused("FedProx and differential privacy exclude each other: the pull is not clipped.")
         if calibrated:
-            raise BadRequest("Calibration and differential privacy exclude each other: a class's share is exact.")
+            raise PlanRefused("Calibration and differential privacy exclude each other: a class's share is exact.")
         if self._rank:
-            raise BadRequest("A partner of a lower rank cannot train privately: noise moves the other columns.")
+            raise PlanRefused("A partner of a lower rank cannot train privately: noise moves the other columns.")
 
     def _learn(self, plan: RoundPlan, task: Task, options: loop.LoopOptions) -> tuple[PrivacySpend, list[float]]:
         """The loop, between the charge and its settlement."""

@@ -9,11 +9,14 @@ first time: it costs no privacy twice. What is not here: the wire, and the coord
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import hashlib
 import json
+import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,6 +35,7 @@ from federated.types import Arrays, ClientUpdate, Encoded, Mode, RoundPlan, Tens
 from federated.weights import load_weights, save_weights, weights_sha256
 from privacy.errors import BudgetExceeded
 from privacy.keys import durable_write, is_signed
+from privacy.ledger import MOST_DELTA
 from privacy.types import PrivacySpend
 
 COUNT = "n"
@@ -71,7 +75,8 @@ class Policy:
     `tensors` is a pattern that every name sent must match; `reports` the metrics that may be told;
     `coordinators` the runs' names it takes part in, () = any; `evaluates` = tells its own measures
     of the shared adapter, `evaluates_private` also in a run with differential privacy, whose epsilon does not
-    cover them. `max_epsilon` is the most a run may promise to spend of its data, 0 = no limit of its own.
+    cover them. `max_epsilon` is the most a run may promise to spend of its data, 0 = no limit of its own; with one,
+    a run that promises nothing is vetoed.
     """
 
     modes: tuple[Mode, ...] = ("masked", "robust", "plain")
@@ -101,6 +106,8 @@ class Policy:
             (len(plan.partners) < self.min_partners, f"fewer than {self.min_partners} partners"),
             (4e-6 * plan.size > self.max_megabytes, f"more than {self.max_megabytes:g} MB"),
             (bool(self.runs) and plan.run not in self.runs, f"the run {plan.run}"),
+            (self.max_epsilon > 0 and plan.dp is None, "training without differential privacy"),
+            (not _means_something(plan), f"a promise without a finite epsilon, or with a delta above {MOST_DELTA:g}"),
         ]
         vetoed = [text for against, text in objections if against]
         if vetoed:
@@ -109,8 +116,14 @@ class Policy:
             )
 
 
+def _means_something(plan: RoundPlan) -> bool:
+    """Whether what the plan promises bounds anything; the coordinator sets it."""
+    return plan.dp is None or (0 < plan.dp.epsilon < math.inf and 0 < plan.dp.delta <= MOST_DELTA)
+
+
 class Partner:
-    """A partner in a run. `folder` is its own, for what must survive a crash; `peers` the cards it masks with."""
+    """A partner in a run. `folder` is its own, for what must survive a crash; `peers` the cards it masks with;
+    `data` a hash of what it would train on now."""
 
     def __init__(
         self,
@@ -121,6 +134,7 @@ class Partner:
         peers: Mapping[str, Card] | None = None,
         policy: Policy | None = None,
         book: OwnBook | None = None,
+        data: Callable[[], str] = lambda: "",
     ) -> None:
         self.name = identity.card.name
         self._identity = identity
@@ -129,6 +143,7 @@ class Partner:
         self._peers = {name: card.check() for name, card in (peers or {}).items()}
         self.policy = policy or Policy()
         self._book = book
+        self._data = data
 
     def answer(self, plan: RoundPlan, start: Arrays) -> ClientUpdate:
         """This partner's update for a plan, signed.
@@ -142,13 +157,9 @@ class Partner:
             raise RoundVoid("The weights that came are not those of the plan.")
         if plan.tensors != self._trainer.tensors():
             raise PolicyVeto("The plan asks for other tensors than this partner's model trains.")
-        try:
+        with self._keeping_quiet(plan):
             self._require_budget(plan)
             trained = self._trained(plan, start)
-        except BudgetExceeded as error:
-            self._skip(plan, str(error))
-            # how much is spent is this partner's own business
-            raise PolicyVeto("Its privacy budget is spent: it sits this round out.") from error
         change = clip(trained.change, plan.clip_norm)
         told = {name: float(value) for name, value in trained.metrics.items() if name in self.policy.reports}
         update = ClientUpdate(
@@ -158,7 +169,8 @@ class Partner:
         gate.check(plan, update, verify=self._is_mine, now=0.0)
         spend = round_spend(plan, self._dataset) if plan.hides_partners else trained.spend
         if plan.mode != "masked":
-            self._charge_sum(plan)
+            with self._keeping_quiet(plan):
+                self._charge_sum(plan)
         self._note(plan, update, norm(change), spend)
         return update
 
@@ -172,7 +184,8 @@ class Partner:
             raise RoundVoid("This partner has answered another list of arrivals in this attempt; it answers one only.")
         disclosure = self._masker(plan, bytes.fromhex(kept["seed"])).disclose(arrived)
         if "arrived" not in kept:
-            self._charge_sum(plan)  # only with this can the sum be read
+            with self._keeping_quiet(plan):
+                self._charge_sum(plan)  # only with this can the sum be read
         durable_write(path, json.dumps({**kept, "arrived": sorted(arrived)}).encode())
         return disclosure
 
@@ -197,19 +210,26 @@ class Partner:
         if plan.hides_partners and self._book is not None:
             self._book.settle(self._book.charge(plan, round_spend(plan, self._dataset)), steps=1)
 
-    def _skip(self, plan: RoundPlan, reason: str) -> None:
-        """Why a round was sat out, for this partner's own eyes."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        entry = {"at": time.time(), "run": plan.run, "round": plan.round, "nonce": plan.nonce, "reason": reason}
-        with (self._folder / "skipped.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry, sort_keys=True) + "\n")
+    @contextlib.contextmanager
+    def _keeping_quiet(self, plan: RoundPlan) -> Iterator[None]:
+        """Turns a refusal of the book into a veto without numbers: how much is spent is this partner's own business."""
+        try:
+            yield
+        except BudgetExceeded as error:
+            note_skipped(self._folder, plan, str(error))
+            raise PolicyVeto("Its privacy budget is spent: it sits this round out.") from error
+
+    def _source(self, plan: RoundPlan) -> str:
+        """What may be sent for a plan must have been made of: the same records, under the same promise."""
+        promised = dataclasses.asdict(plan.dp) if plan.dp else None
+        return hashlib.sha256(json.dumps([promised, self._data()], sort_keys=True).encode()).hexdigest()
 
     def _trained(self, plan: RoundPlan, start: Arrays) -> Trained:
         """The round's training, done once: a repeated round is answered from the disk."""
         path = self._folder / "trained.safetensors"
         # who else takes part is no option of the training
         options = {name: value for name, value in plan.training.items() if name != CARDS}
-        key = f"{plan.run}/{plan.round}/{plan.start_sha256}/{json.dumps(options, sort_keys=True)}"
+        key = f"{plan.run}/{plan.round}/{plan.start_sha256}/{self._source(plan)}/{json.dumps(options, sort_keys=True)}"
         if path.exists():
             change, about = load_weights(path)
             if about["key"] == key:
@@ -232,6 +252,7 @@ class Partner:
             return masker.protect(change, plan.weights[plan.partners.index(self.name)])
         # matrices that were factorised anew have other directions: what was lost in the old ones is let go
         basis = weights_sha256({name: array for name, array in start.items() if name not in change})
+        basis += self._source(plan)
         return self._with_feedback(plan, change, basis)
 
     def _with_feedback(self, plan: RoundPlan, change: Arrays, basis: str) -> dict[str, Encoded]:
@@ -285,3 +306,11 @@ class Partner:
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / "sent.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry, sort_keys=True) + "\n")
+
+
+def note_skipped(folder: Path, plan: RoundPlan, reason: str) -> None:
+    """Writes down why a round was sat out, for this partner's own eyes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    entry = {"at": time.time(), "run": plan.run, "round": plan.round, "nonce": plan.nonce, "reason": reason}
+    with (folder / "skipped.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry, sort_keys=True) + "\n")

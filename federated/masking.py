@@ -8,8 +8,9 @@ instead. So a late update stays unreadable, and a drop-out does not void the rou
 
 What it assumes: the coordinator follows the protocol (it may look at everything it holds), at
 least `THRESHOLD` updates arrive, and no coalition leaves fewer than two honest partners. A
-coordinator that tells different partners different lists of arrivals could strip one update; every
-disclosure is signed with its list, so that the audit pack shows it afterwards.
+coordinator that tells different partners different lists of arrivals could strip one update; so could
+one that has a round repeated with fewer partners, by the difference of the two sums. Disclosures are
+not signed: nothing shows it afterwards.
 
 Where the run hides partners (`--dp partner`), each adds integer noise before its masks, so much that
 `quorum` of them carry the whole calibrated noise: those that drop out take away only what was extra.
@@ -33,7 +34,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
 from federated.encoding import dequantise, flatten, quantise, step_size, unflatten, wrapped
-from federated.errors import BadRequest, RoundVoid
+from federated.errors import PlanRefused, RoundVoid
 from federated.types import Arrays, Encoded, RoundPlan
 from privacy.noise import Entropy, gaussian, random_bytes
 
@@ -75,13 +76,13 @@ class Masker:
     def __post_init__(self) -> None:
         missing = [name for name in self.plan.partners if name != self.me and name not in self.public_keys]
         if self.me not in self.plan.partners or missing:
-            raise BadRequest(f"The plan's partners do not fit the enrolled keys: {missing or self.me} is not known.")
+            raise PlanRefused(f"The plan's partners do not fit the enrolled keys: {missing or self.me} is not known.")
         if len(self.plan.partners) < THRESHOLD or self.plan.quorum < THRESHOLD:
-            raise BadRequest(
+            raise PlanRefused(
                 f"A masked round needs a quorum of at least {THRESHOLD}: the sum of two shows each the other's update."
             )
         if len(self.plan.weights) != len(self.plan.partners) or not alike(self.plan.weights):
-            raise BadRequest("The shares of this masked round would nearly show one partner's update in the sum.")
+            raise PlanRefused("The shares of this masked round would nearly show one partner's update in the sum.")
 
     def protect(self, update: Arrays, weight: float = 1.0) -> dict[str, Encoded]:
         """The update times its weight as masked integers; each alone is uniformly random.

@@ -2,8 +2,10 @@
 
 All of its state is one file that is replaced after each aggregate; a killed coordinator goes on
 after the last round that is in it, with a new nonce, so that nothing of the broken attempt can be
-added. A round below its quorum is void: it is tried again, then the run stops with a reason. What
-it knows of the partners comes from the roster, never from a reply.
+added. Beside it stands who was asked to take the masks off: cut off there, a round is repeated with
+the same partners only, because the difference of two sums is the update of whoever is missing. A
+round below its quorum is void: it is tried again, then the run stops with a reason. What it knows
+of the partners comes from the roster, never from a reply.
 
 What is not here: the wire (`simulate.py` in one process, `deploy.py` over Flower), the partners'
 training, what an adapter is. Sources: `../docs/federation.md` draws the round.
@@ -15,7 +17,7 @@ import dataclasses
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,10 +37,13 @@ from federated.spending import round_spend
 from federated.types import Arrays, ClientUpdate, Refusal, RoundPlan, RoundResult, TensorSpec
 from federated.weights import load_weights, save_weights, weights_sha256
 from privacy.errors import BudgetExceeded
+from privacy.keys import durable_write
 from privacy.ledger import Ledger
 from privacy.noise import gaussian
 from privacy.types import PrivacyBudget
 
+ASKED = "asked.json"
+"""Who was asked to take the masks off, for which round; in the run's folder."""
 WORST = -1e30
 """What a measure counts as that is no finite number."""
 POOLED = "pooled_"
@@ -106,6 +111,7 @@ class Coordinator:
         self.baseline: dict[str, float] = {}
         self.ended = ""
         """Why the run ended before its last round, where it did."""
+        self._measured = True
 
     @property
     def round(self) -> int:
@@ -125,6 +131,9 @@ class Coordinator:
             self._resume()
             if not self.results:
                 self.baseline = self._measures(tuple(sorted(self._wire.partners())))
+            if not self._measured:
+                self._wire.partners()  # a coordinator that was killed has not met them yet
+                on_round(self._measure_last())
             try:
                 while self.round < self.config.rounds:
                     on_round(self._one_round())
@@ -158,7 +167,8 @@ class Coordinator:
                 number, plan.nonce, False, (), refused, weights_sha256(self.weights),
                 seconds=time.time() - began, reason=void.message,
             )  # fmt: skip
-            self._settle(charge, steps=0)  # a sum that could not be formed tells nothing
+            # what partners have on their books is on this one, too: else their last round could never be had
+            self._settle(charge, steps=int(void.charged))
             self._commit(result)
             return result
         step, self.step = self.step.apply(change)
@@ -170,10 +180,19 @@ class Coordinator:
             self.frozen, self.step = _half(fresh), ServerStep(self.config.step, self.config.server_rate)
         result = RoundResult(
             number, plan.nonce, True, accepted, refused, weights_sha256(self.weights), up, down,
-            self._measures(accepted), time.time() - began,
+            seconds=time.time() - began,
         )  # fmt: skip
-        self._commit(result)
+        # at once: a kill in the minutes of measuring would have the sum of this round formed a second time
+        self._commit(result, measured=False)
         self._settle(charge, steps=1)
+        return self._measure_last()
+
+    def _measure_last(self) -> RoundResult:
+        """The last round's result with its measures."""
+        last, began = self.results[-1], time.time()
+        metrics = self._measures(last.accepted)
+        result = dataclasses.replace(last, metrics=metrics, seconds=last.seconds + time.time() - began)
+        self._commit(result)
         return result
 
     def _charge(self, plan: RoundPlan) -> int | None:
@@ -194,7 +213,9 @@ class Coordinator:
 
     def _plan(self, number: int) -> RoundPlan:
         partners = sorted(self._wire.partners())
-        if self.config.share < 1:
+        if asked := self._asked():
+            partners = sorted({*partners} & {*asked})
+        elif self.config.share < 1:
             count = max(self.config.quorum, round(self.config.share * len(partners)))
             chance = np.random.default_rng([self.config.seed, number])
             partners = sorted(chance.permutation(partners)[:count].tolist())
@@ -211,16 +232,19 @@ class Coordinator:
 
     def _collect(self, plan: RoundPlan, start: Arrays) -> tuple[Arrays, tuple[str, ...], tuple[Refusal, ...], int]:
         """The round's mean change; who was accepted; who was refused and why; bytes that came."""
+        self._require_the_same(plan.partners)
         if len(plan.partners) < plan.quorum:
             raise RoundVoid(f"{len(plan.partners)} partners can be reached; the quorum is {plan.quorum}.")
         kept: dict[str, Arrays] = {}
         arrived: list[str] = []
         total: masking.Vector | None = None
         refused: list[Refusal] = []
+        declined: set[str] = set()
         received = 0
         for update in self._wire.train(plan, start):
             if isinstance(update, Refusal):
                 refused.append(update)
+                declined.add(update.partner)
                 continue
             try:
                 gate.check(plan, update, verify=self._verify, now=time.time(), arrived=arrived)
@@ -236,16 +260,54 @@ class Coordinator:
                 kept[update.partner] = decode(update.tensors)
         silent = set(plan.partners) - set(arrived) - {item.partner for item in refused}
         refused += [Refusal(name, "No answer before the deadline.") for name in sorted(silent)]
+        reasons = tuple((item.partner, item.reason) for item in refused)
+        self._require_the_same(arrived, reasons)
         if len(arrived) < plan.quorum:
-            reasons = tuple((item.partner, item.reason) for item in refused)
-            raise RoundVoid(f"{len(arrived)} updates were accepted; the quorum is {plan.quorum}.", refused=reasons)
+            raise RoundVoid(
+                f"{len(arrived)} updates were accepted; the quorum is {plan.quorum}.",
+                refused=reasons,
+                # masked, a partner charges when it discloses; else when it sends, whether that comes in time or not
+                charged=plan.mode != "masked" and not declined >= {*plan.partners},
+            )
         names = tuple(sorted(arrived))
         shares = {name: plan.weights[plan.partners.index(name)] for name in names}
         if total is not None:
-            disclosures = list(self._wire.disclose(plan, names))
-            summed = masking.unmask(plan, total, disclosures)
+            summed = self._unmasked(plan, total, names, reasons)
             return {k: v / sum(shares.values()) for k, v in summed.items()}, names, tuple(refused), received
         return self._combine([kept[name] for name in names], list(shares.values())), names, tuple(refused), received
+
+    def _unmasked(
+        self, plan: RoundPlan, total: masking.Vector, names: tuple[str, ...], reasons: tuple[tuple[str, str], ...]
+    ) -> Arrays:
+        """The sum without masks. Who is asked is written down first, where no noise hides a difference of two sums."""
+        path, fresh = self._folder / ASKED, not (plan.hides_partners or self._asked())
+        if fresh:
+            durable_write(path, json.dumps({"round": plan.round, "partners": names}).encode())
+        disclosures = list(self._wire.disclose(plan, names))
+        try:
+            return masking.unmask(plan, total, disclosures)
+        except RoundVoid as void:
+            if fresh:  # this attempt was not cut off: it is known that the sum stayed masked
+                path.unlink()
+            silent = {*names} - {each.partner for each in disclosures}
+            reasons += tuple((name, "It did not take off its mask.") for name in sorted(silent))
+            raise RoundVoid(void.message, refused=reasons, charged=True) from void
+
+    def _asked(self) -> tuple[str, ...]:
+        """Who was asked to take off the masks in an attempt of the coming round that was cut off; () = nobody."""
+        path = self._folder / ASKED
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return tuple(kept["partners"]) if kept.get("round") == self.round + 1 else ()
+
+    def _require_the_same(self, there: Collection[str], reasons: tuple[tuple[str, str], ...] = ()) -> None:
+        asked = self._asked()
+        if away := sorted({*asked} - {*there}):
+            raise RoundVoid(
+                f"An attempt with {', '.join(asked)} was cut off when its sum may have been known already: only the "
+                f"same partners can repeat the round, and {', '.join(away)} did not take part. The difference of two "
+                "sums would be one partner's update.",
+                refused=reasons,
+            )
 
     def _combine(self, updates: list[Arrays], shares: list[float]) -> Arrays:
         if self.config.mode == "robust":
@@ -285,16 +347,18 @@ class Coordinator:
 
     # The run's one file
 
-    def _commit(self, result: RoundResult) -> None:
-        self.results = (*self.results, result)
+    def _commit(self, result: RoundResult, *, measured: bool = True) -> None:
+        earlier = self.results if self._measured else self.results[:-1]
+        self.results, self._measured = (*earlier, result), measured
         weights = {f"weights/{name}": array for name, array in self.weights.items()}
         weights |= {f"first/{name}": array for name, array in self.step.first.items()}
         weights |= {f"second/{name}": array for name, array in self.step.second.items()}
         weights |= {f"frozen/{name}": array for name, array in self.frozen.items()}
-        about = {"config": _settings(self.config), "results": [item.to_dict() for item in self.results]}
-        save_weights(
-            self._folder / "run.safetensors", weights, {**about, "start": self._start, "baseline": self.baseline}
-        )
+        about = {
+            "config": _settings(self.config), "results": [item.to_dict() for item in self.results],
+            "start": self._start, "baseline": self.baseline, "measured": measured,
+        }  # fmt: skip
+        save_weights(self._folder / "run.safetensors", weights, about)
 
     def _resume(self) -> None:
         path = self._folder / "run.safetensors"
@@ -313,7 +377,7 @@ class Coordinator:
         self.step = ServerStep(
             self.config.step, self.config.server_rate, first=_under("first/", kept), second=_under("second/", kept)
         )
-        self.baseline = about["baseline"]
+        self.baseline, self._measured = about["baseline"], about.get("measured", True)
         self.results = tuple(RoundResult.from_dict(item) for item in about["results"])
         if self.results and not self.results[-1].committed:
             # void attempts were for the partners that were away; a new start tries anew

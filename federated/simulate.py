@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from assistant.errors import ConfideError
-from federated.errors import RoundVoid
 from federated.local import Partner
 from federated.masking import Disclosure
 from federated.rounds import PRIVATE
@@ -45,7 +44,7 @@ class InProcess:
     def disclose(self, plan: RoundPlan, arrived: tuple[str, ...]) -> Iterable[Disclosure]:
         """The disclosures of those that arrived."""
         for name in arrived:
-            with contextlib.suppress(RoundVoid, PrivacyError):  # the missing disclosure voids the round
+            with contextlib.suppress(ConfideError, PrivacyError):  # the missing disclosure voids the round
                 yield self._partners[name].disclose(plan, arrived)
 
     def evaluate(

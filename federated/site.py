@@ -163,7 +163,8 @@ class Site:
         return [json.loads(line) for line in lines]
 
     def skipped(self) -> list[dict[str, Any]]:
-        """The rounds that were sat out because the privacy budget was spent, and why: for this partner's eyes."""
+        """The rounds that were sat out, because the privacy budget was spent or something failed: for this partner's
+        eyes."""
         path = self.home / "run" / "skipped.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [json.loads(line) for line in lines]
@@ -199,6 +200,7 @@ class Site:
         return Partner(
             self.identity, _WhenAsked(lambda: self._trainer(recipe)), self.home / "run",
             peers=self._pinned(training.get(CARDS, [])), policy=self.config.policy, book=self.book(),
+            data=self._data_sha256,
         )  # fmt: skip
 
     def book(self) -> OwnBook:
@@ -265,10 +267,20 @@ class Site:
 
     def _gone(self, customers: Iterable[str]) -> set[str]:
         """Those of the customers who were erased here."""
+        return self._tombstones().erased(customers)
+
+    def _tombstones(self) -> Tombstones:
         from assistant.settings import load_settings
 
         settings = load_settings(data_dir=Path(self.config.data_dir))
-        return Tombstones(settings.data_dir, settings.tenant).erased(customers)
+        return Tombstones(settings.data_dir, settings.tenant)
+
+    def _data_sha256(self) -> str:
+        """Of this site's records and of who was erased: with other ones, nothing that was made before is sent."""
+        with Path(self.config.data).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+        digest.update(json.dumps(sorted(self._tombstones().marks())).encode())
+        return digest.hexdigest()
 
     # What the coordinator published
 

@@ -78,21 +78,29 @@ class OwnBook:
         return self._calibrated(plan, plan.dp, examples, options)
 
     def require(self, plan: RoundPlan, spend: PrivacySpend) -> None:
-        """Passes a spend after which the run's promise and the partner's limit still hold.
+        """Passes a spend after which the run's promise, the partner's limit and every budget of the book still hold.
 
         Raises:
             BudgetExceeded: they would not; nothing was spent.
         """
         if plan.dp is None:
             return
-        goal = self._goal(plan.dp)
-        after = epsilon([*self.ledger.book().spends(self.dataset, goal.unit), spend], goal.delta, unit=goal.unit)
+        goal, book = self._goal(plan.dp), self.ledger.book()
+        after = epsilon([*book.spends(self.dataset, goal.unit), spend], goal.delta, unit=goal.unit)
         if after > goal.epsilon:
             raise BudgetExceeded(
                 f"Round {plan.round} of {plan.run} would take {self.dataset} to epsilon {after:.3g} per {goal.unit}; "
                 f"the limit of this run is {goal.epsilon:g}.",
                 hint="It sits the run out. `privacy report` lists what was spent.",
             )
+        for scope in book.limits(self.dataset):
+            after = book.report(scope, spend).after_plan or 0.0
+            if after > book.budgets[scope].epsilon:
+                raise BudgetExceeded(
+                    f"Round {plan.round} of {plan.run} would take {scope} to epsilon {after:.3g}; its budget is "
+                    f"{book.budgets[scope].epsilon:g} per {book.budgets[scope].unit}.",
+                    hint="It sits the round out. `privacy report` lists what was spent.",
+                )
 
     def charge(self, plan: RoundPlan, spend: PrivacySpend) -> int:
         """Puts the spend on the book at its worst and gives its id, or refuses.

@@ -40,6 +40,22 @@ def test_a_leftover_daemon_is_ended(tmp_path: Path) -> None:
     assert not (tmp_path / "flower-superlink.pid").exists()
 
 
+def test_flowers_database_and_logs_which_hold_single_updates_are_for_their_owner_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "hub")
+    home.init(RunConfig("run", 2), Recipe(), Address(), data_dir=tmp_path)
+    program = tmp_path / "flower-superlink"
+    program.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(deploy, "_program", lambda name: str(program))
+    monkeypatch.setattr(deploy, "_await_port", lambda *asked: None)
+    (home.folder / "flower.db").touch(mode=0o644)  # of an older version
+    with deploy.superlink(home):
+        files = [home.folder / name for name in ("flower.db", "flower-superlink.log")]
+        assert [path.stat().st_mode & 0o777 for path in files] == [0o600, 0o600]
+
+
 def test_another_process_that_has_the_number_now_is_left_alone(tmp_path: Path) -> None:
     other = sleeper("something-else")
     try:

@@ -15,7 +15,7 @@ from federated.aggregation import norm
 from federated.encoding import decode
 from federated.errors import PolicyVeto, RoundVoid, UpdateRefused
 from federated.local import Policy, Trained
-from federated.types import RoundPlan, TensorSpec
+from federated.types import Promise, RoundPlan, TensorSpec
 from federated.weights import weights_sha256
 
 
@@ -46,6 +46,9 @@ def test_an_update_is_clipped_signed_and_tells_only_what_the_policy_lists(tmp_pa
         (Policy(min_partners=4), {}, "fewer than 4"),
         (Policy(max_megabytes=1e-6), {}, "MB"),
         (Policy(runs=("other",)), {}, "the run run"),
+        (Policy(max_epsilon=3.0), {}, "without differential privacy"),
+        (Policy(), {"dp": Promise("partner", 8.0, 0.5, 3)}, "delta above"),
+        (Policy(), {"dp": Promise("partner", float("nan"), 1e-5, 3)}, "finite epsilon"),
     ],
 )
 def test_the_partners_policy_vetoes_before_anything_is_trained(
@@ -81,6 +84,24 @@ def test_a_repeated_round_is_answered_from_the_disk_with_the_same_content(tmp_pa
     assert trainers[0].trained == 1
     assert first.payload_sha256() == again.payload_sha256()
     assert first.signature != again.signature
+
+
+PROMISED = plan(encoding="int8", dp=Promise("customer", 8.0, 1e-5, 3))
+
+
+@pytest.mark.parametrize(("before", "records"), [(plan(encoding="int8"), ""), (PROMISED, "other records")])
+def test_nothing_made_without_the_promise_or_of_other_records_is_sent(
+    tmp_path: Path, before: RoundPlan, records: str
+) -> None:
+    (site, *_), (trainer, *_), _ = partners(tmp_path, 3)
+    site._data = lambda: records
+    site.answer(before, start())
+    site._data = lambda: ""
+    sent = site.answer(PROMISED, start())
+    assert trainer.trained == 2
+    # nor what the encoding lost before: it is as if this were the first round of all
+    (fresh, *_), _, _ = partners(tmp_path / "fresh", 3)
+    assert sent.payload_sha256() == fresh.answer(PROMISED, start()).payload_sha256()
 
 
 def test_a_training_that_went_wrong_is_not_sent(tmp_path: Path) -> None:

@@ -149,6 +149,63 @@ def test_a_run_goes_on_without_a_partner_that_was_revoked_and_trains_nothing_twi
         coordinator(tmp_path, InProcess(sites[:3]), roster, run(5)).go()
 
 
+def test_a_coordinator_killed_while_it_measures_keeps_the_round_and_measures_it_later(tmp_path: Path) -> None:
+    sites, trainers, roster = partners(tmp_path, 3)
+
+    class Dying(InProcess):
+        def evaluate(self, *asked: Any) -> Iterable[Any]:
+            if trainers[0].trained:
+                raise Killed
+            return super().evaluate(*asked)
+
+    with pytest.raises(Killed):
+        coordinator(tmp_path, Dying(sites), roster, config(rounds=1, mode="masked")).go()
+    lead, told = coordinator(tmp_path, InProcess(sites), roster, config(rounds=1, mode="masked")), list[Any]()
+    (result,) = lead.go(told.append)
+    assert told == [result]
+    assert set(result.metrics) == set(lead.baseline)
+    assert [len(site._folder.joinpath("sent.jsonl").read_text().splitlines()) for site in sites] == [1, 1, 1]
+
+
+def test_a_sum_that_may_be_known_is_formed_again_with_the_same_partners_only(tmp_path: Path) -> None:
+    sites, _, roster = partners(tmp_path, 5)
+    away = {"p4"}
+    wire = InProcess(sites, unreachable=lambda number, name: name in away)
+
+    def lead() -> Coordinator:
+        return coordinator(tmp_path, wire, roster, config(rounds=2, mode="masked"))
+
+    def killed(*result: Any, **more: Any) -> None:
+        raise Killed
+
+    first = lead()
+    first._commit = killed  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        first.go()
+    away.add("p3")
+    with pytest.raises(RoundVoid, match=r"p3 did not take part.*one partner's update"):
+        lead().go()
+    away.clear()
+    # p4 would make another sum of it, too: it is back in the next round
+    assert [result.accepted for result in lead().go()] == [("p0", "p1", "p2", "p3"), ("p0", "p1", "p2", "p3", "p4")]
+
+
+def test_an_attempt_whose_sum_stayed_masked_is_repeated_with_whoever_is_there_and_names_who_was_silent(
+    tmp_path: Path,
+) -> None:
+    sites, _, roster = partners(tmp_path, 4)
+
+    class Dying(InProcess):
+        def disclose(self, plan: RoundPlan, arrived: tuple[str, ...]) -> Iterable[Any]:
+            return (each for each in super().disclose(plan, arrived) if each.partner != "p3")
+
+    wire = Dying(sites, unreachable=lambda number, name: name == "p3" and bool(lead.results))
+    lead = coordinator(tmp_path, wire, roster, config(rounds=1, mode="masked"))
+    void, result = lead.go()
+    assert [each.partner for each in void.refused] == ["p3"]
+    assert result.accepted == ("p0", "p1", "p2")
+
+
 @pytest.mark.parametrize("mode", ["plain", "masked"])
 def test_who_is_given_no_weight_counts_one(tmp_path: Path, mode: Any) -> None:
     sites, trainers, roster = partners(tmp_path, 4)

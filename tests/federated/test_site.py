@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +15,12 @@ from standin import identities
 pytest.importorskip("flwr")
 import dataclasses
 
+from flwr.app import Message
 from flwr.cli.build import build_fab_from_disk
+from flwr.supercore.task_identity import TaskIdentity
 from typer.testing import CliRunner
 
-from federated import records
+from federated import client_app, records
 from federated.coordinator import Address, Home
 from federated.enrol import Invitation
 from federated.errors import BadRequest, PolicyVeto
@@ -28,6 +32,7 @@ from federated.shipping import app_sha256, write_app
 from federated.site import Site, SiteConfig
 from federated.types import RoundPlan
 from federated.weights import weights_sha256
+from privacy.erasure import Tombstones
 
 
 def joined(folder: Path) -> tuple[Home, Site]:
@@ -36,7 +41,7 @@ def joined(folder: Path) -> tuple[Home, Site]:
     data = folder / "mine.jsonl"
     data.write_text("{}\n")
     site = Site(folder / "site")
-    site.join(home.invite("shop-a"), SiteConfig(str(data), policy=Policy(modes=("masked",))))
+    site.join(home.invite("shop-a"), SiteConfig(str(data), str(folder / "data"), Policy(modes=("masked",))))
     return home, site
 
 
@@ -105,6 +110,63 @@ def test_without_tls_only_loopback(tmp_path: Path) -> None:
     Address("127.0.0.1", insecure=True)
     with pytest.raises(BadRequest, match="this machine only"):
         Address("0.0.0.0", insecure=True)
+
+
+@pytest.fixture
+def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], Any]:
+    """What the partner in tmp_path/site answers Flower's messages."""
+    monkeypatch.setenv("FEDERATED_PARTNER_HOME", str(tmp_path / "site"))
+    for name in ("run_id", "node_id", "task_id"):  # what a process that Flower started has
+        monkeypatch.setattr(TaskIdentity, f"_{name}", 1)
+
+    def call(handler: str, content: Any) -> Any:
+        message = Message(content=content, message_type="train", dst_node_id=1)
+        context: Any = None
+        return records.about(getattr(client_app, handler)(message, context).content)
+
+    return call
+
+
+def test_an_error_that_may_quote_a_record_stays_at_the_partner_and_is_shown_there(
+    tmp_path: Path, called: Callable[[str, Any], Any]
+) -> None:
+    _, site = joined(tmp_path)
+    Path(site.config.data).write_text('{"text": "billing", "label": "My card 4111 was charged twice"}\n')
+    weights = {"a.lora_B.weight": np.zeros((2, 3))}
+    training = {"recipe": Recipe(task="classify", labels=("delivery", "billing")).to_dict()}
+    plan = RoundPlan(
+        "run", 1, "ab" * 8, ("shop-a", "b", "c"), 3, 1e12, "masked", "masked", (), 1.0, weights_sha256(weights),
+        (1.0,) * 3, training,
+    )  # fmt: skip
+    kept = {"declined": "This partner's data or program could not be used; its own log says why."}
+    assert called("train", records.from_plan(plan, weights)) == kept
+    assert called("evaluate", records.pack({"training": training}, weights)) == kept
+    (entry,) = site.skipped()
+    assert (entry["run"], entry["round"], "My card 4111" in entry["reason"]) == ("run", 1, True)
+    # what is no error of ours would be told by Flower itself
+    assert called("disclose", records.pack({"plan": {}})) == kept
+    site.leave()
+    assert called("say_hello", records.pack({"challenge": "x"})) == kept
+
+
+def test_a_veto_and_a_plan_that_does_not_fit_are_told(tmp_path: Path, called: Callable[[str, Any], Any]) -> None:
+    joined(tmp_path)
+    plan = RoundPlan("run", 1, "ab", ("p",), 1, 0.0, "plain", "float32", (), 1.0, "", (1.0,), {"recipe": {"x": 1}})
+    assert "recipe is not understood" in called("train", records.from_plan(plan, {}))["declined"]
+    plan = dataclasses.replace(plan, training={"recipe": Recipe().to_dict()})
+    assert "does not allow the mode plain" in called("train", records.from_plan(plan, {}))["declined"]
+
+
+def test_other_records_or_an_erased_customer_are_other_data(tmp_path: Path) -> None:
+    _, site = joined(tmp_path)
+    found = [site._data_sha256()]
+    Tombstones(Path(site.config.data_dir)).add("cust1", "2026-01-01")
+    found.append(site._data_sha256())
+    Path(site.config.data).write_text("{} \n")
+    found.append(site._data_sha256())
+    assert len({*found, site._data_sha256()}) == 3
+    training = {"recipe": Recipe().to_dict()}
+    assert site.partner(training)._data() == found[-1]
 
 
 def test_weights_that_were_shown_are_what_the_next_round_begins_with(tmp_path: Path) -> None:

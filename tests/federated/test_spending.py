@@ -179,6 +179,63 @@ def test_a_void_round_costs_nothing_and_a_killed_one_its_whole_charge(tmp_path: 
     assert "privacy is spent after 3 rounds" in lead.ended
 
 
+@pytest.mark.parametrize("mode", ["masked", "plain"])
+def test_an_attempt_that_partners_charged_counts_for_the_run_too_which_ends_early_and_is_kept(
+    tmp_path: Path, mode: str
+) -> None:
+    lead, ledger, books, sites = partner_run(tmp_path, mode=mode, count=3)
+
+    class Late(InProcess):
+        def train(self, plan: RoundPlan, start: Any) -> Iterable[Any]:
+            for update in super().train(plan, start):
+                if lead.results or mode == "masked" or update.partner != "p2":
+                    yield update
+
+        def disclose(self, plan: RoundPlan, arrived: tuple[str, ...]) -> Iterable[Any]:
+            return (each for each in super().disclose(plan, arrived) if lead.results or each.partner != "p2")
+
+    lead._wire = Late(sites)
+    results = lead.go()
+    assert [result.committed for result in results] == [False, True, True, True]
+    assert "spent after 3 rounds" in lead.ended
+    assert ledger.book().spends("run") != []
+    spent = epsilon(ledger.book().spends("run"), 1e-5, unit="partner")
+    assert [book.epsilon(1e-5, "partner") for book in books] == [spent] * 3
+
+
+@pytest.mark.parametrize("mode", ["masked", "plain"])
+def test_a_partner_whose_own_book_has_a_smaller_budget_sits_out_and_nobody_is_told_how_small(
+    tmp_path: Path, mode: str
+) -> None:
+    lead, _, books, _ = partner_run(tmp_path, mode=mode, rounds=1)
+    books[3].ledger.set_budget("chats", PrivacyBudget(1.0, 1e-5, "customer"))
+    (result,) = lead.go()
+    assert result.accepted == ("p0", "p1", "p2")
+    (refusal,) = result.refused
+    assert refusal.reason == "Its privacy budget is spent: it sits this round out."
+    assert "its budget is 1 per customer" in (tmp_path / "p3" / "run" / "skipped.jsonl").read_text()
+
+
+@pytest.mark.parametrize("mode", ["masked", "plain"])
+def test_a_budget_that_others_spend_during_the_round_is_a_veto_without_numbers(tmp_path: Path, mode: str) -> None:
+    lead, _, books, sites = partner_run(tmp_path, mode=mode, rounds=1)
+    asked, train = lead._plan(1), sites[0]._trainer.train
+    spend = PrivacySpend("gaussian", 0.5, 1.0, 1, 1.0, "partner", "chats")
+
+    def meanwhile(weights: Any, plan: RoundPlan) -> Any:
+        books[0].ledger.charge(spend, "something else")
+        return train(weights, plan)
+
+    def take_part() -> None:
+        sites[0]._trainer.train = meanwhile
+        sites[0].answer(asked, start())
+        sites[0].disclose(asked, asked.partners)
+
+    with pytest.raises(PolicyVeto, match="sits this round out") as veto:
+        take_part()
+    assert not any(letter.isdigit() for letter in veto.value.message)
+
+
 def plan(partners: int, quorum: int, noise: float, size: int = 60_000) -> RoundPlan:
     promised = dataclasses.replace(promise("partner", 4.0, 1e-5, 4), noise_multiplier=noise)  # type: ignore[type-var]
     names = tuple(f"p{number}" for number in range(partners))
