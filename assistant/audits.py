@@ -61,6 +61,8 @@ def audit_adapter(
         BadInput: the adapter claims nothing, or the data is wrong.
         BudgetExceeded: the book has not enough left.
     """
+    from assistant.tuning import private
+
     own = [spend for spend in adapter.privacy if spend.mechanism == "dpsgd"]
     if not own or any(spend.mechanism == "nonprivate" for spend in adapter.privacy):
         raise BadInput(f"{adapter.id} claims no epsilon: there is nothing to audit.", hint="Train it with --dp.")
@@ -69,16 +71,22 @@ def audit_adapter(
         learning_rate=learning_rate, batch_size=1, epochs=1,
     )  # fmt: skip
     book = _knowing(plan, settings, book)
-    spend = dataclasses.replace(own[-1], dataset=data.stem)
-    report = _audited(plan, settings, book, adapter.delta, canaries, lambda *_: spend, steps=spend.steps)
+
+    def as_its_own(rows: Sequence[Example], *_: object) -> PrivacySpend:
+        """How many records one customer has is these records' matter, not those that the adapter learned from."""
+        one, most = own[-1], private.most_of_one(rows, own[-1].unit)
+        return dataclasses.replace(
+            one, dataset=data.stem, per_customer=most if one.unit == "example" else one.per_customer
+        )
+
+    report = _audited(plan, settings, book, adapter.delta, canaries, as_its_own, steps=own[-1].steps)
     claimed, audited = report.claimed_epsilon, report.private.epsilon
     verdict = Report("privacy-audit", (
         Measure(promotion.CLAIMED, claimed), Measure(promotion.AUDITED, audited, n=report.canaries),
         Measure("control_epsilon", report.control.epsilon, n=report.canaries),
     ), provenance(seed=0, files=(data,)))  # fmt: skip
     shelf = Shelf(settings.data_dir)
-    fresh = shelf.find(adapter.id)
-    shelf.amend(fresh, audits=(*fresh.audits, verdict))
+    shelf.amend(shelf.find(adapter.id), audits=lambda audits: (*audits, verdict))
     return report
 
 
@@ -113,9 +121,10 @@ def _audited(
 
 def _knowing(plan: Plan, settings: Settings, book: Ledger) -> Ledger:
     """The book, which knows who is in the records."""
-    from assistant.tuning.data import read_records
+    from assistant.tuning.data import records_for
 
-    return book.knowing(plan.data.stem, members_in(read_records(plan.data, plan.task), settings))
+    records = records_for(plan.data, plan.task, settings)
+    return book.knowing(plan.data.stem, members_in(records, settings))
 
 
 def save(report: AuditReport, folder: Path, *, subject: str = "") -> tuple[Path, Path]:

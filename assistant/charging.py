@@ -47,11 +47,13 @@ class Privately:
     """A private run: its goal, and the book that plans for it and is charged.
 
     `runs`: how many like it, itself included, have to share what is left of the goal (a search's trials).
+    `choosing`: what choosing its settings has spent (the same trials, once they ended); it is on the book already.
     """
 
     goal: Goal
     book: PrivacyBook
     runs: int = 1
+    choosing: tuple[PrivacySpend, ...] = ()
 
 
 @dataclass(slots=True)
@@ -73,6 +75,11 @@ class Charging:
     def spends(self) -> tuple[PrivacySpend, ...]:
         """All that the run spends."""
         return (self.spend,) if self.score is None else (self.spend, self.score)
+
+    @property
+    def choosing(self) -> tuple[PrivacySpend, ...]:
+        """What choosing the run's settings has spent: its adapter was made by that too."""
+        return self.private.choosing if self.private else ()
 
     @property
     def delta(self) -> float:

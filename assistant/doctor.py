@@ -279,10 +279,11 @@ def _vectors(settings: Settings) -> Check:
 
 
 def _erasures(settings: Settings) -> Check:
-    from privacy.erasure import Tombstones, open_journals
+    from assistant.erase import pending
+    from privacy.erasure import Tombstones
 
     try:
-        begun = open_journals(settings.data_dir)
+        begun = pending(settings)
     except PrivacyError as error:
         return Check("erasures", "broken", error.message, error.hint)
     if begun:

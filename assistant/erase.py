@@ -13,6 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -42,13 +43,13 @@ from privacy.erasure import (
 )
 from privacy.keys import durable_write
 from privacy.recognise import find
-from privacy.scrub import Theirs, is_row_file, others_words, scrub, words_of
+from privacy.scrub import Theirs, holds, is_row_file, is_telling, others_words, scrub, words_of
 
 DISPOSABLE = ("uploads", "cache", "tmp")
 """Folders of copies that are made again when they are needed: emptied whole, whoever's they are."""
 _NOT_ROWS = ("models", "indexes", "adapters", "keys", "privacy", *DISPOSABLE)
-_SHORTEST = 24  # a shorter sentence may be anybody's
 _SHORTEST_ID = 8
+_CODE = re.compile(r"(?=.*\d)(?=.*[^\W\d_])\S{5,}")  # a shorter id that is no plain word and no plain number
 _DELTA = 1e-5
 Tell = Callable[[str], None]
 
@@ -93,8 +94,9 @@ def forget(
 
 
 def pending(settings: Settings) -> list[str]:
-    """The customers whose erasure was begun and not completed."""
-    return [journal.customer for journal in open_journals(settings.data_dir)]
+    """The customers of this company whose erasure was begun and not completed."""
+    begun, marks = open_journals(settings.data_dir), Marks(settings.data_dir, settings.tenant)
+    return [one.customer for one in begun if one.path.stem == marks.of(one.customer)]
 
 
 class _Erasure:
@@ -132,7 +134,8 @@ class _Erasure:
         adapters = [self._marked(adapter, journal.began) for adapter in self._learned()]
         self._tell("search")
         skip = (self._root / "models", journal.path)
-        left = {one.path: one.encoding for one in traces(self._root, journal.needles, skip=skip)}
+        found = traces(self._root, journal.needles, skip=skip, longer=self._database.longer)
+        left = {one.path: one.encoding for one in found}
         return self._close(journal, counts, adapters, left)
 
     # What there is
@@ -153,8 +156,10 @@ class _Erasure:
         written = [text for path in files for text in words_of(path, theirs)]
         if not (conversations or documents or written or self._database.rows() or self._adapters()):
             raise BadInput(f"There is nothing of a customer {self._customer!r}.", hint="Is the id right?")
-        strings = self._own(self._strings([*said, *written]), documents, files, theirs)
-        needles = (*sorted(strings), *sorted(one for one in ids if len(one) >= _SHORTEST_ID and one != self._mark))
+        long = {one for one in ids if len(one) >= _SHORTEST_ID} - {self._mark}
+        codes = set(filter(_CODE.fullmatch, ids)) - long - {self._mark}
+        strings = self._own(self._strings([*said, *written]) | codes, documents, files, theirs)
+        needles = (*sorted(strings - long), *sorted(long))
         facts = {"ids": sorted(ids), "conversations": conversations, "documents": documents, "counts": {}}
         began = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         journal = Journal(path, self._customer, began, needles, facts)
@@ -165,8 +170,12 @@ class _Erasure:
         """What to look for: whole sayings, their lines, and the personal data in them."""
         found: set[str] = set()
         for text in said:
-            found |= {part.strip() for part in (text, *text.splitlines()) if len(part.strip()) >= _SHORTEST}
-            found |= {text[one.start : one.end] for one in find(text)}
+            found |= {part.strip() for part in (text, *text.splitlines()) if is_telling(part.strip())}
+            for one in find(text):
+                written = text[one.start : one.end]
+                found |= {written, one.value}
+                if one.kind == "phone":
+                    found |= {re.sub(r"\D", "", number) for number in (written, one.value)}
         return found
 
     def _own(self, strings: set[str], documents: list[Any], files: list[Path], theirs: Theirs) -> set[str]:
@@ -176,9 +185,9 @@ class _Erasure:
         for info in self._store.collections(self._tenant):
             for document in self._store.documents(self._tenant, info.name):
                 if (info.name, document.name) not in mine:
-                    shared |= {one for one in strings if one in document.text}
+                    shared |= {one for one in strings if holds(document.text, one)}
         for text in self._database.said_by_others():
-            shared |= {one for one in strings - shared if one in text}
+            shared |= {one for one in strings - shared if holds(text, one)}
         for path in files:
             shared |= others_words(path, theirs, sorted(strings - shared))
         return strings - shared
@@ -234,7 +243,7 @@ class _Erasure:
         """The adapter's card says so; what bounds it goes into the receipt."""
         note = f"learned from records of a customer who was erased on {began[:10]}: train it again without them"
         if note not in adapter.notes:
-            Shelf(self._root).amend(adapter, notes=(*adapter.notes, note))
+            Shelf(self._root).amend(adapter, notes=lambda notes: (*notes, note))
         bound = epsilon(adapter.privacy, _DELTA, unit="customer") if adapter.privacy else math.inf
         return {"adapter": adapter.id, "epsilon": bound if math.isfinite(bound) else None, "delta": _DELTA}
 
@@ -246,7 +255,9 @@ class _Erasure:
             "what": "erasure of a customer", "customer": self._mark, "tenant": self._tenant, "began": journal.began,
             "ended": now, "deleted": counts, "searched_for": len(journal.needles),
             "traces": [{"file": file, "written_as": encoding} for file, encoding in left.items()],
-            "adapters": adapters, "not_undone": [*_not_undone(adapters, self._sent(journal), left), *self._unknown()],
+            "adapters": adapters, "not_undone": [
+                *_not_undone(adapters, self._sent(journal), left), *self._unlooked(journal), *self._unknown(),
+            ],
         }  # fmt: skip
         receipt = sign_receipt(body, self._root / "keys" / "erasure-signing.key")
         stamp = now.replace(":", "").replace("+0000", "Z")
@@ -254,6 +265,10 @@ class _Erasure:
         durable_write(path, json.dumps(receipt, ensure_ascii=False, indent=1).encode())
         journal.close()
         return Forgotten(receipt, path)
+
+    def _unlooked(self, journal: Journal) -> Iterator[str]:
+        if self._customer not in journal.needles:
+            yield "Texts were not searched for the id itself: it is short, or a word or number that others use too."
 
     def _unknown(self) -> Iterator[str]:
         """What may have learned from the customer without anybody having written it down."""

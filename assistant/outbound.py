@@ -18,6 +18,7 @@ from assistant.errors import EngineUnavailable
 from assistant.settings import Settings
 from assistant.types import Message
 from privacy.policy import Egress
+from privacy.recognise import Found
 from privacy.redaction import Redactor
 
 
@@ -35,6 +36,10 @@ class Outbound:
     def redacted(self, messages: Sequence[Message]) -> tuple[Message, ...]:
         """The conversation without recognised personal data."""
         return tuple(dataclasses.replace(one, text=self._redactor.redact(one.text).text) for one in messages)
+
+    def find(self, text: str) -> list[Found]:
+        """What is personal in a text, as the settings want it: their order numbers, their finder."""
+        return self._redactor.find(text)
 
     def record(self, engine: Engine, collection: str, messages: Sequence[Message]) -> None:
         """Writes down that these messages are about to be sent.

@@ -15,12 +15,14 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from assistant.errors import StoreBusy
+from assistant.rows import Base
 from assistant.store import Store
+from privacy.scrub import longer_names
 
 _KEYS = frozenset(
     {"id", "tenant", "collection", "customer", "owner", "conversation", "conversation_id", "item", "event"}
 )
-_SHORTEST = 24
+_STAFF = frozenset({"by", "holder", "staff"})
 
 
 class _Base(orm.DeclarativeBase):
@@ -59,7 +61,7 @@ class Owners:
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A customer and how many of their conversations hold a text; `last` (UTC) is the newest."""
+    """A customer and how many of their conversations a text belongs to; `last` (UTC) is the newest."""
 
     customer: str
     conversations: int
@@ -71,14 +73,18 @@ class Speaker:
 
 
 def speakers(store: Store, tenant: str, text: str) -> list[Speaker]:
-    """Who wrote a text, or something that holds it, in any letter case; the newest first."""
+    """Who wrote a text, left it at the desk or as a correction, in any letter case; the newest first."""
+    like = "LIKE LOWER(:text) ESCAPE '!'"
     statement = sa.text(
-        "SELECT c.customer, COUNT(DISTINCT c.id), MAX(c.updated) FROM conversations c JOIN turns t"
-        " ON t.conversation_id = c.id WHERE c.tenant = :tenant AND t.role = 'user'"
-        " AND LOWER(t.text) LIKE LOWER(:text) ESCAPE '!' GROUP BY c.customer ORDER BY 3 DESC"
+        "SELECT c.customer, COUNT(DISTINCT c.id), MAX(c.updated) FROM conversations c WHERE c.tenant = :tenant AND ("
+        f"EXISTS (SELECT 1 FROM turns t WHERE t.conversation_id = c.id AND t.role = 'user' AND LOWER(t.text) {like})"
+        " OR EXISTS (SELECT 1 FROM desk_cases d WHERE d.conversation = c.id"
+        f" AND (LOWER(d.email) {like} OR LOWER(d.name) {like}))"
+        f" OR EXISTS (SELECT 1 FROM ratings r WHERE r.conversation = c.id AND LOWER(r.correction) {like})"
+        ") GROUP BY c.customer ORDER BY 3 DESC"
     ).columns(sa.Column("customer", sa.String), sa.Column("n", sa.Integer), sa.Column("last", sa.DateTime))
     escaped = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    with store.tables(sa.MetaData())() as session:
+    with store.tables(Base.metadata)() as session:
         rows = session.execute(statement, {"tenant": tenant, "text": f"%{escaped}%"})
         return [Speaker(customer, n, last) for customer, n, last in rows]
 
@@ -116,11 +122,24 @@ class CustomerRows:
             yield from connection.scalars(sa.select(turns.c.text).where(turns.c.role == "user", where))
             for table in self._owned() if theirs else ():
                 texts = [
-                    column for column in table.c if isinstance(column.type, sa.String) and column.name not in _KEYS
+                    column
+                    for column in table.c
+                    if isinstance(column.type, sa.String) and column.name not in _KEYS | _STAFF
                 ]
                 if texts and table.name not in {"conversations", "document_owners"}:
                     for row in connection.execute(sa.select(*texts).where(*self._named(table))):
-                        yield from (text for text in row if text and len(text) >= _SHORTEST)
+                        yield from filter(None, row)
+
+    def longer(self, name: str) -> frozenset[str]:
+        """The names of others that hold this one: ids, and words of what is written."""
+        found = set[str]()
+        with self._engine.connect() as connection:
+            for table in self._tables:
+                for column in (one for one in table.c if isinstance(one.type, sa.String)):
+                    held = sa.select(column).distinct().where(column.contains(name, autoescape=True))
+                    for text in connection.scalars(held):
+                        found |= {text} if column.name in _KEYS and name in text else longer_names(text, name)
+        return frozenset(found - {name})
 
     def rows(self) -> int:
         """How many rows name them."""

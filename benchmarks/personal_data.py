@@ -79,7 +79,7 @@ def _card(rng: random.Random, language: str) -> str:
     number = _luhn(head + _digits(rng, length - 1 - len(head)))
     if rng.random() < 0.4:
         return number
-    by = rng.choice([" ", " ", "-"])
+    by = rng.choice([" ", " ", "-", "-", "/", "\t"])
     return _groups(number, 4, 6, 5, by=by) if kind == "amex" else _groups(number, 4, 4, 4, 4, by=by)
 
 
@@ -146,11 +146,14 @@ def _phone_en(rng: random.Random) -> str:
     )  # fmt: skip
 
 
+def _mobile_zh(rng: random.Random, _language: str) -> str:
+    """Of a phone; of WeChat, too, where it is written right behind its letters."""
+    heads = "133 135 136 137 138 139 150 151 152 158 159 166 176 177 180 182 186 187 188 189 191 198 199"
+    return rng.choice(heads.split()) + _digits(rng, 8)
+
+
 def _phone_zh(rng: random.Random) -> str:
-    head = rng.choice(
-        "133 135 136 137 138 139 150 151 152 158 159 166 176 177 180 182 186 187 188 189 191 198 199".split()
-    )
-    number = head + _digits(rng, 8)
+    number = _mobile_zh(rng, "zh")
     city, local = rng.choice([("010", "6"), ("021", "5"), ("020", "8"), ("0755", "2"), ("0571", "8")])
     fixed = local + _digits(rng, 7)
     wide = number.translate({ord(d): ord(d) + 0xFEE0 for d in string.digits})
@@ -220,6 +223,8 @@ def _email(rng: random.Random, language: str) -> str:
         return f"{local} [at] {domain.replace('.', ' [dot] ')}"
     if shape < 0.14:
         return f"{local}(at){domain}"
+    if shape > 0.95:
+        return f"{local}%40{domain}"
     return made.upper() if shape < 0.2 else made.title() if shape < 0.25 else made
 
 
@@ -250,7 +255,13 @@ def _order(rng: random.Random, language: str) -> str:
     if language == "zh":
         day = f"{year}{rng.randint(1, 12):02d}{rng.randint(1, 28):02d}"
         return rng.choice(
-            [day + _digits(rng, 10), f"{letters}{day}{_digits(rng, 4)}", f"E{_digits(rng, 15)}", _digits(rng, 12)]
+            [
+                day + _digits(rng, 10),
+                f"{letters}{day}{_digits(rng, 4)}",
+                f"E{_digits(rng, 15)}",
+                _digits(rng, 12),
+                _groups(day + _digits(rng, 4), 4, 4, by=" "),
+            ]
         )
     return rng.choice(
         [
@@ -311,7 +322,7 @@ def _dni(rng: random.Random) -> str:
 
 _MAKERS: dict[str, Callable[[random.Random, str], str]] = {
     "email": _email, "phone": _phone, "card": _card, "iban": _iban, "ip": _ip, "mac": _mac, "order": _order,
-    "national": _national,
+    "national": _national, "wechat": _mobile_zh,
 }  # fmt: skip
 
 # Hard negatives: what looks personal and is not
@@ -397,7 +408,7 @@ def _message(rng: random.Random, language: str) -> Sample:
     parts: list[tuple[str, str, str]] = [(_plain(rng, language), "", "") for _ in range(rng.randint(1, 3))]
     if rng.random() < 0.67:
         for _ in range(rng.randint(1, 3)):
-            kind = rng.choice(list(_MAKERS))
+            kind = rng.choice(list(SAID[language]))
             parts.append((rng.choice(SAID[language][kind]), kind, _MAKERS[kind](rng, language)))
     if rng.random() < 0.2:
         latin = " ".join(rng.choice(names) for names in _LATIN[language])

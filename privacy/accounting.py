@@ -192,8 +192,12 @@ def calibrate(
             )
     if after(low) <= budget.epsilon:
         return low
+
+    def over(x: float) -> float:
+        return math.log(max(after(math.exp(x)) / budget.epsilon, 1e-12))  # with a large delta epsilon can be 0
+
     # epsilon falls nearly as a power of the noise: in logarithms the root is found in a few steps
-    root = brentq(lambda x: math.log(after(math.exp(x)) / budget.epsilon), math.log(low), math.log(high), xtol=5e-4)
+    root = brentq(over, math.log(low), math.log(high), xtol=5e-4)
     noise = _upwards(math.exp(root))
     while after(noise) > budget.epsilon:
         noise = _upwards(noise * 1.0005)

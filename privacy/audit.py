@@ -29,6 +29,8 @@ Scores = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 _SHARES = (1.0, 0.75, 0.5, 0.25)
 _MOST_EPSILON = 30.0
+FEWEST = 20
+"""Canaries: fewer prove nothing."""
 
 NOT_COVERED = (
     "Retrieval over raw documents: what is in the knowledge base can be quoted, and epsilon says nothing about it.",
@@ -104,12 +106,12 @@ def attack(
     """What an attacker learns from one score a canary; `reference` are a model's that saw none of them.
 
     Raises:
-        BadRequest: fewer than 20 canaries, or all of them on one side.
+        BadRequest: fewer than `FEWEST` canaries, or all of them on one side.
     """
     from sklearn.metrics import roc_auc_score, roc_curve
 
     scores = np.nan_to_num(np.asarray(scores, dtype=np.float64), nan=-1e30, posinf=1e30, neginf=-1e30)
-    if len(scores) < 20 or included.all() or not included.any():
+    if len(scores) < FEWEST or included.all() or not included.any():
         raise BadRequest(f"{len(scores)} canaries, {int(included.sum())} of them included: too few to audit by.")
     calibrated = scores if reference is None else scores - reference
     epsilon, guesses, correct = one_run(calibrated, included, delta=delta, confidence=confidence)

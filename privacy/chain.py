@@ -246,8 +246,12 @@ class Chain:
             return None, {"anchor": f"Its anchor {self._anchor} is missing."}
         except (ValueError, KeyError, TypeError, AttributeError):
             return None, {"forged": f"Its anchor {self._anchor} is damaged."}
+        ours = is_signed(public, signature, canonical(stored)) and anchor.public == public
+        if ours and not entries and anchor.entry.seq > 1:
+            lost = f"It is empty or missing, and had {anchor.entry.seq} entries: put back a copy of {self.path}."
+            return None, {"rollback": lost}
         keys = [entry.body.get("public_key") for entry in [*entries, anchor.entry] if entry.kind in _SIGNED_BY]
-        if not is_signed(public, signature, canonical(stored)) or anchor.public != public or keys[-1:] != [public]:
+        if not ours or keys[-1:] != [public]:
             return None, {"forged": "Its anchor or its key is another book's."}
         return anchor, {}
 

@@ -11,18 +11,22 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import hmac
+import itertools
 import json
 import mmap
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from privacy.errors import BadRequest
 from privacy.keys import durable_write, is_signed, load_signer, new_signer, secret_key
+from privacy.scrub import is_name, is_part
 
 _PREFIX = "cust"
 
@@ -31,8 +35,15 @@ class Marks:
     """The marks of a tenant's customers in a data folder; the key is made at first use."""
 
     def __init__(self, data_dir: Path, tenant: str = "default") -> None:
-        self._key = secret_key(data_dir / "keys" / "erasure.key")
-        self._tenant = tenant
+        self._data_dir, self._tenant = data_dir, tenant
+
+    @functools.cached_property
+    def _key(self) -> bytes:
+        """Raises BadRequest where it was lost: under another one nobody who was erased would be known again."""
+        kept = self._data_dir / "privacy"
+        learned = (file for file in kept.glob("learned/*.json") if file.stat().st_size > len("[]"))
+        made = itertools.chain(kept.glob("erased.jsonl"), learned)
+        return secret_key(self._data_dir / "keys" / "erasure.key", made=made)
 
     def of(self, customer: str) -> str:
         """What stands for a customer where their id must not: in tombstones, training rows, receipts."""
@@ -98,7 +109,7 @@ class Learned:
 
 
 def _is_mark(text: str) -> bool:
-    return len(text) == len(_PREFIX) + 32 and text.startswith(_PREFIX)
+    return re.fullmatch(f"{_PREFIX}[0-9a-f]{{32}}", text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,33 +190,73 @@ def spellings(text: str) -> dict[str, bytes]:
         found[f"base64url+{shift}"] = coded[first:last].translate(bytes.maketrans(b"+/", b"-_"))
     distinct: dict[bytes, str] = {}
     for name, spelling in found.items():
-        if len(spelling) >= 4:
+        if len(spelling) >= (6 if name.startswith("base64") else 4):  # shorter ones stand anywhere by chance
             distinct.setdefault(spelling, name)
     return {name: spelling for spelling, name in distinct.items()}
 
 
-def traces(root: Path, needles: Iterable[str | bytes], *, skip: Iterable[Path] = ()) -> Iterator[Trace]:
+def traces(
+    root: Path, needles: Iterable[str | bytes], *, skip: Iterable[Path] = (),
+    longer: Callable[[str], Collection[str]] | None = None,
+) -> Iterator[Trace]:  # fmt: skip
     """Where any of the needles still stands in any file under a folder, names of files included.
 
     Every byte of every file is read, whatever it holds; a compressed file is not unpacked. `bytes` are
-    looked for as they are.
+    looked for as they are. With `longer`, which knows the names of others that hold a name, a needle of one word is a
+    name: as a part of a longer one it is another's.
     """
-    wanted: dict[bytes, str] = {}
+    wanted: dict[bytes, _Wanted] = {}
     for needle in needles:
         coded = {"bytes": needle} if isinstance(needle, bytes) else spellings(needle)
-        wanted.update({spelling: name for name, spelling in coded.items()})
+        name = needle if longer is not None and isinstance(needle, str) and is_name(needle) else ""
+        wanted.update({spelling: _Wanted(spelling, encoding, name) for encoding, spelling in coded.items()})
+    known = functools.cache(longer or (lambda name: ()))
     skipped = set(skip)
     for path in sorted(root.rglob("*")):
         if skipped.intersection((path, *path.parents)):
             continue
         name = str(path.relative_to(root))
-        if any(spelling in os.fsencode(name) for spelling in wanted):
+        written = (os.fsencode(name), os.fsencode(name.removesuffix(path.suffix)))
+        if any(one.place_in(each, known) >= 0 for one in wanted.values() for each in written):
             yield Trace(name, "file name", 0)
         if path.is_file() and not path.is_symlink() and path.stat().st_size:
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                for spelling, encoding in wanted.items():
-                    if (offset := content.find(spelling)) >= 0:
-                        yield Trace(name, encoding, offset)
+                for one in wanted.values():
+                    if (offset := one.place_in(content, known)) >= 0:
+                        yield Trace(name, one.encoding, offset)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A spelling to look for; `name` is what it spells, where a part of a longer name does not count."""
+
+    spelling: bytes
+    encoding: str
+    name: str
+
+    def place_in(self, content: bytes | mmap.mmap, longer: Callable[[str], Collection[str]]) -> int:
+        """Where it stands first; -1 = nowhere."""
+        at = content.find(self.spelling)
+        while at >= 0 and self.name and self._is_part(content, at, longer):
+            at = content.find(self.spelling, at + 1)
+        return at
+
+    def _is_part(self, content: bytes | mmap.mmap, at: int, longer: Callable[[str], Collection[str]]) -> bool:
+        coding = self.encoding if self.encoding.startswith("utf-16") else "utf-8"
+        end = at + len(self.spelling)
+        first = at % 2 if coding != "utf-8" else 0
+        before = content[max(first, at - 32) : at].decode(coding, "ignore")
+        after = content[end : end + 32].decode(coding, "ignore")
+        # In a database the columns stand side by side, in base64 the neighbours are not to be read.
+        blind = self.encoding.startswith("base64") or (coding == "utf-8" and content.find(b"\0", 0, 512) >= 0)
+        said = f"{before}{self.name}{after}"
+        if not blind and is_part(said, len(before), self.name, joined="@" in self.name):
+            return True
+        return any(self._is_within(content, at, other.encode(coding, "surrogatepass")) for other in longer(self.name))
+
+    def _is_within(self, content: bytes | mmap.mmap, at: int, other: bytes) -> bool:
+        starts = (at - one.start() for one in re.finditer(re.escape(self.spelling), other))
+        return any(start >= 0 and content[start : start + len(other)] == other for start in starts)
 
 
 # Receipts

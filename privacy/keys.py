@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,13 +36,22 @@ class Signer:
         durable_write(path, self.private.private_bytes_raw().hex().encode() + b"\n")
 
 
-def secret_key(path: Path) -> bytes:
+def secret_key(path: Path, *, made: Iterable[Path] = ()) -> bytes:
     """The 32 secret bytes in a file, made at first use; processes that race for it get the same ones.
 
+    `made`: files that were made with it. Where there is one, a missing key was lost, and no other takes its place.
+
     Raises:
-        BadRequest: the file holds no key.
+        BadRequest: the file holds no key, or the key was lost.
     """
+    witness = next(iter(made), None)  # looked for first: whoever makes such a file has the key before
     if not path.exists():
+        if witness is not None:
+            raise BadRequest(
+                f"{path} is missing, and {witness} was made with it.",
+                hint="Restore it from a backup. With a new one in its place (64 hexadecimal digits) nobody of before "
+                "would be recognised.",
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         durable_write(fresh, secrets.token_hex(32).encode() + b"\n")

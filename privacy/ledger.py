@@ -265,6 +265,7 @@ class Ledger:
         Raises:
             BadRequest: epsilon, delta or unit is out of its range.
         """
+        scope = known_as(scope)
         if budget is not None:
             if not (0 < budget.epsilon < math.inf and 0 < budget.delta <= MOST_DELTA and budget.unit in _UNITS):
                 raise BadRequest(
@@ -283,7 +284,7 @@ class Ledger:
 
     def declare(self, dataset: str, population: str) -> None:
         """Says that the data set's customers are `population`: none of them is in another population's data sets."""
-        if not dataset or not population:
+        if not known_as(dataset) or not known_as(population):
             raise BadRequest("A declaration names a data set and its population.")
         with self.chain.writing() as writer:
             writer.append("population", {"dataset": dataset, "population": population})

@@ -35,8 +35,13 @@ class Members:
 
     @classmethod
     def of(cls, rows: Iterable[tuple[str, str]], data_dir: Path, *, tenant: str = "default") -> Members:
-        """`rows`: (text, customer) of every record; "" where it is nobody's. The key is made at first use."""
-        key, marks = secret_key(data_dir / "keys" / "members.key"), Marks(data_dir, tenant)
+        """`rows`: (text, customer) of every record; "" where it is nobody's. The key is made at first use.
+
+        Raises:
+            BadRequest: one of the keys was lost.
+        """
+        lists = (data_dir / "privacy" / "members").glob("*.bin")
+        key, marks = secret_key(data_dir / "keys" / "members.key", made=lists), Marks(data_dir, tenant)
         texts, people = set(), set()
         for text, customer in rows:
             texts.add(" ".join(unicodedata.normalize("NFKC", text).casefold().split()))

@@ -16,6 +16,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import phonenumbers
 from stdnum import iban, luhn, numdb
@@ -53,6 +54,11 @@ _DOT = r"(?:\.| ?[\[({] ?(?:dot|punkt|punto) ?[\])}] ?)"
 _EMAIL = re.compile(
     rf"(?<![{_LETTER}._%+'-])[{_LETTER}._%+'-]++{_AT}[{_LETTER}-]++(?:{_DOT}[{_LETTER}-]++)++", re.IGNORECASE
 )
+_LINKED = re.compile(  # in a pasted link: "ann%2Bshop%40web.de"
+    rf"(?:(?<![{_LETTER}._%+'-])|(?<=%(?!2[BDE]|5F)[0-9A-F]{{2}}))(?:[{_LETTER}._+'-]|%(?:2[BDE]|5F))++"
+    rf"%40[{_LETTER}-]++(?:\.[{_LETTER}-]++)++",
+    re.IGNORECASE,
+)
 _IBAN = re.compile(rf"{_ASIDE}(?=([A-Za-z]{{2}}\d{{2}}(?:[ -]?[0-9A-Za-z]){{11,30}}+))")
 _MAC = re.compile(
     rf"{_ASIDE}(?:[0-9A-Fa-f]{{2}}([:-])(?:[0-9A-Fa-f]{{2}}\1){{4}}[0-9A-Fa-f]{{2}}|(?:[0-9A-Fa-f]{{4}}\.){{2}}[0-9A-Fa-f]{{4}})"
@@ -68,10 +74,10 @@ _VERSION = re.compile(
 _CARDS = tuple(
     re.compile(rf"{_ASIDE}{digits}(?!\d)")  # the longest first: what is left of 19 digits may be a card of 16
     for digits in (
-        r"(?:\d{4}[ .-]{0,3}+){4}\d{1,3}",
-        r"\d{6}[ .-]{0,3}+\d{13}",
-        r"(?:\d{4}[ .-]{0,3}+){3}\d{1,4}",
-        r"\d{4}[ .-]{0,3}+\d{6}[ .-]{0,3}+\d{4,5}",
+        r"(?:\d{4}[ .\t/_-]{0,3}+){4}\d{1,3}",
+        r"\d{6}[ .\t/_-]{0,3}+\d{13}",
+        r"(?:\d{4}[ .\t/_-]{0,3}+){3}\d{1,4}",
+        r"\d{4}[ .\t/_-]{0,3}+\d{6}[ .\t/_-]{0,3}+\d{4,5}",
     )
 )
 _ISSUERS = re.compile(
@@ -79,9 +85,9 @@ _ISSUERS = re.compile(
     r"|6(?:011|5)\d{12,15}|62\d{14,17}|81\d{14,17}|(?:50|5[6-9]|6[0-9])\d{12,17}"
 )
 _GOODS = re.compile(
-    r"(?:sku|\bart|artikel|\bref|\bean|\bupc|isbn|serial|serien|serie|model|\bpart|pieza|\blot|barcode|código|\bsn\b|\bp/n"
-    r"|条码|序列号|货号|编号|编码|型号|商品)"
-    r"(?:[^0-9.,;!?。]|(?:(?<=art)|(?<=ref)|(?<=núm)|(?<=n[ro]))\.){0,12}$",  # "Art.-Nr. 1", not "wrong model. 1"
+    r"(?:(?:sku|\bart|artikel|\bref|\bean|\bupc|isbn|serial|serien|serie|model|\bpart|pieza|\blot|barcode|código|\bsn\b|\bp/n)"
+    r"(?:[^0-9.,;!?。]|(?:(?<=art)|(?<=ref)|(?<=núm)|(?<=n[ro]))\.){0,12}"  # "Art.-Nr. 1", not "wrong model. 1"
+    r"|(?:条码|序列号|货号|编号|编码|型号|商品)(?:[^0-9.,;!?。\u4e00-\u9fff]|[是为就的号码]){0,12})$",  # not "商品质量差1"
     re.IGNORECASE,
 )
 _SOCIAL = re.compile(r"ssn|social|security|insurance|\bid\b|tax", re.IGNORECASE)
@@ -104,24 +110,34 @@ _NATIONAL: tuple[tuple[re.Pattern[str], Callable[[str, str], bool]], ...] = (
 )  # fmt: skip
 
 _ORDER_WORD = re.compile(
-    r"(?:(?<![A-Za-z])(?:orders?|purchase|invoice|booking|reservation|ticket|shipment|tracking|customer|bestell(?:ung|nummer|nr)|"
-    r"auftrag(?:s?nummer|snr)?|rechnung(?:s?nummer|snr)?|kunden(?:nummer|nr)|sendung(?:s?nummer|snr)?|vorgang(?:s?nummer)?|"
+    r"(?:(?<![A-Za-z])(?:orders?|purchase|invoice|booking|reservation|ticket|shipment|tracking|customer|bestell(?:ung|(?=-?n))|"
+    r"auftrags?|rechnungs?|kunden(?=-?n)|sendungs?|vorgangs?|"
     r"pedidos?|factura|albar[aá]n|reserva|cliente)|订单|单号|运单|发票|客户|会员)"
-    r"(?:[ \t:#.=(-]|(?:no|nr|num|number|numero|número|n[º°o]|id|code|nummer|ref|reference|is(?= )|ist(?= )|es(?= )|was(?= )|lautet)(?![0-9A-Za-z])|号码|编号|号|是|为)"
+    r"(?:[ \t:#.=(\[【「\"“„-]|(?:is|ist|es|was|lautet)(?=[ :])|是|为"
+    r"|(?P<number>(?:(?:no|nr|num|numbers?|numero|número|n[º°o]|id|code|nummern?|ref|reference|confirmation)(?![0-9A-Za-z])|号码|编号|号),?))"
     r"{0,12}+",
     re.IGNORECASE,
 )
 _ORDER = re.compile(r"[A-Za-z]{0,4}[-/_]?\d[0-9A-Za-z]{0,40}(?:[-/_][0-9A-Za-z]{1,20}){0,5}(?![0-9A-Za-z])")
+_GROUPED = re.compile(r"\d{4}(?: \d{4}){2,5}(?: \d{1,3})?(?! ?\d)")
+_MEASURE = re.compile(  # "I want to order 1000 pieces": short and round, lest "order 12345 pieces are missing" be one
+    r"\d{3,4}0 ?(?:(?:mah|k?wh?|[cm]?m|k?g|m?l|p|lumens?|pieces|pcs|units|people|points|stück|personen|punkte"
+    r"|unidades|piezas|personas|puntos)(?![0-9A-Za-z])"
+    r"|人(?![工员])|件(?!数)|个(?![人别])|积分|毫安|瓦|毫米|厘米|毫升|克|千克|公斤|流明)",
+    re.IGNORECASE,
+)
 _AND = re.compile(r"\s{0,3}(?:,|、|&|and\b|und\b|y\b|和|及)\s{0,3}#?", re.IGNORECASE)
 _AMAZON = re.compile(r"(?<![0-9A-Za-z-])\d{3}-\d{7}-\d{7}(?![0-9A-Za-z-])")
 _PRICE = re.compile(r"[.,]\d\d(?!\d)|\s?(?:€|\$|£|%|元|块|eur\b|usd\b|gbp\b|cny\b)", re.IGNORECASE)
 
-_NUMBERS = re.compile(r"(?<![0-9A-Za-z])\d(?:[ .\-/()+]{0,3}+\d)++")
+_NUMBERS = re.compile(  # "V13812345678": how WeChat is given
+    r"(?<![0-9A-Za-z])(?:(?:vx?|wx|qq|wechat|weixin|tel|phone)(?=1[3-9]))?\d(?:[ .\-/()+]{0,3}+\d)++", re.IGNORECASE
+)
 _DATE = re.compile(
     r"(?<![\d/-])(?:(?:19|20)\d\d([./-])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])"
     r"|(?:0?[1-9]|[12]\d|3[01])([./-])(?:0?[1-9]|[12]\d|3[01])\2(?:19|20)\d\d)(?![\d/-])"
 )
-_SERIAL = re.compile(rf"{_ASIDE}[A-Za-z]{{2}}\d{{2}}(?: ?\d{{4}}){{2,10}}+(?: \d{{1,3}})?")
+_SERIAL = re.compile(rf"{_ASIDE}(?![VvWw][Xx]|[Qq]{{2}})[A-Za-z]{{2}}\d{{2}}(?: ?\d{{4}}){{2,10}}+(?: \d{{1,3}})?")
 _FRACTION = re.compile(r"(?:\d\.|(?<!\S)0,)$")  # another comma parts two things: "Room 502,13812345678"
 _HOURS = re.compile(r"(?<![\d-])(?:[01]\d|2[0-3])[0-5]\d ?- ?(?:[01]\d|2[0-3])[0-5]\d(?![\d-])")
 _CALL = re.compile(
@@ -157,8 +173,9 @@ def find(text: str, *, order_formats: Sequence[str] = (), finder: Finder | None 
                 found.append(one)
 
     claim(_own_orders(plain, order_formats))
-    for search in (_emails, _ibans, _macs, _ips, _cards, _nationals, _orders):
+    for search in (_emails, _ibans, _macs, _ips, _cards, _nationals):
         claim(search(plain))
+    claim(_orders(plain, taken))
     for pattern in (_DATE, _HOURS, _SERIAL):
         for match in pattern.finditer(plain):
             taken[match.start() : match.end()] = b"\x01" * (match.end() - match.start())
@@ -169,8 +186,9 @@ def find(text: str, *, order_formats: Sequence[str] = (), finder: Finder | None 
 
 
 def _emails(text: str) -> Iterator[Found]:
-    for match in _EMAIL.finditer(text):
-        value = re.sub(_DOT, ".", re.sub(_AT, "@", match[0].lower())).strip(".-'")
+    for match in (match for pattern in (_EMAIL, _LINKED) for match in pattern.finditer(text)):
+        written = unquote(match[0]) if match.re is _LINKED else match[0]
+        value = re.sub(_DOT, ".", re.sub(_AT, "@", written.lower())).strip(".-'")
         local, _, domain = value.rpartition("@")
         top = domain.rpartition(".")[2]
         if glued := re.search(r"(?<=[^\W\d]{2})\d", top if not top.startswith("xn--") else ""):  # "@qq.com2026-07-14"
@@ -250,14 +268,21 @@ def _own_orders(text: str, formats: Sequence[str]) -> Iterator[Found]:
             yield Found("order", match.start(), match.end(), match[0].upper())
 
 
-def _orders(text: str) -> Iterator[Found]:
+def _orders(text: str, taken: bytearray) -> Iterator[Found]:
     for match in _AMAZON.finditer(text):
         yield Found("order", match.start(), match.end(), match[0])
     for word in _ORDER_WORD.finditer(text):
         at = word.end()
+        if (number := _GROUPED.match(text, at)) and taken.find(1, *number.span()) < 0:
+            yield Found("order", *number.span(), number[0].replace(" ", ""))
+            continue
         while (number := _ORDER.match(text, at)) and _is_order(
             number[0], text, number.end(), hashed=text[at - 1] == "#"
         ):
+            if _MEASURE.match(text, at) and not word["number"]:
+                break
+            if _begins_phone(number, text, taken):
+                break
             yield Found("order", number.start(), number.end(), number[0].upper())
             more = _AND.match(text, number.end())
             if more is None:
@@ -276,6 +301,16 @@ def _is_order(number: str, text: str, end: int, *, hashed: bool) -> bool:
         and not _DATE.fullmatch(number)
         and (bool(re.search("[A-Za-z]", number)) or not _PRICE.match(text[end : end + 8]))
     )
+
+
+def _begins_phone(number: re.Match[str], text: str, taken: bytearray) -> bool:
+    """Whether more digits behind make it a phone number, as in "Order 07911 123456"."""
+    run = _NUMBERS.match(text, number.start())
+    if run is None or not number[0].isdigit():
+        return False
+    groups = [match.span() for match in re.compile(r"\d+").finditer(text, *run.span())]
+    phone, _ = _phone_at(text, groups, 0, alone=True, taken=taken)
+    return phone is not None and phone.end > number.end()
 
 
 def _phones(text: str, taken: bytearray) -> Iterator[Found]:

@@ -21,7 +21,8 @@ from privacy.recognise import Finder, Found, find
 
 _SEAL = object()
 _TOKEN = re.compile(r"<[a-z]{2,12}:[0-9a-f]{8}>")
-_INVISIBLE = dict.fromkeys((0x00AD, 0x200B, 0x2060, 0xFEFF))
+INVISIBLE = dict.fromkeys((0x00AD, 0x200B, 0x2060, 0xFEFF))
+"""For `str.translate`: takes out what nobody sees and what would hide a value from the recogniser."""
 _LONG_NUMBER = 10**8
 
 
@@ -76,7 +77,7 @@ class Redactor:
     def redact(self, text: str) -> Redacted:
         """The text with everything recognised replaced. Redacting twice changes nothing more."""
         counts: dict[str, int] = {}
-        clean = text.translate(_INVISIBLE)
+        clean = text.translate(INVISIBLE)
         parts: list[str] = []
         at = 0
         for token in _TOKEN.finditer(clean):  # pseudonyms from before stay
@@ -99,13 +100,14 @@ class Redactor:
         mac = hmac.new(self._key, f"{kind}\0{value}".encode("utf-8", "surrogatepass"), hashlib.sha256)
         return f"<{kind}:{mac.hexdigest()[:8]}>"
 
-    def _found(self, text: str) -> list[Found]:
+    def find(self, text: str) -> list[Found]:
+        """What is personal in a text, by this redactor's order numbers and finder."""
         return find(text, order_formats=self._formats, finder=self._finder)
 
     def _replaced(self, text: str, counts: dict[str, int]) -> str:
         parts: list[str] = []
         at = 0
-        for one in self._found(text) if text else ():
+        for one in self.find(text) if text else ():
             counts[one.kind] = counts.get(one.kind, 0) + 1
             parts += [text[at : one.start], self.pseudonym(one.kind, one.value)]
             at = one.end

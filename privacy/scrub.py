@@ -1,8 +1,8 @@
 """Rows of one customer in files of rows: found, and taken out. JSON lines, JSON, CSV, TSV, and lines of a log.
 
 A row is theirs where it says so (its `customer`, `owner`, `conversation` ... is one of their ids), or where it
-holds one of the strings that are theirs alone. A file is replaced whole or not touched. Databases, indexes and other
-binary files are not its matter.
+holds one of the strings that are theirs alone; a name or number counts only where it is no part of a longer one. A
+file is replaced whole or not touched. Databases, indexes and other binary files are not its matter.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,11 @@ ROW_FILES = frozenset({".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".log", ".t
 _SAID = frozenset({"text", "question", "prompt", "correction", "comment", "content"})
 """Fields in which a customer's own words stand; other fields hold what many rows share."""
 _SHORTEST = 24
+_LETTER = r"0-9A-Za-z\u00c0-\u024f\u0370-\u052f"  # not Chinese, which is written without spaces
+_GOES_ON = re.compile(rf"[{_LETTER}]")
+_BEFORE = {False: re.compile(rf"[{_LETTER}]$"), True: re.compile(rf"[{_LETTER}][._+@-]?$")}
+_AFTER = {False: re.compile(rf"[{_LETTER}]"), True: re.compile(rf"[._+@-]?[{_LETTER}]")}
+_ESCAPE = re.compile(r"\\(?:[bfnrt]|u[0-9A-Fa-f]{4})$")  # in JSON the n of a line's end is no letter of the next word
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,48 @@ class Theirs:
 
     def are_in(self, text: str) -> bool:
         """Whether a line holds one of their strings, as it is or escaped."""
-        return any(one in text or json.dumps(one)[1:-1] in text for one in self.strings)
+        return any(holds(text, one) or holds(text, json.dumps(one)[1:-1]) for one in self.strings)
+
+
+def is_telling(text: str) -> bool:
+    """Whether a text is long enough to be one person's words; a Chinese character says what three letters do."""
+    return len(text) + 2 * sum(one > "\u2e80" and one.isalpha() for one in text) >= _SHORTEST
+
+
+def is_name(text: str) -> bool:
+    """Whether it is one word, such as an id, an address or a number: others' may hold it."""
+    return not any(map(str.isspace, text))
+
+
+def holds(text: str, string: str) -> bool:
+    """Whether a string stands in a text; a name only where it stands by itself."""
+    at = text.find(string)
+    while at >= 0 and is_name(string) and is_part(text, at, string, joined=True):
+        at = text.find(string, at + 1)
+    return at >= 0
+
+
+def is_part(text: str, at: int, name: str, *, joined: bool) -> bool:
+    """Whether the name at a place is a part of a longer one; `joined`: also one of several parts, by one of ._+@-"""
+    end = at + len(name)
+    before, after = text[max(0, at - 8) : at], text[end : end + 8]
+    ahead = _GOES_ON.match(name) and _BEFORE[joined].search(before) and not _ESCAPE.search(before)
+    dated = "@" in name and after[:1].isdigit()  # "li@qq.com2026-07-14": no address goes on by a digit
+    return bool(ahead or (_GOES_ON.match(name[-1:]) and _AFTER[joined].match(after) and not dated))
+
+
+def longer_names(text: str, name: str) -> set[str]:
+    """The longer words of a text that a name is a part of; of an e-mail address the whole of longer addresses."""
+    joined, found = "@" in name, set[str]()
+    run = f"[{_LETTER}{'._+@-' if joined else ''}]*"
+    at = text.find(name)
+    while at >= 0:
+        end = at + len(name)
+        if is_part(text, at, name, joined=joined):
+            before, after = re.search(f"{run}$", text[max(0, at - 64) : at]), re.match(run, text[end : end + 64])
+            found.add(f"{before[0] if before else ''}{name}{after[0] if after else ''}")
+        at = text.find(name, at + 1)
+    return found
 
 
 def is_row_file(path: Path) -> bool:
@@ -60,7 +107,7 @@ def others_words(path: Path, theirs: Theirs, candidates: Sequence[str]) -> set[s
     for row in _rows(path):
         if theirs.owns(row) is False:
             text = json.dumps(row, ensure_ascii=False)
-            found |= {one for one in candidates if json.dumps(one, ensure_ascii=False)[1:-1] in text}
+            found |= {one for one in candidates if holds(text, json.dumps(one, ensure_ascii=False)[1:-1])}
     return found
 
 
@@ -164,7 +211,7 @@ def _said(row: Any) -> Iterator[str]:
     if isinstance(row, dict):
         if row.get("role") not in {"assistant", "system"}:
             for key, value in row.items():
-                if key in _SAID and isinstance(value, str) and len(value) >= _SHORTEST:
+                if key in _SAID and isinstance(value, str):
                     yield value
                 elif isinstance(value, dict | list):
                     yield from _said(value)

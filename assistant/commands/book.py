@@ -159,6 +159,8 @@ def verify(
 ) -> None:
     """Checks the book: its chain, its signature, its place. Exit code 1 where it was interfered with."""
     from privacy.chain import verify_export
+    from privacy.errors import BadRequest
+    from privacy.members import Members
 
     problems: list[str] = []
     if against is not None:
@@ -167,6 +169,13 @@ def verify(
         problems, head = list(checked.problems), checked.head
     found = _book(context).verify(head=head)
     problems += found.problems
+    if found.entries:
+        try:
+            Members.of(
+                [("", "anybody")], settings_of(context).data_dir
+            )  # asks for both keys that digests are made with
+        except BadRequest as error:
+            problems.append(error.message)
     if as_json:
         console.print_json({**dataclasses.asdict(found), "problems": problems, "ok": not problems})
     else:

@@ -23,6 +23,7 @@ from assistant.goods import Interaction
 from assistant.ingest import ingest
 from assistant.owners import Owners
 from assistant.retrieval.search import Searcher
+from assistant.rows import Base, CaseRow
 from assistant.settings import load_settings
 from assistant.stock import Stock as Goods
 from assistant.store import Store, Turn
@@ -282,6 +283,113 @@ def test_what_cannot_be_changed_is_named_in_the_receipt(house):
     done = house.forget()
     assert not done.complete
     assert [one["file"] for one in done.receipt["traces"]] == ["notes.bin"]
+
+
+@pytest.fixture
+def shop(tmp_path):
+    made = furnish(tmp_path / "data")
+    (made.root / "logs").mkdir(parents=True)
+    yield made
+    made.store.close()
+
+
+@pytest.mark.parametrize(
+    ("mine", "other"),
+    [
+        ("customer-1", "customer-12"),
+        ("customer-1", "customer-1-2"),
+        ("li@qq.com", "wangli@qq.com"),
+        ("C-104", "C-1042"),
+    ],
+)
+def test_a_customer_whose_id_holds_theirs_keeps_everything_and_the_erasure_is_complete(shop, mine, other):
+    talk(shop, mine, "Where is the big green tent that I bought?", "conversation-a")
+    talk(shop, other, f"Do you repair tents?\n{other} is asking, for {other}!", "conversation-b")
+    log, rows = shop.root / "logs" / "app.log", shop.root / "logs" / "rows.jsonl"
+    log.write_text(f'shipped to {other}\nshipped to {mine}.\n"x\\n{mine}"\n给{mine}发货\n')
+    rows.write_text(json.dumps({"note": f"{other} called"}) + "\n" + json.dumps({"note": f"{mine} called"}) + "\n")
+    done = shop.forget(mine)
+    assert (done.complete, done.receipt["traces"]) == (True, [])
+    assert log.read_text() == f"shipped to {other}\n"
+    assert rows.read_text() == json.dumps({"note": f"{other} called"}) + "\n"
+    assert len(shop.store.turns("conversation-b", other)) == 2
+
+
+def test_what_only_holds_their_id_is_not_changed_but_told(shop):
+    talk(shop, "customer-1", "Where is the big green tent that I bought?", "conversation-a")
+    (shop.root / "logs" / "app.log").write_text("wrote letter_customer-1.pdf\n")
+    (shop.root / "letter_customer-1.pdf").write_bytes(b"%PDF")
+    (shop.root / "packed.bin").write_bytes(b"\0shopcustomer-1Where is")
+    assert [one["file"] for one in shop.forget("customer-1").receipt["traces"]] == [
+        "letter_customer-1.pdf", "logs/app.log", "packed.bin",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("customer", "told"), [("C-1042", False), ("anna", True), ("10421", True), ("K-7", True)])
+def test_a_short_id_is_looked_for_where_it_is_a_code_and_the_receipt_says_where_it_is_not(shop, customer, told):
+    talk(shop, customer, "Where is it?", "conversation-a")
+    log = shop.root / "logs" / "app.log"
+    log.write_text(f"refund for {customer} of 30 EUR\nfine\n")
+    receipt = shop.forget(customer).receipt
+    assert any("id itself" in line for line in receipt["not_undone"]) is told
+    assert log.read_text() == (f"refund for {customer} of 30 EUR\nfine\n" if told else "fine\n")
+
+
+def test_a_code_that_others_use_too_is_not_looked_for(shop):
+    talk(shop, "KF-1001", "Where is it?", "conversation-a")
+    talk(shop, OTHER, "Is the tent KF-1001 waterproof?", "conversation-b")
+    (shop.root / "logs" / "app.log").write_text("sold KF-1001\n")
+    assert any("id itself" in line for line in shop.forget("KF-1001").receipt["not_undone"])
+    assert (shop.root / "logs" / "app.log").read_text() == "sold KF-1001\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "theirs", "others"),
+    [
+        (
+            "我叫王小明，家住朝阳区建国路八十八号三单元",
+            "asked: 我叫王小明，家住朝阳区建国路八十八号三单元",
+            "asked: 我要退货",
+        ),
+        ("please call me at 138 1234 5678", "13812345678,angry", "138123456780,fine"),
+        ("please call me at 138 1234 5678", "+8613812345678,angry", "13812345679,fine"),
+        ("I am Max (at) Web.de", "max@web.de,angry", "amax@web.de,fine"),
+    ],
+)
+def test_what_they_said_is_found_in_every_script_and_however_it_is_written(shop, said, theirs, others):
+    talk(shop, ME, said, "conversation-a")
+    log = shop.root / "logs" / "app.log"
+    log.write_text(f"{theirs}\n{others}\n")
+    assert shop.forget().complete
+    assert log.read_text() == f"{others}\n"
+
+
+def test_what_they_left_at_the_desk_is_looked_for_and_what_is_the_staffs_is_not(shop):
+    talk(shop, ME, "I want to talk to a person", "conversation-a")
+    case = CaseRow(
+        conversation="conversation-a", tenant="default", customer=ME, state="taken", holder="eve@shop.example",
+        staff="Eve", asked=NOW, changed=NOW, email="ann.wei@web.de", name="Ann Wei", told=False,
+    )  # fmt: skip
+    with shop.store.tables(Base.metadata).begin() as session:
+        session.add(case)
+    log = shop.root / "logs" / "mail.csv"
+    log.write_text("to,subject\nann.wei@web.de,Your question\neve@shop.example,Your shift\n")
+    assert shop.forget().complete
+    assert log.read_text() == "to,subject\neve@shop.example,Your shift\n"
+
+
+def test_what_another_company_of_the_house_began_is_not_pending_here(shop, monkeypatch):
+    second = dataclasses.replace(shop, settings=shop.settings.model_copy(update={"tenant": "second"}))
+    turn = Turn("1", Message("user", "My boots leak"), None, NOW)
+    shop.store.append_turns(Conversation("conversation-s", ME), tenant="second", collection="shop", turns=[turn])
+    talk(shop, ME, "Where is my tent?", "conversation-a")
+    with monkeypatch.context() as patch:
+        patch.setattr(erase._Erasure, "_copies", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            second.forget()
+    assert (erase.pending(shop.settings), erase.pending(second.settings)) == ([], [ME])
+    second.forget()
+    assert len(shop.store.turns("conversation-a", ME)) == 2
 
 
 STEPS = ["_documents", "_copies", "_learned", "_close"]

@@ -107,6 +107,16 @@ def test_the_calibrated_noise_keeps_the_target_and_wastes_little(target, rate, s
     assert 0.98 * target <= epsilon([dpsgd(noise, rate, steps)], 1e-5) <= target
 
 
+def test_noise_is_found_where_a_large_delta_makes_epsilon_nothing(monkeypatch):
+    def falls(spends, delta, *, unit):  # as that of few steps at a large delta does: to 0, at less noise than 1
+        return max(0.0, *(4 * (0.8 - spend.noise_multiplier) for spend in spends)) if spends else 0.0
+
+    monkeypatch.setattr("privacy.accounting.epsilon", falls)
+    noise = calibrate(PrivacyBudget(1.0, 1e-2, "example"), sample_rate=0.02, steps=1)
+    assert noise == pytest.approx(0.55, abs=1e-3)
+    assert falls([dpsgd(noise, 0.02, 1)], 1e-2, unit="example") <= 1
+
+
 def test_calibration_counts_what_was_spent():
     spent = [dpsgd(1.0, 0.01, 500)]
     budget = PrivacyBudget(3.0, 1e-5, "example")

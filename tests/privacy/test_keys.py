@@ -46,6 +46,15 @@ def test_a_file_without_a_key_is_refused(tmp_path):
         load_signer(tmp_path / "b.key")
 
 
+def test_a_key_that_was_lost_is_told_and_no_other_takes_its_place(tmp_path):
+    (tmp_path / "made").touch()
+    with pytest.raises(BadRequest, match=r"a\.key is missing, and .*made was made with it.*backup"):
+        secret_key(tmp_path / "a.key", made=[tmp_path / "made"])
+    assert not (tmp_path / "a.key").exists()
+    key = secret_key(tmp_path / "a.key")
+    assert secret_key(tmp_path / "a.key", made=[tmp_path / "made"]) == key
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
     durable_write(tmp_path / "a", b"old")
 

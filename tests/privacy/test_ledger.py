@@ -231,6 +231,13 @@ def test_a_book_that_was_tampered_with_cannot_be_adopted(tmp_path, name):
         Ledger(tmp_path / "data").chain.adopt("please")
 
 
+def test_a_book_that_is_gone_is_told_as_that_with_the_file_to_put_back(tmp_path):
+    ledger = filled(tmp_path / "data")
+    ledger.chain.path.unlink()
+    (problem,) = Ledger(tmp_path / "data").verify().problems
+    assert all(word in problem for word in (str(ledger.chain.path), "empty or missing", "put back"))
+
+
 def test_a_lost_key_is_replaced_in_the_open(tmp_path):
     ledger = filled(tmp_path / "data")
     ATTACKS["remove the key"](tmp_path / "data", random.Random(1))
@@ -334,6 +341,16 @@ def test_a_name_spelled_another_way_has_no_budget_of_its_own(tmp_path):
     for name in ("chats", " CHATS ", "ｃhats"):
         with pytest.raises(BudgetExceeded):
             book.charge(PrivacySpend("dpsgd", 0.5, 0.5, 1000, 1.0, "example", name), "again")
+
+
+def test_a_budget_per_customer_is_not_replaced_by_one_per_record_under_another_spelling(tmp_path):
+    book = Ledger(tmp_path)
+    book.set_budget("customers:everyone", PrivacyBudget(3.0, 1e-5, "customer"))
+    with pytest.raises(BadRequest, match="per customer"):
+        book.set_budget("Customers:Everyone", PrivacyBudget(3.0, 1e-5, "example"))
+    with pytest.raises(BadRequest, match="name"):
+        book.set_budget("  ", PrivacyBudget(3.0, 1e-5, "example"))
+    assert book.book().budgets["customers:everyone"].unit == "customer"
 
 
 def test_declaring_another_population_takes_nothing_back(tmp_path):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privacy.erasure import Marks
-from privacy.errors import BudgetExceeded, LedgerTampered
+from privacy.erasure import Learned, Marks, Tombstones
+from privacy.errors import BadRequest, BudgetExceeded, LedgerTampered
 from privacy.ledger import Ledger
 from privacy.members import Members
 from privacy.types import PrivacyBudget, PrivacySpend
@@ -99,6 +99,29 @@ def test_a_list_that_was_changed_or_lost_stops_the_next_charge(tmp_path):
     assert not Ledger(tmp_path).verify().ok
     with pytest.raises(LedgerTampered, match="members"):
         knowing(tmp_path, "renamed", ROWS).charge(spend("renamed"), "a run")
+
+
+def test_a_lost_key_gives_no_data_set_a_second_budget_and_brings_nobody_back(tmp_path):
+    knowing(tmp_path, "chats", ROWS).charge(spend("chats"), "a run")
+    (tmp_path / "keys" / "members.key").unlink()
+    with pytest.raises(BadRequest, match=r"members\.key is missing"):
+        knowing(tmp_path, "renamed", ROWS)
+    Tombstones(tmp_path).add(Marks(tmp_path).of("c1"), "2026-01-01")
+    assert Tombstones(tmp_path).erased(["c1", "c2"]) == {"c1"}
+    (tmp_path / "keys" / "erasure.key").unlink()
+    with pytest.raises(BadRequest, match=r"erasure\.key is missing"):
+        Tombstones(tmp_path).erased(["c1", "c2"])
+
+
+def test_an_adapter_that_learned_from_nobody_s_records_needs_no_key(tmp_path):
+    Learned(tmp_path).remember("weights", [""])
+    assert Marks(tmp_path).of("c1").startswith("cust")
+
+
+def test_an_id_that_only_looks_like_a_mark_is_none(tmp_path):
+    marks = Marks(tmp_path)
+    assert marks.known("customer-of-the-shop-number-00000042") != "customer-of-the-shop-number-00000042"
+    assert marks.known(marks.of("anna")) == marks.of("anna")
 
 
 def test_the_lists_name_nobody(tmp_path):

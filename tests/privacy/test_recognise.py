@@ -40,6 +40,16 @@ def kinds(text, **options):
         ("my order AB-2024-00123 is late", "order", "AB-2024-00123"),
         ("订单号：202411221234", "order", "202411221234"),
         ("Bestellung Nr. 4711002", "order", "4711002"),
+        ("Bestell-Nr. 4711002", "order", "4711002"),
+        ("Bestellnummer 4711002", "order", "4711002"),
+        ("order number is: 4711002", "order", "4711002"),
+        ("my order number, 4711002, is late", "order", "4711002"),
+        ("Order confirmation 4711002", "order", "4711002"),
+        ("订单【4711002】", "order", "4711002"),
+        ("订单号 2026 1123 0001", "order", "202611230001"),
+        ("http://x.example/?a=1&email=Ann%2BTents%40web.de&b=2", "email", "ann+tents@web.de"),
+        ("card 4111\t1111\t1111\t1111", "card", "4111111111111111"),
+        ("card 4111/1111/1111/1111", "card", "4111111111111111"),
     ],
 )
 def test_a_value_is_found_in_its_one_form(text, kind, value):
@@ -105,6 +115,56 @@ def test_a_word_for_goods_hides_no_phone_number_behind_a_nearer_word_or_a_stop(t
     assert [one.kind for one in find(text)] == ["phone"]
 
 
+@pytest.mark.parametrize("text", ["商品质量差13812345678", "型号不对13812345678"])
+def test_a_chinese_word_for_goods_hides_a_number_only_where_it_names_it(text):
+    assert kinds(text) == [("phone", "13812345678")]
+    assert find("商品编号是：13812345678") == []
+
+
+@pytest.mark.parametrize("letters", ["V", "vx", "wx", "QQ", "加我V", "微信：wx"])
+def test_a_mobile_number_written_to_the_letters_of_a_messenger_is_found(letters):
+    assert kinds(f"{letters}13812345678") == [("phone", "13812345678")]
+
+
+def test_a_phone_number_behind_the_word_order_is_replaced_whole():
+    assert kinds("Order 07911 123456, order 0151 23456789") == [("phone", "07911 123456"), ("phone", "0151 23456789")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Can I order 10000mAh power banks?",
+        "order 2000W drill",
+        "I'd like to order 3000mm poles",
+        "order 1080p camera",
+        "order 50000 lumens",
+        "I want to order 1000 pieces",
+        "Bestellung 5000 Stück",
+        "pedido 5000 unidades",
+        "会员5000人",
+        "会员10000积分",
+        "订单3000件",
+    ],
+)
+def test_a_measure_behind_the_bare_word_is_no_order_number(text):
+    assert find(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("order 12345 pieces are missing", "12345"),
+        ("order 4711000 pieces are missing", "4711000"),
+        ("order number 12340 pieces are missing", "12340"),
+        ("order no. 10000mAh", "10000mAh"),
+        ("订单12340人工客服", "12340"),
+        ("订单12340件数不对", "12340"),
+    ],
+)
+def test_a_number_that_is_long_or_not_round_or_said_to_be_one_is_an_order_number_before_any_unit(text, number):
+    assert kinds(text) == [("order", number)]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -159,6 +219,8 @@ HOSTILE = {
     "orders": "order no. ",
     "colons": "ab:",
     "brackets": " [at] ",
+    "links": "%2Ba%3Da",
+    "grouped": "order 0123 4567 8901 ",
 }
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from privacy.scrub import Theirs, scrub, words_of
+from privacy.scrub import Theirs, holds, is_telling, longer_names, scrub, words_of
 
 ME = Theirs(frozenset({"c17"}))
 BREAKS = {"U+2028": "\u2028", "U+2029": "\u2029", "U+0085": "\u0085"}
@@ -63,3 +63,27 @@ def test_an_owner_of_spaces_is_nobody():
     assert ME.owns({"customer": "  "}) is None
     assert ME.owns({"customer": " c17\t"}) is True
     assert ME.owns({"customer": "c18"}) is False
+
+
+@pytest.mark.parametrize("text", ["C-1.", "(C-1)", "id=C-1,", "\\nC-1", "\\u4e2dC-1", "客户C-1要", "-C-1", "C-12 C-1"])
+def test_a_name_is_found_where_it_stands_by_itself(text):
+    assert holds(text, "C-1")
+
+
+@pytest.mark.parametrize("text", ["C-12", "BC-1", "C-1-2", "a.C-1", "C-1x", "öC-1", "a@C-1.de"])
+def test_a_name_is_not_found_within_a_longer_one(text):
+    assert not holds(text, "C-1")
+
+
+def test_what_a_name_is_a_part_of_is_known_whole():
+    assert longer_names("to zhang.li@qq.com.cn, li@qq.com", "li@qq.com") == {"zhang.li@qq.com.cn"}
+    assert longer_names("C-1, C-12 and C-134, x-C-1", "C-1") == {"C-12", "C-134"}
+
+
+def test_a_sentence_with_white_space_is_found_anywhere():
+    assert holds("xI am Ann of Ulmx", "I am Ann of Ulm")
+
+
+@pytest.mark.parametrize(("text", "enough"), [("How is the weather?", False), ("How long may I return it?", True), ("怎么退货？", False), ("我叫王小明，家住建国路八号", True)])  # fmt: skip
+def test_a_chinese_sentence_is_as_telling_as_one_three_times_as_long(text, enough):
+    assert is_telling(text) is enough

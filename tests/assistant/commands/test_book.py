@@ -7,6 +7,7 @@ import pytest
 
 from assistant.commands import run
 from privacy.ledger import Ledger
+from privacy.members import Members
 from privacy.types import PrivacySpend
 
 
@@ -98,6 +99,15 @@ def test_a_moved_book_is_adopted_by_a_word_and_an_edited_one_is_not(shop, capsys
     assert run(["privacy", "budget", "chats", "--epsilon", "3"]) == 1
     assert run(["privacy", "adopt", "a new disk"]) == 0
     assert run(["privacy", "verify"]) == 0
+
+
+def test_verify_tells_of_a_key_that_was_lost(shop, capsys):
+    data = shop / "data"
+    Ledger(data).knowing("chats", Members.of([("Where is it?", "anna")], data)).set_budget("chats", None)
+    assert run(["privacy", "verify"]) == 0
+    (data / "keys" / "members.key").unlink()
+    assert run(["privacy", "verify"]) == 1
+    assert "members.key is missing" in capsys.readouterr().out
 
 
 def test_conform_asks_a_model_in_a_folder(shop, capsys):
