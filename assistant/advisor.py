@@ -22,7 +22,7 @@ from assistant.errors import BadInput
 from assistant.goods import Advice, Condition, Event, Interaction, Item, Reason, Recommendation
 from assistant.likeness import Encode
 from assistant.recommend import filters, reasons
-from assistant.recommend.log import Mask
+from assistant.recommend.log import Ints
 from assistant.recommend.propensity import Propensity, fit_propensity
 from assistant.recommend.recommender import EVENTS, TAKEN, Ask
 from assistant.recommend.requests import Order, Wish
@@ -33,6 +33,8 @@ from assistant.store import Store
 
 MOST = 100
 IN_STOCK = Condition("stock", ">=", ("1",))
+_GIVEN_UP_LAST = ("category", "stock")
+"""Who asked for a bed is told last of all that there are collars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +143,15 @@ class Advisor:
         history = self.shelf(collection).history(query.customer) if query.customer else []
         # 1. The hard filter, in code and shown.
         wish = shop.vocabulary.understand(query.request) if query.request else Wish((), "")
+        if query.like:  # of the order asked for before, nothing is left
+            wish = dataclasses.replace(wish, order=None)
         conditions = _conditions(query, wish, shop.table)
         allowed = shop.table.allowed(conditions) & shop.table.ready(one.item for one in history if one.event in TAKEN)
+        only, hidden = (
+            [shop.table.row[name] for name in names if name in shop.table.row] for names in (query.only, query.hidden)
+        )
         if query.only:
-            allowed = np.isin(np.arange(len(shop.table)), [shop.table.row[name] for name in query.only])
+            allowed = np.isin(np.arange(len(shop.table)), only)
         # 2. Candidates, scores, order.
         seeds = _seeds(query, wish, conditions, history=history, shop=shop)
         ask = Ask(
@@ -154,20 +161,22 @@ class Advisor:
             vector=self._shops.vector(collection, query.request, shop),
             words=query.request,
             seeds=[shop.table.row[name] for name in seeds],
-            hidden=[shop.table.row[name] for name in query.hidden if name in shop.table.row],
+            hidden=hidden,
         )
-        if query.only:  # named by the customer: shown also where they have it
-            ranked = [(shop.table.row[name], 1.0 / place) for place, name in enumerate(query.only[: query.n], start=1)]
-        elif wish.order is not None:
-            ranked = _ordered(wish.order, shop.table, allowed, n=query.n)
+        if wish.order is not None:
+            rows = np.setdiff1d(np.flatnonzero(allowed), hidden)
+            ranked = _ordered(wish.order, shop.table, rows, n=query.n, named=bool(query.only))
+        elif query.only:  # named by the customer: shown also where they have it
+            ranked = [(row, 1.0 / place) for place, row in enumerate(only[: query.n], start=1)]
         else:
             ranked = shop.model.rank(ask)
         # 3. Reasons, and the text from the same rows.
         known = _explained(ranked, query, shop, conditions=conditions, history=history, seeds=seeds, order=wish.order)
         relax = () if allowed.any() else shop.table.relax(conditions)
+        head, more = _head(query, wish), bool(query.hidden)
         return Advice(
             asked=query.request,
-            text=render(known, conditions, relax, language=query.language, head=_head(query, wish)),
+            text=render(known, conditions, relax, language=query.language, head=head, more=more),
             recommendations=known,
             conditions=conditions,
             items=int(allowed.sum()),
@@ -184,25 +193,29 @@ def render(
     *,
     language: str = "en",
     head: str = "",
+    more: bool = False,
 ) -> str:
-    """The text of an advice: names, prices and stock of the rows, nothing else; `head` stands above, or the usual."""
+    """The text of an advice: names, prices and stock of the rows, nothing else; `head` stands above, or the usual.
+
+    `more` were asked for than were shown before.
+    """
     if found:
         head = head or texts.say("advice" if len(found) > 1 else "advice_one", language)
         return "\n".join([head, *(_line(number, one.item, language) for number, one in enumerate(found, start=1))])
     if not relax:
-        return texts.say("advice_empty", language)
-    lines = [texts.say("advice_none", language, filter=filters.to_text(conditions))]
-    for one in relax[:3]:
-        lines.append(texts.say("advice_relax", language, condition=filters.to_text([one.condition]), n=str(one.items)))
+        return texts.say("advice_all" if more else "advice_empty", language)
+    wanted = ("；" if language == "zh" else "; ").join(reasons.condition(one, language) for one in conditions)
+    lines = [texts.say("advice_none", language, filter=wanted)]
+    for one in sorted(relax, key=lambda one: one.condition.field in _GIVEN_UP_LAST)[:3]:
+        told = reasons.condition(one.condition, language)
+        lines.append(texts.say("advice_relax", language, condition=told, n=str(one.items)))
     return "\n".join(lines)
 
 
 def _head(query: Query, wish: Wish) -> str:
     """What stands above the items where they are no recommendation: an order, or what was called by name."""
-    if query.only:
-        return texts.say("advice_called", query.language)
     if wish.order is None:
-        return ""
+        return texts.say("advice_called", query.language) if query.only else ""
     key = "advice_most" if wish.order.descending else "advice_least"
     return texts.say(key, query.language, field=reasons.field_name(wish.order.field, query.language))
 
@@ -228,10 +241,11 @@ def _conditions(query: Query, wish: Wish, table: Table) -> tuple[Condition, ...]
     return (*wish.conditions, *stock)
 
 
-def _ordered(order: Order, table: Table, allowed: Mask, *, n: int) -> list[tuple[int, float]]:
-    """(row, score) of the first `n` by a numeric field; rows without a number are none of them."""
+def _ordered(order: Order, table: Table, rows: Ints, *, n: int, named: bool) -> list[tuple[int, float]]:
+    """(row, score) of the first `n` of some rows by a numeric field; those without a number are last where they were
+    `named`, else left out."""
     numbers = table.numbers(order.field)
-    rows = np.flatnonzero(allowed & ~np.isnan(numbers))
+    rows = rows if named else rows[~np.isnan(numbers[rows])]
     best = rows[np.argsort(-numbers[rows] if order.descending else numbers[rows], kind="stable")][:n]
     return [(int(row), 1.0 / place) for place, row in enumerate(best, start=1)]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from assistant.advisor import IN_STOCK, Advisor, Query
 from assistant.errors import ConfideError
-from assistant.goods import Advice, Condition
+from assistant.goods import Advice, Condition, Item
 from assistant.recommend import filters, intents
 from assistant.recommend.requests import Wish
 from assistant.store import Store
@@ -29,21 +29,28 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a conversation saw last: the conditions, and the items' ids and prices in order."""
+    """What a conversation saw last: the conditions, and the items' ids and prices in order.
+
+    `seen` are the ids of the lists before it under the same conditions.
+    """
 
     conditions: tuple[Condition, ...]
     ids: tuple[str, ...]
     prices: tuple[float | None, ...]
     request: str = ""
+    seen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What to show. `alone`: instead of an answer from the documents, not beside one; `called`: by the message."""
+    """What to show. `alone`: instead of an answer from the documents, not beside one.
+
+    `question` is the message with the item of the list that it points to called by its name; "" where it does not.
+    """
 
     advice: Advice
     alone: bool
-    called: bool = False
+    question: str = ""
 
 
 class Counter:
@@ -64,11 +71,25 @@ class Counter:
             _log.warning("nothing was recommended: %s", error)
             return None
 
+    def wanted(self, collection: str, sentence: str) -> bool:
+        """Whether a sentence by itself wishes for goods that the catalogue may have."""
+        try:
+            if not intents.wants(sentence) or not self._advisor.has_catalogue(collection):
+                return False
+            return intents.decide(sentence, self._advisor.understand(collection, sentence)) != "answer"
+        except ConfideError as error:
+            _log.warning("a wish was not understood: %s", error)
+            return False
+
     def _offer(self, conversation: Conversation, collection: str, question: str, language: str) -> Offer | None:
         wish = self._advisor.understand(collection, question)
         shown = self._last(conversation)
         follow = intents.follow_up(question, wish) if shown else None
-        if shown is not None and follow is not None:
+        pointed = self._pointed(collection, follow, shown)
+        if pointed is not None:
+            kind = self._kind(collection, (pointed.id,))
+            query, alone = Query(request=question, conditions=kind, only=(pointed.id,)), False
+        elif shown is not None and follow is not None and follow.turn != "about":
             query, alone = _refined(follow, wish, shown, question), True
         else:
             decision = intents.decide(question, wish)
@@ -79,11 +100,20 @@ class Counter:
                 query = Query(request=question, conditions=self._kind(collection, wish.called), only=wish.called)
         query = dataclasses.replace(query, customer=conversation.customer, n=CARDS, language=language)
         advice = self._advisor.recommend(collection, query)
-        if not advice.recommendations and not alone:
+        if not advice.recommendations and not alone and not intents.wants(question):
             return None
+        if pointed is not None:  # the list stays, for "and the first one?"
+            return Offer(advice, alone, intents.with_name(question, pointed.title(language)))
         if advice.recommendations:
-            self._remember(conversation.id, advice)
-        return Offer(advice, alone, called=bool(query.only))
+            self._remember(conversation.id, advice, shown)
+        return Offer(advice, alone)
+
+    def _pointed(self, collection: str, follow: intents.FollowUp | None, shown: Shown | None) -> Item | None:
+        """The item of the list shown that a message asks about."""
+        if shown is None or follow is None or follow.turn != "about":
+            return None
+        chosen = _chosen(follow.place, shown)
+        return None if chosen is None else self._advisor.shop(collection).items.get(shown.ids[chosen])
 
     def _kind(self, collection: str, ids: Sequence[str]) -> tuple[Condition, ...]:
         """The category that items share, so that "cheaper" after them means cheaper ones of their kind."""
@@ -96,17 +126,25 @@ class Counter:
             known = self._shown.get(conversation.id)
         if known is not None or not conversation.customer:
             return known
+        last: Shown | None = None
         for turn in reversed(self._store.turns(conversation.id, conversation.customer)):
             advice = (turn.answer or {}).get("advice")
-            if advice and advice["recommendations"]:
-                return _stored(advice)
-        return None
+            if not advice or not advice["recommendations"]:
+                continue
+            found = _stored(advice)
+            if last is not None and found.conditions != last.conditions:
+                break
+            last = found if last is None else dataclasses.replace(last, seen=(*found.ids, *last.seen))
+        return last
 
-    def _remember(self, conversation: str, advice: Advice) -> None:
+    def _remember(self, conversation: str, advice: Advice, before: Shown | None) -> None:
         items = [one.item for one in advice.recommendations]
         prices = tuple(None if item.price is None else float(item.price) for item in items)
+        same = before is not None and before.conditions == advice.conditions
+        seen = dict.fromkeys((*before.seen, *before.ids) if before is not None and same else ())
+        now = Shown(advice.conditions, tuple(item.id for item in items), prices, advice.asked, tuple(seen))
         with self._lock:
-            self._shown[conversation] = Shown(advice.conditions, tuple(item.id for item in items), prices, advice.asked)
+            self._shown[conversation] = now
             self._shown.move_to_end(conversation)
             while len(self._shown) > _REMEMBERED:
                 self._shown.popitem(last=False)
@@ -125,7 +163,9 @@ def _refined(follow: intents.FollowUp, wish: Wish, shown: Shown, question: str) 
             conditions = filters.merged(conditions, (test,))
     if follow.turn == "like" and chosen is not None:
         return Query(request=asked, conditions=conditions, like=(shown.ids[chosen],))
-    hidden = shown.ids if follow.turn == "other" else ()
+    if follow.turn == "compare":
+        return Query(request=asked, conditions=shown.conditions, only=shown.ids)
+    hidden = (*shown.seen, *shown.ids) if follow.turn == "other" else ()
     return Query(request=asked, conditions=conditions or (IN_STOCK,), hidden=hidden)
 
 

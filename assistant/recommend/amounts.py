@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from assistant.goods import Condition, Test
-from assistant.language import stem
+from assistant.recommend.cells import singular
 
 AROUND = 0.2
 """How far "around 50" reaches to either side."""
@@ -210,7 +210,7 @@ def _turned(text: str, goods: Collection[str]) -> str:
 
 def _is_plain(between: str, goods: Collection[str]) -> bool:
     """Whether the words between a negation and a limit say only that it is a limit, of what goods at most."""
-    return all(word in _SAFE or stem(word) in goods for word in _BETWEEN.findall(between)) and between.isascii()
+    return all(word in _SAFE or singular(word) in goods for word in _BETWEEN.findall(between)) and between.isascii()
 
 
 def _is_in_doubt(kind: str, match: re.Match[str], goods: Collection[str]) -> bool:
@@ -225,7 +225,7 @@ def _is_in_doubt(kind: str, match: re.Match[str], goods: Collection[str]) -> boo
     if kind == ">":
         return True
     if kind == "<":  # "no leather under 100" is two conditions, "no red tents under 100" may be one
-        return bool(words and stem(words[-1]) in goods) or (not words and bare)
+        return bool(words and singular(words[-1]) in goods) or (not words and bare)
     return _is_plain(between, goods) or bare
 
 
@@ -252,7 +252,7 @@ def _field(units: Sequence[str], columns: Sequence[str], weight: str) -> tuple[s
             return (weight or None), _WEIGHTS[unit], unit
         if unit in _CURRENCIES or unit in _ANY_CURRENCY:
             return "price", 1, unit
-        own = next((column for column in columns if unit and stem(unit) == stem(column.split("_")[0])), None)
+        own = next((column for column in columns if unit and singular(unit) == singular(column.split("_")[0])), None)
         if own is not None:
             return own, 1, unit
         if unit and unit not in _WORDS:

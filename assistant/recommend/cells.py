@@ -18,6 +18,9 @@ from assistant.recommend.lexicon import FALSE, TERMS, TRUE, Term
 TEXT_FIELDS = ("id", "name", "category", "brand", "colour", "size", "description")
 _LETTERS = ("xxxs", "xxs", "xs", "s", "m", "l", "xl", "xxl", "xxxl", "4xl")
 _RANGE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)\s*(?:-|–|to|bis|至|~)\s*(\d+(?:\.\d+)?)(?![\d.])")
+_PLURALS = {
+    "knives": "knife", "leaves": "leaf", "lenses": "lens", "loaves": "loaf", "scarves": "scarf", "shelves": "shelf",
+}  # fmt: skip
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _NUMBER = re.compile(r"(?<![\w.,])[.,]\d+|\d+(?:[.,]\d+|[ '’]\d{3}(?!\d))*")
 _CURRENCIES = {  # the first that a price has
@@ -79,6 +82,16 @@ def normal(text: str) -> str:
     return unicodedata.normalize("NFKC", text).replace("’", "'").casefold()
 
 
+def singular(word: str) -> str:
+    """`language.stem`, and one form for dress and dresses, knife and knives. Retrieval is tuned without these.
+
+    >>> singular("harnesses"), singular("harness"), singular("shelves"), singular("gloves")
+    ('harness', 'harness', 'shelf', 'glove')
+    """
+    word = stem(_PLURALS.get(word, word))
+    return word[:-1] if len(word) > 3 and word.endswith(("sse", "she", "che", "xe", "zze")) else word
+
+
 def contains(text: str, term: str) -> bool:
     """Whether `text` (normal) has the words of a term in a row, plurals alike; Chinese as it stands.
 
@@ -90,8 +103,8 @@ def contains(text: str, term: str) -> bool:
         return term in text
     if term[:2] not in text:  # most cells, told apart without cutting them into words
         return False
-    wanted = [stem(word) for word in WORD.findall(term)]
-    said = [stem(word) for word in WORD.findall(text)]
+    wanted = [singular(word) for word in WORD.findall(term)]
+    said = [singular(word) for word in WORD.findall(text)]
     n = len(wanted)
     return bool(n) and any(said[start : start + n] == wanted for start in range(len(said) - n + 1))
 
@@ -122,12 +135,15 @@ def _fits(value: str, text: str) -> bool:
             return number.is_integer() or "half" in said
         return any(float(one) == number for one in re.findall(r"\d+(?:\.\d+)?", _RANGE.sub(" ", said)))
     if wanted in _LETTERS:
+        letters = list(re.finditer(r"\b[2-4]?x*[sml]\b", said))
+        if all(one.group() in {"m", "l"} and re.search(r"\d\s*$", said[: one.start()]) for one in letters):
+            return False  # "10 m", "0.5 l"
         place = _LETTERS.index(wanted)
         for low, high in re.findall(r"\b([2-4]?x*[sml])\s*(?:-|–|to)\s*([2-4]?x*[sml])\b", said):
             low, high = _letter(low), _letter(high)
             if low in _LETTERS and high in _LETTERS and _LETTERS.index(low) <= place <= _LETTERS.index(high):
                 return True
-        return wanted in {_letter(word) for word in re.findall(r"\b[2-4]?x*[sml]\b", said)}
+        return wanted in {_letter(one.group()) for one in letters}
     return contains(said, wanted)
 
 

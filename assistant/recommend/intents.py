@@ -11,22 +11,27 @@ from dataclasses import dataclass
 from typing import Literal
 
 from assistant.recommend.cells import normal
-from assistant.recommend.requests import Wish
+from assistant.recommend.requests import COMPARED, Wish
 
 MOST_CALLED = 3
 """Items that a message calls by name, to be shown beside its answer."""
 Decision = Literal["answer", "advise", "both"]
-Turn = Literal["cheaper", "dearer", "like", "other", "refine"]
+Turn = Literal["cheaper", "dearer", "like", "other", "compare", "about", "refine"]
 _STRONG = re.compile(
     r"\b(?:recommend|recommendations?|suggest|suggestions?|gift idea|show me|find me|help me (?:find|choose|pick)|which \w+(?: \w+)? (?:should|would) (?:i|you))\b|推荐|给我看|帮我(?:找|挑|选)|送礼|礼物"
 )
 _WISH = re.compile(
-    r"\b(?:i'm |i am |we're |we are )?(?:looking for|searching for|after a|in search of)\b|\b(?:i|we)(?:'d like| would like| want| need|'m in need of)\b(?! to (?:return|exchange|cancel|know|complain|speak|talk|track|send|change))"
+    r"\b(?:i'm |i am |we're |we are )?(?:looking for|searching for|after a|in search of)\b|\b(?:(?:i|we)(?:'d like| would like| want| need|'m in need of)|and (?:need|want) (?:an?|some|new))\b(?! to (?:return|exchange|cancel|know|complain|speak|talk|track|send|change))"
     r"|\b(?:something|anything|gift) (?:like|similar|for|from|by|in|under|below|waterproof|warm|light)|\bgift for\b|^(?:any|a|an|some)\b|想买|想要|要买|需要|想找|找一|来一|挑一|买一|看看|类似"
 )
-_QUESTION = re.compile(
-    r"\bdo (?:you|u|ya) (?:have|sell|stock|carry)\b|\b(?:you )?got any\b|\bhave you got\b|\bare there any\b|\b(?:which|what)\b|有没有|有哪些|有什么|哪(?:些|款|种|个)|吗[？?]?$"
+_HAVE = re.compile(
+    r"\bdo (?:you|u|ya) (?:have|sell|stock|carry)\b|\b(?:you )?got any\b|\bhave you got\b|\bare there any\b|有没有|有哪些|有什么"
 )
+_QUESTION = re.compile(rf"{_HAVE.pattern}|\b(?:which|what)\b|哪(?:些|款|种|个)|吗[？?]?$")
+_ANYTHING = re.compile(
+    r"\b(?:(?:some|any)thing|gifts?|presents?)\b|\bwhat (?:else )?(?:do you|have you) (?:have|got|sell|stock|carry)\b|有什么|有哪些|东西|礼物"
+)
+"""Stands for goods of any kind."""
 _TERMS = re.compile(
     r"\b(?:return\w*|refund\w*|exchang\w+|repair\w*|warranty|guarantee|deliver\w*|shipping|shipped|ship|cancel\w*|wash\w*|clean\w*|pay\w*|invoice|complain\w*|broken|torn|store|shop|open(?:ing)?|track\w*|voucher|coupon|discount|"
     r"order(?:ed|s)?|account|membership|policy|how (?:do|can|long|many|often|does|should)|am i|why|when|where|who)\b"
@@ -55,6 +60,13 @@ _ORDINALS = {
     "first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5, "5th": 5, "last": -1,
     "一": 1, "二": 2, "三": 3, "四": 4, "五": 5, "1": 1, "2": 2, "3": 3, "4": 4, "5": 5, "6": 6, "7": 7, "8": 8, "9": 9, "10": 10,
 }  # fmt: skip
+_POINTED = re.compile(
+    r"(?:\bthe )?\b(?:first|second|third|fourth|fifth|last|1st|2nd|3rd|4th|5th) (?:one|item|product)\b|\b(?:number|option) ?\d{1,2}\b"
+    r"|\bthe (?:first|second|third|fourth|fifth|last)(?=\W*$| (?:is|has|in|come|comes|cost|costs|weigh|weighs|available|made)\b)"
+    r"|(?:第\s*(?:[一二三四五]|\d{1,2})|最后一?)\s*[个款件种](?!月|小时|星期|礼拜)",
+    re.IGNORECASE,
+)
+"""One of a list, in a question about it; "the first appointment" is none."""
 _PLACE = re.compile(
     r"\b(?:the |number |no\.? ?|#)?(first|second|third|fourth|fifth|last|1st|2nd|3rd|4th|5th)\b|\b(?:number|no\.?|option|#) ?(\d{1,2})\b|第\s*([一二三四五]|\d{1,2})\s*[个款件种]?|(最后)一?[个款件种]"
 )
@@ -78,11 +90,15 @@ def decide(message: str, wish: Wish) -> Decision:
     """
     text = normal(message).strip()
     named = {one.field for one in wish.conditions} & _GOODS
+    choices = any(one.test in {"is", "not"} for one in wish.conditions)  # of the shop's own columns, too
     terms = bool(_TERMS.search(text) or _MAY.search(text))
     service = terms or bool(_FACTS.search(text))
     strong = bool(_STRONG.search(text))
     if strong and (named or _GENERIC.search(text) or wish.like_own):
         return "both" if service else "advise"
+    anything = _ANYTHING.search(text) and (_QUESTION.search(text) or _WISH.search(text) or _ANYTHING.match(text))
+    if choices and not named and not terms and (strong or anything):
+        return "both" if wish.unread or service else "advise"
     if wish.order is not None and "category" in named and not (service and wish.unread):
         return "advise"
     if wish.called and not terms and len(wish.called) <= MOST_CALLED:
@@ -100,6 +116,21 @@ def decide(message: str, wish: Wish) -> Decision:
     return "both" if "category" in named and len(wish.conditions) > 1 else "answer"
 
 
+def wants(message: str) -> bool:
+    """Whether the words themselves ask for goods, so that it is worth saying that there are none."""
+    text = normal(message).strip()
+    return any(words.search(text) for words in (_STRONG, _WISH, _HAVE))
+
+
+def with_name(message: str, name: str) -> str:
+    """The message with the item that it points to called by its name.
+
+    >>> with_name("Is the second one in stock?", "Rain Boot")
+    'Is Rain Boot in stock?'
+    """
+    return _POINTED.sub(lambda _: name, message, count=1)
+
+
 def follow_up(message: str, wish: Wish) -> FollowUp | None:
     """How a message refines the list that was shown before; None where it is about something else.
 
@@ -109,14 +140,18 @@ def follow_up(message: str, wish: Wish) -> FollowUp | None:
     text = normal(message).strip()
     place = _place(text)
     kind = any(one.field == "category" for one in wish.conditions)
+    terms = bool(_TERMS.search(text))
+    if wish.order is not None and not terms and (place or not wish.unread) and COMPARED.search(text):
+        return FollowUp("compare")
     if wish.order is not None and not kind and not wish.unread:  # "which of them is the lightest?"
         return FollowUp("refine")
-    if _TERMS.search(text):  # "is express delivery cheaper?"
+    if terms:  # "is express delivery cheaper?"
         return None
+    about = FollowUp("about", place) if place and _POINTED.search(text) else None
     if _CHEAPER.search(text):
         return FollowUp("cheaper", place)
     if _MAY.search(text) or _FACTS.search(text):
-        return None
+        return about
     if _DEARER.search(text):
         return FollowUp("dearer", place)
     if place and _LIKE.search(text):
@@ -124,9 +159,11 @@ def follow_up(message: str, wish: Wish) -> FollowUp | None:
     if _OTHER.search(text):
         return FollowUp("other", place)
     short = len(re.findall(r"[a-z0-9']+|[\u3400-\u9fff]", text)) <= 12
-    if short and wish.conditions and not kind:
+    # 第二个有货吗 asks of one item, it does not refine the list.
+    changed = [one for one in wish.conditions if about is None or one.field != "stock"]
+    if short and changed and not kind:
         return FollowUp("refine", place)
-    return None
+    return about
 
 
 def _place(text: str) -> int:

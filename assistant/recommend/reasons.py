@@ -27,6 +27,17 @@ def field_name(field: str, language: str) -> str:
     return _FIELDS.get(field, field) if language == "zh" else re.sub("_g$", " (g)", field).replace("_", " ")
 
 
+def condition(one: Condition, language: str) -> str:
+    """A condition as a customer is told it: "colour: not red", "price < 20", "in stock"."""
+    if one == Condition("stock", ">=", ("1",)):
+        return texts.say("condition_stock", language)
+    field = field_name(one.field, language)
+    if one.test in {"is", "not"}:
+        values = texts.say("condition_or", language).join(one.values)
+        return texts.say(f"condition_{one.test}", language, field=field, values=values)
+    return f"{field} {one.test.replace('<=', '≤').replace('>=', '≥')} {one.values[0]}"
+
+
 def money(item: Item) -> str:
     """The price as the row has it, with its currency; "" where the row has none."""
     return "" if item.price is None else f"{item.price} {item.currency}".strip()

@@ -101,6 +101,10 @@ class Mention:
         """Whether it says what kind of thing is meant."""
         return "category" in self.fields
 
+    def is_kind_of(self, other: Mention) -> bool:
+        """Whether the other means several kinds of goods and this some of them: dry food, of food."""
+        return self.fields == other.fields == {"category"} and set(self.meanings) < set(other.meanings)
+
 
 @dataclass(frozen=True, slots=True)
 class Refusals:

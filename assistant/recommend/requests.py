@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from assistant.goods import Condition
-from assistant.language import content_words, stem
+from assistant.language import content_words
 from assistant.recommend.amounts import SPENT, amounts, in_digits
-from assistant.recommend.cells import holds, normal
-from assistant.recommend.lexicon import TERMS
+from assistant.recommend.cells import holds, normal, singular
+from assistant.recommend.lexicon import FALSE, TERMS, TRUE
 from assistant.recommend.log import Mask
 from assistant.recommend.refusals import TOKEN, Mention, cues, is_small, refusals
 from assistant.recommend.table import Table
@@ -55,9 +55,25 @@ _OWN = re.compile(
 _GOES_WITH = re.compile(
     r"\b(?:to go|goes|go|going|fits?|for use|to use) with (?:the|my)\b[^,.;!?]*|(?:搭配|配)我的[^，。；]*"
 )
-_CHEAPEST = re.compile(r"\b(?:cheapest|least expensive|lowest[ -]priced?|most affordable)\b|最便宜|最低价|价格最低")
-_DEAREST = re.compile(r"\b(?:most expensive|dearest|priciest|highest[ -]priced?)\b|最贵|价格最高")
-_LIGHTEST, _HEAVIEST = re.compile(r"\blightest\b|最轻"), re.compile(r"\bheaviest\b|最重(?!要)")
+
+
+def _compared(more: str, more_zh: str) -> str:
+    """The pattern of a choice among what is shown, "which one is cheaper"; "cheaper" by itself is a limit."""
+    which = r"\bwhich(?: one| of (?:them|these|those|the (?:two|three|four)))?(?: is|'s)(?: the)? |\bthe (?=[a-z]+(?: expensive)? (?:one|of)\b)"
+    return rf"(?:{which})(?:{more})\b(?! than)|哪一?[个款件双顶条种](?:更|比较)?(?:{more_zh})(?:一?[点些])?(?=\W*$)"
+
+
+COMPARED = re.compile(
+    _compared("cheaper|less expensive|more expensive|dearer|pricier|lighter|heavier", "便宜|贵|轻|重")
+)
+_CHEAPEST = re.compile(
+    rf"\b(?:cheapest|least expensive|lowest[ -]priced?|most affordable)\b|最便宜|最低价|价格最低|{_compared('cheaper|less expensive', '便宜')}"
+)
+_DEAREST = re.compile(
+    rf"\b(?:most expensive|dearest|priciest|highest[ -]priced?)\b|最贵|价格最高|{_compared('more expensive|dearer|pricier', '贵')}"
+)
+_LIGHTEST = re.compile(rf"\blightest\b|最轻|{_compared('lighter', '轻')}")
+_HEAVIEST = re.compile(rf"\bheaviest\b|最重(?!要)|{_compared('heavier', '重')}")
 _ASKING = frozenset(
     "u got sell stock carry offer look looking search want need like find show buy please person people one ones them these those which"
     " recommend suggest gift something anything i'm i'd we're we'd hi hello hey".split()
@@ -66,7 +82,11 @@ _ASKING_ZH = re.compile(
     r"有没有|没有|哪[些款种个双顶件条]?|什么|推荐|想|需要|适合|请问|可以|你好|您好|[你您我]们?|一?[个款双顶件条种]|帮|给|看|找|买|卖|要|的|是|有|吗|呢|啊|能|最|里面?"
 )
 """Words of a request that ask for goods and say nothing of which."""
+_SHORT = re.compile(r"(?:\b(?:ca|wo|sha))?n't\b|'(?:s|re|m|ve|ll|d)\b")
+"""What contractions end with: "that's" says no more than "that"."""
 _NUMBERS = {word: number for number, word in enumerate("one two three four five six seven eight".split(), start=1)}
+_BEHIND = frozenset("at by for from in of on to under with without".split())
+"""With one of these a category's last words are no kind of thing: "toys for dogs"."""
 _NOT_DOWN = (
     set("go come get calm slow cut narrow bring sit write break walk up scroll mark marked way".split()),
     set("to the from on below under by".split()),
@@ -104,7 +124,7 @@ class Vocabulary:
     def __init__(self, table: Table, words: Words) -> None:
         self._table = table
         self._phrases: dict[tuple[str, ...], list[tuple[str, str]]] = {}
-        self._names = {stem(token) for text in table.column("name").cells for token in TOKEN.findall(normal(text))}
+        self._names = {singular(token) for text in table.column("name").cells for token in TOKEN.findall(normal(text))}
         for field, values in words.items():
             for value, spellings in values.items():
                 if self._is_filled(field):
@@ -156,7 +176,7 @@ class Vocabulary:
 
     def _add(self, field: str, value: str, spellings: Sequence[str]) -> None:
         for spelling in spellings:
-            phrase = tuple(stem(token) for token in TOKEN.findall(normal(spelling)))
+            phrase = _phrase(spelling)
             if phrase:
                 meanings = self._phrases.setdefault(phrase, [])
                 if (field, value) not in meanings:
@@ -168,8 +188,21 @@ class Vocabulary:
 
     def _taken(self, spelling: str) -> bool:
         """Whether the shop itself uses the phrase, for a category or a brand."""
-        phrase = tuple(stem(token) for token in TOKEN.findall(normal(spelling)))
-        return any(field in {"category", "brand"} for field, _ in self._phrases.get(phrase, ()))
+        return any(field in {"category", "brand"} for field, _ in self._phrases.get(_phrase(spelling), ()))
+
+    def _kinds(self, split: Mapping[str, Sequence[str]]) -> None:
+        """What several categories end with means all of them: "food" is dry food, wet food and food."""
+        kinds: dict[tuple[str, ...], dict[str, None]] = {}
+        for value, parts in split.items():
+            for words in (normal(part).split() for part in parts if part.isascii()):
+                for start in range(0 if _BEHIND.isdisjoint(words) else len(words), len(words)):
+                    kinds.setdefault(_phrase(" ".join(words[start:])), {})[value] = None
+        known = {_phrase(word) for terms in TERMS.values() for term in terms.values() for word in term.words}
+        for phrase, values in kinds.items():
+            own = any(_phrase(value) != phrase for _, value in self._phrases.get(phrase, ()))  # the shop's own word
+            if len(values) > 1 and not own and phrase not in known and content_words(" ".join(phrase)):
+                for value in values:
+                    self._add("category", value, [" ".join(phrase)])
 
     def _categories(self) -> None:
         parts: Counter[str] = Counter()
@@ -180,21 +213,26 @@ class Vocabulary:
         }
         for value in values:
             parts.update(set(map(normal, split[value])))
+        split = {value: [value, *(part for part in split[value] if parts[normal(part)] == 1)] for value in values}
+        self._kinds(split)
         for value in values:
-            self._add("category", value, [value, *(part for part in split[value] if parts[normal(part)] == 1)])
+            self._add("category", value, split[value])
         for value in self._table.column("brand").cells:
             self._add("brand", value, [value])
 
     def _attributes(self) -> None:
-        """The values of columns with few of them (genre, level): each is a choice."""
+        """The values of columns with few of them (genre, level): each is a choice; of yes and no, the column's name."""
         for field in ("colour", *self._table.attributes):
             cells = self._table.column(field).cells
+            said, name = {normal(text).strip() for text in cells} - {""}, field.replace("_", " ")
+            if said.intersection(TRUE) and said.issubset((*TRUE, *FALSE)) and not self._table.is_numeric(field):
+                self._add(field, "yes", [one for one in (name, name.replace(" ", "-")) if not self._taken(one)])
             values = {part.strip() for text in cells for part in re.split(r"[|;]", text)} - {""}
             if len(values) > 60 or self._table.is_numeric(field) or field in {"capacity"}:
                 continue
             for value in values:
                 plain = 1 < len(value) <= 30 and not re.search(r"\d|,", value)
-                known = normal(value) in {"yes", "no", normal(field), *TERMS.get(field, {})}
+                known = normal(value) in {*TRUE, *FALSE, normal(field), *TERMS.get(field, {})}
                 if plain and not known and not self._taken(value):
                     self._add(field, value, [value])
 
@@ -202,7 +240,7 @@ class Vocabulary:
 
     def _items_called(self, text: str) -> tuple[str, ...]:
         """Ids of the items whose whole names stand in a text; of two names over the same words the longer."""
-        tokens = [stem(token) for token in TOKEN.findall(text)]
+        tokens = [singular(token) for token in TOKEN.findall(text)]
         found: dict[str, None] = {}
         at = 0
         while at < len(tokens):
@@ -214,7 +252,7 @@ class Vocabulary:
 
     def _mentions(self, text: str) -> list[Mention]:
         """The phrases of the vocabulary in a text, the longest first from the left."""
-        tokens = [(match.start(), match.end(), stem(match.group())) for match in TOKEN.finditer(text)]
+        tokens = [(match.start(), match.end(), singular(match.group())) for match in TOKEN.finditer(text)]
         found, at = [], 0
         while at < len(tokens):
             for size in range(min(self._longest, len(tokens) - at), 0, -1):
@@ -256,16 +294,20 @@ class Vocabulary:
         said = refusals(text, mentions)
         wanted: dict[str, list[str]] = {}
         refused: dict[str, list[str]] = {}
+        open_ = [one for number, one in enumerate(mentions) if number not in said.denied | said.doubtful]
         for number, mention in enumerate(mentions):
-            for field, value in () if number in said.doubtful else mention.meanings:
+            narrowed = any(one.is_kind_of(mention) for one in open_)
+            for field, value in () if narrowed or number in said.doubtful else mention.meanings:
                 target = refused if number in said.denied else wanted
                 if value not in target.setdefault(field, []):
                     target[field].append(value)
         for number in said.denied:  # "shoes, not sandals": both words mean one category
             for field, value in mentions[number].meanings:
-                if field == "category" and value in wanted.get("category", []):
+                if any(mentions[number].is_kind_of(one) for one in open_):  # "food, not dry food"
+                    wanted["category"] = [kind for kind in wanted.get("category", ()) if kind != value]
+                elif field == "category" and value in wanted.get("category", []):
                     refused["category"].remove(value)
-                    refused.setdefault("name", []).append(stem(mentions[number].text))
+                    refused.setdefault("name", []).append(singular(mentions[number].text))
                 elif field not in {"category", "name"} and self._called_so(mentions[number].text, field).any():
                     refused.setdefault("name", []).append(mentions[number].text)  # for rows without the field
         for word in self._denied_names(text, mentions):
@@ -301,9 +343,9 @@ class Vocabulary:
                 found.append((after.group(), cue.end() + after.start()))
         inside = [range(one.start, one.end) for one in mentions]
         return [
-            stem(word)
+            singular(word)
             for word, start in found
-            if stem(word) in self._names and content_words(word) and not any(start in one for one in inside)
+            if singular(word) in self._names and content_words(word) and not any(start in one for one in inside)
         ]
 
     def _persons(self, text: str, conditions: list[Condition]) -> str:
@@ -394,12 +436,17 @@ def _room_for(said: str) -> Condition:
     return Condition("capacity", "is", (f"{number} person{'s' if number > 1 else ''}",))
 
 
+def _phrase(text: str) -> tuple[str, ...]:
+    """The words of a text as they are looked up."""
+    return tuple(singular(token) for token in TOKEN.findall(normal(text)))
+
+
 def _whole_names(table: Table) -> dict[tuple[str, ...], list[str]]:
     """The words of each item's names -> its id (and those of its namesakes). A name of one word is no sure sign."""
     made: dict[tuple[str, ...], list[str]] = {}
     for item in table.items:
         for name in (item.name, *item.names.values()):
-            phrase = tuple(stem(token) for token in TOKEN.findall(normal(name)))
+            phrase = _phrase(name)
             if len(phrase) > (1 if name.isascii() else 2) and item.id not in made.setdefault(phrase, []):
                 made[phrase].append(item.id)
     return made
@@ -409,7 +456,8 @@ def _unread(text: str, mentions: Sequence[Mention]) -> tuple[str, ...]:
     """Words of substance outside all mentions."""
     for one in mentions:
         text = text[: one.start] + " " * (one.end - one.start) + text[one.end :]
-    return tuple(word for word in content_words(_ASKING_ZH.sub(" ", text)) if word not in _ASKING)
+    text = _ASKING_ZH.sub(" ", _SHORT.sub(" ", text))
+    return tuple(word for word in content_words(text) if word not in _ASKING)
 
 
 def _without_context(text: str, mentions: Sequence[Mention]) -> list[Mention]:

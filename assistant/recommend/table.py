@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from assistant.goods import Condition, Item, Relaxation
-from assistant.language import stem
-from assistant.recommend.cells import TEXT_FIELDS, WORD, cell, contains, holds, normal
+from assistant.recommend.cells import TEXT_FIELDS, WORD, cell, contains, holds, normal, singular
 from assistant.recommend.lexicon import TERMS, Term
 from assistant.recommend.log import Ints, Mask
 
@@ -55,7 +54,7 @@ class Column:
             return
         for code, text in enumerate(self.cells):
             said = normal(text)
-            for word in {*map(stem, WORD.findall(said)), *_HAN.findall(said)}:
+            for word in {*map(singular, WORD.findall(said)), *_HAN.findall(said)}:
                 self._places.setdefault(word, []).append(code)
             self._said.append(said)
 
@@ -83,7 +82,7 @@ class Column:
             signs = set(_HAN.findall(term))
             some = self._with_all(signs) if signs else list(range(len(self.cells)))
             return [code for code in some if term in self._said[code]]
-        wanted = [stem(word) for word in WORD.findall(term)]
+        wanted = [singular(word) for word in WORD.findall(term)]
         return [code for code in self._with_all(wanted) if len(wanted) == 1 or contains(self._said[code], term)]
 
     def _with_all(self, words: Iterable[str]) -> list[int]:

@@ -103,3 +103,68 @@ def test_something_else_does_not_show_the_same_again(counter: Counter):
 def test_conversations_do_not_mix(counter: Counter):
     counter.offer(Conversation("1"), "shop", "recommend boots", "en")
     assert counter.offer(Conversation("2"), "shop", "cheaper", "en") is None
+
+
+def test_more_goes_on_to_the_end_and_says_so(counter: Counter):
+    for more, end in (("show me more", "That is all that fits."), ("换一批", "符合条件的商品都已列出。")):
+        thread, seen = Conversation(more), list[str]()
+        offer = counter.offer(thread, "shop", "recommend something", "en")
+        while offer is not None and shown(offer):
+            seen += shown(offer)
+            offer = counter.offer(thread, "shop", more, "zh" if "换" in more else "en")
+        assert len(seen) == len(set(seen)) == 8
+        assert offer is not None
+        assert offer.advice.text == end
+
+
+def test_more_of_an_ordered_list_goes_on(counter: Counter):
+    first = shown(counter.offer(Conversation("1"), "shop", "what is the cheapest boots or jackets", "en"))
+    more = shown(counter.offer(Conversation("1"), "shop", "show me more", "en"))
+    assert len(first) == 4
+    assert more == ["down-jacket-women"]
+
+
+def test_which_one_is_cheaper_orders_what_was_shown(counter: Counter):
+    thread, price = Conversation("1"), {item.id: item.price for item in ITEMS}
+    counter.offer(thread, "shop", "recommend boots", "en")
+    offer = counter.offer(thread, "shop", "which one is cheaper?", "en")
+    assert shown(offer) == sorted(shown(offer), key=price.__getitem__)
+    assert len(shown(offer)) == 3
+    assert shown(offer)[0] not in shown(counter.offer(thread, "shop", "more like the first", "en"))
+    counter.offer(Conversation("2"), "shop", "Is the Rain Boot lighter than the Camp Stove?", "en")
+    assert shown(counter.offer(Conversation("2"), "shop", "the cheaper one", "en")) == ["camp-stove", "rain-boot"]
+
+
+def test_a_place_in_the_list_calls_its_item_by_name_and_the_list_stays(counter: Counter):
+    thread = Conversation("1")
+    first = shown(counter.offer(thread, "shop", "recommend boots", "en"))
+    names = {item.id: item.name for item in ITEMS}
+    for message, place in (("is the second one in stock?", 1), ("how much is the last one?", 2), ("第一个多少钱", 0)):
+        offer = counter.offer(thread, "shop", message, "en")
+        assert offer is not None
+        assert (shown(offer), offer.alone) == ([first[place]], False)
+        assert names[first[place]] in offer.question
+    assert counter.offer(thread, "shop", "how much is the fifth one?", "en") is None
+
+
+def test_an_unmet_wish_with_more_words_in_it_is_explained(counter: Counter):
+    offer = counter.offer(Conversation("1"), "shop", "I have a budget of 20 and need a jacket for a long walk", "en")
+    assert offer is not None
+    assert (shown(offer), offer.alone) == ([], False)
+    assert "price" in offer.advice.text
+    assert counter.offer(Conversation("1"), "shop", "my boots have a green stain", "en") is None
+
+
+@pytest.mark.parametrize(
+    ("sentence", "wanted"),
+    [
+        ("I need waterproof boots.", True),
+        ("I'm looking for sandals.", True),
+        ("I need a mortgage.", False),
+        ("I bought boots last week.", False),
+        ("I need to return my boots.", False),
+    ],
+)
+def test_a_sentence_is_a_wish_only_for_what_the_catalogue_names(counter: Counter, sentence: str, wanted: bool):
+    assert counter.wanted("shop", sentence) is wanted
+    assert not counter.wanted("empty", sentence)

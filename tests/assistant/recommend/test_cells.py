@@ -14,7 +14,9 @@ from assistant.recommend.cells import grams, holds, is_true, price
     ("material", "down", "polyester down to the hem", True), ("size", "43", "40-47", True), ("size", "43", "36-42", False),
     ("size", "43.5", "40-47", False), ("size", "43.5", "40-47, half sizes", True), ("size", "M", "S-XXL", True),
     ("size", "XXL", "XS-L", False), ("size", "XXL", "XS-XXL", True), ("size", "M", "S, M, L", True), ("size", "8", "7-10", True),
-    ("size", "L", "183 x 55 cm", False), ("brand", "Alda", "Alda", True), ("season", "winter", "four seasons", True),
+    ("size", "L", "183 x 55 cm", False), ("size", "M", "10 m", False), ("size", "M", "1.8 m", False), ("size", "L", "0.5 l", False), ("size", "L", "2 L", False),
+    ("size", "M", "36 S | 38 M | 40 L", True), ("size", "L", "M, L", True), ("name", "harness", "Two Harnesses", True), ("name", "knives", "Bread Knife", True), ("name", "lens", "Lenses", True),
+    ("brand", "Alda", "Alda", True), ("season", "winter", "four seasons", True),
 ])  # fmt: skip
 def test_what_a_cell_says(field: str, value: str, cell: str, holding: bool):
     assert holds(field, value, cell) is holding

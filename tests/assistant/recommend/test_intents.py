@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from wares import ITEMS, WORDS
 
-from assistant.recommend.intents import FollowUp, decide, follow_up
+from assistant.goods import Item
+from assistant.recommend.intents import FollowUp, decide, follow_up, with_name
 from assistant.recommend.requests import Vocabulary
 from assistant.recommend.table import Table
 
@@ -34,6 +35,10 @@ def test_what_a_message_wants(message: str, wanted: str):
     ("more like the second one", FollowUp("like", 2)), ("像第二个", FollowUp("like", 2)), ("something like the last", FollowUp("like", -1)),
     ("show me something else", FollowUp("other")), ("which of them is the lightest?", FollowUp("refine")),
     ("哪个最便宜？", FollowUp("refine")), ("最便宜的是哪个", FollowUp("refine")), ("which is the cheapest delivery?", None), ("换一批", FollowUp("other")),
+    ("which one is cheaper?", FollowUp("compare")), ("the cheaper one", FollowUp("compare")), ("which of them is lighter", FollowUp("compare")),
+    ("哪个更便宜？", FollowUp("compare")), ("哪个便宜一点", FollowUp("compare")), ("cheaper ones", FollowUp("cheaper")), ("which is cheaper, cash or card?", FollowUp("cheaper")),
+    ("is the second one in stock?", FollowUp("about", 2)), ("how much is the first one?", FollowUp("about", 1)), ("what colour is the last one", FollowUp("about", -1)),
+    ("第二个有货吗", FollowUp("about", 2)), ("最后一个是什么颜色", FollowUp("about", -1)), ("第一个月多少钱", None), ("what happens at the first appointment?", None), ("Can I return the second one?", None),
     ("Can I return it?", None), ("thanks a lot", None), ("How much does it weigh?", None), ("boots under 50", None),
 ])  # fmt: skip
 def test_what_a_follow_up_does(message: str, wanted: FollowUp | None):
@@ -62,3 +67,23 @@ def test_after_a_list_of_goods_a_polite_wish_is_a_follow_up(message: str, turn: 
 ])  # fmt: skip
 def test_a_wish_that_says_more_than_which_goods_is_looked_up_in_the_documents_too(message: str):
     assert decide(message, VOCABULARY.understand(message)) == "both"
+
+
+@pytest.mark.parametrize(("message", "wanted"), [
+    ("recommend something for my cat", "advise"), ("what do you have for cats", "advise"), ("do you have anything for cats?", "advise"), ("I need a gift for a cat lover", "both"),
+    ("do you recommend vaccinating my cat?", "both"), ("Is there anything I should know about cats?", "answer"), ("do you treat cats?", "answer"), ("I need a refund for the cat, is there anything I can do", "answer"),
+])  # fmt: skip
+def test_a_wish_for_anything_is_one_by_the_shops_own_columns_too(message: str, wanted: str):
+    shop = Vocabulary(Table([Item(kind, kind, attributes={"animal": kind}) for kind in ("cat", "dog")]), {})
+    assert decide(message, shop.understand(message)) == wanted
+
+
+def test_what_is_pointed_to_is_called_by_its_name():
+    said = {
+        message: with_name(message, "X") for message in ("Is the Second one blue?", "第二个有货吗", "the first aid kit")
+    }
+    assert said == {
+        "Is the Second one blue?": "Is X blue?",
+        "第二个有货吗": "X有货吗",
+        "the first aid kit": "the first aid kit",
+    }

@@ -137,6 +137,54 @@ def test_a_number_is_a_size_an_age_a_date_or_a_price_by_what_stands_beside_it(re
     assert set(said) == set(from_text(wanted, TABLE)), to_text(said)
 
 
+def goods(*rows: tuple[str, dict[str, str]]) -> Table:
+    """A catalogue of these categories and attributes."""
+    return Table([Item(str(row), f"Thing {row}", category=kind, attributes=more) for row, (kind, more) in enumerate(rows)])  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_", "category"), [
+    ("I need a dress", "dresses"), ("any dresses?", "dresses"), ("a watch", "watches"), ("lunch box", "lunch boxes"), ("a brush", "brushes"),
+    ("do you sell a mattress", "mattresses"), ("a knife", "knives"), ("a shelf", "shelves"), ("gloves", "gloves"), ("one glove", "gloves"),
+])  # fmt: skip
+def test_a_plural_in_es_is_its_singulars_word(request_: str, category: str):
+    kinds = ("dresses", "watches", "lunch boxes", "brushes", "mattresses", "knives", "shelves", "gloves")
+    wish = Vocabulary(goods(*((kind, {}) for kind in kinds)), {}).understand(request_)
+    assert (to_text(wish.conditions), wish.unread) == (f"category = {category}", ())
+
+
+FOODS = goods(
+    ("dry food", {"animal": "dog", "grain free": "yes", "vegan": "no"}), ("wet food", {"animal": "cat", "grain free": "no"}), ("food", {"animal": "rabbit"}),
+    ("toys for dogs", {}), ("beds for dogs", {}), ("green tea", {}), ("rose gold", {}), ("yellow gold", {}), ("black tea", {"vegan": "yes", "note": "none"}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_", "wanted"), [
+    ("dog food", "animal = dog; category = dry food | wet food | food"), ("dry food", "category = dry food"), ("a tea", "category = green tea | black tea"),
+    ("food, not dry food", "category = wet food | food; category != dry food"), ("dog food, dry food only", "animal = dog; category = dry food"),
+    ("toys for dogs", "category = toys for dogs"), ("something for dogs", "animal = dog"), ("in gold", ""),
+    ("cat food", "animal = cat; category = snack | food"),
+])  # fmt: skip
+def test_what_several_categories_end_with_means_all_of_them_but_the_shops_own_words_win(request_: str, wanted: str):
+    words = {"category": {"snack": ["food"]}} if "snack" in wanted else {}
+    said = Vocabulary(FOODS, words).understand(request_).conditions
+    assert set(said) == set(from_text(wanted, FOODS)), to_text(said)
+
+
+@pytest.mark.parametrize(("request_", "wanted"), [
+    ("grain free dry food", "category = dry food; grain free = yes"), ("dry food, not grain-free", "category = dry food; grain free != yes"),
+    ("vegan green tea", "category = green tea; vegan = yes"), ("a note on green tea", "category = green tea"),
+])  # fmt: skip
+def test_a_column_of_yes_and_no_is_asked_for_by_its_name(request_: str, wanted: str):
+    said = Vocabulary(FOODS, {}).understand(request_).conditions
+    assert set(said) == set(from_text(wanted, FOODS)), to_text(said)
+
+
+def test_a_contraction_says_no_more_than_its_words():
+    assert VOCABULARY.understand(
+        "a jacket that's not red, I can't wear it, what's on offer, don't you think"
+    ).unread == ("wear", "think")
+
+
 @pytest.mark.parametrize(("field", "name"), [
     ("weight_g", "weight (g)"), ("age_group", "age group"), ("target_group", "target group"), ("serving_grams", "serving grams"), ("colour", "colour"),
 ])  # fmt: skip

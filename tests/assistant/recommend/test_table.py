@@ -65,7 +65,7 @@ def test_not_is_the_opposite_of_is():
 
 CELLS = [item.name for item in ITEMS] + [
     "suede, mesh", "synthetic leather", "genuine leather, not faux leather", "polyester | down", "Rain-Jacket Women's / 女款雨衣",
-    "男款登山靴", "人造皮手套", "真皮手套", "", "+++", "Café cup", "down to the hem", "two men tent", "wool; merino wool", "L", "yes",
+    "男款登山靴", "人造皮手套", "真皮手套", "", "+++", "Café cup", "down to the hem", "two men tent", "dresses, knives", "wool; merino wool", "L", "yes",
 ]  # fmt: skip
 VALUES = [
     "women",
@@ -84,6 +84,8 @@ VALUES = [
     "L",
     "wool",
     "yes",
+    "dress",
+    "knife",
 ]
 
 
