@@ -23,7 +23,8 @@ from filelock import FileLock
 
 from assistant.errors import AdapterRefused, BadInput, UnknownName
 from assistant.registry import did_you_mean
-from assistant.types import Adapter, Report
+from assistant.types import Adapter, Report, Task
+from privacy.keys import durable_write
 from privacy.types import PrivacySpend
 
 WEIGHTS, CONFIG, CARD = "adapter_model.safetensors", "adapter_config.json", "card.json"
@@ -75,11 +76,9 @@ class Shelf:
         `write(folder)` puts the weights and the config there; the sums are taken from the files.
 
         Raises:
-            BadInput: the name has other letters than small ones, digits, - and _.
+            BadInput: the name has other letters than small ones, digits, - and _, or is taken.
         """
-        check_name(card.name)
-        if card.name == BUILT_IN:
-            raise BadInput(f"{BUILT_IN} is the adapter that Confide brings.", hint="Choose another name.")
+        check_name(card.name, card.task)
         parent = self.root / card.name
         parent.mkdir(parents=True, exist_ok=True)
         part = parent / f".{uuid.uuid4().hex}.part"
@@ -87,7 +86,7 @@ class Shelf:
             part.mkdir()
             write(part)
             with FileLock(parent / ".lock"):
-                version = max(self._versions(card.name), default=0) + 1
+                version = self._next(card.name)
                 final = parent / str(version)
                 card = dataclasses.replace(card, version=version, path=str(final), sha256=sha256_of(part / WEIGHTS))
                 _write_card(part, card)
@@ -101,10 +100,17 @@ class Shelf:
         return card
 
     def amend(self, adapter: Adapter, **changes: Any) -> Adapter:
-        """The adapter with more on its card (`before`, `after`, `notes`, `audits`); its weights are as they were."""
-        changed = dataclasses.replace(adapter, **changes)
-        _write_card(Path(adapter.path), changed)
-        _sync(Path(adapter.path))
+        """The adapter with more on its card (`before`, `after`, `notes`, `audits`); its weights are as they were.
+
+        A change may be a function of what stands there by now: another may have written since `adapter` was read.
+        """
+        folder = Path(adapter.path)
+        with FileLock(folder.parent / ".lock"):
+            now = read_card(folder)
+            told = {name: value(getattr(now, name)) if callable(value) else value for name, value in changes.items()}
+            changed = dataclasses.replace(now, **told)
+            _write_card(folder, changed)
+        _sync(folder)
         return changed
 
     def _scan(self) -> tuple[list[Adapter], list[AdapterRefused]]:
@@ -124,18 +130,30 @@ class Shelf:
         found = folder.iterdir() if folder.is_dir() else ()
         return sorted(int(path.name) for path in found if path.name.isdecimal() and path.is_dir())
 
+    def _next(self, name: str) -> int:
+        """A version that was never given: who loaded one by its name must not find another there."""
+        file = self.root / f".{name}.last"
+        last = file.read_text(encoding="utf-8") if file.is_file() else ""
+        version = max([*self._versions(name), int(last) if last.isdecimal() else 0], default=0) + 1
+        durable_write(file, str(version).encode())
+        return version
+
 
 def is_built_in(adapter: str | None) -> bool:
     """Whether it is the adapter that Confide brings."""
     return adapter == BUILT_IN_ID
 
 
-def check_name(name: str) -> None:
-    """Raises BadInput where an adapter cannot be called so."""
+def check_name(name: str, task: Task = "chat") -> None:
+    """Raises BadInput where no adapter for the task can be made under this name."""
     if not _NAME.fullmatch(name) or name == BARE:
         raise BadInput(
             f"An adapter cannot be called {name!r}.", hint="Small letters, digits, - and _, at most 63 of them."
         )
+    if name == BUILT_IN:
+        raise BadInput(f"{BUILT_IN} is the adapter that Confide brings.", hint="Choose another name.")
+    if name == "chat" != task:  # a classifier is put to use under its name, those that chat under this one
+        raise BadInput("An adapter called chat would take the place of those that chat.", hint="Choose another name.")
 
 
 def sha256_of(path: Path) -> str:
@@ -198,7 +216,8 @@ def card_from(data: dict[str, Any], *, path: Path) -> Adapter:
     kept["audits"] = tuple(Report.from_dict(report) for report in kept.get("audits", ()))
     kept["privacy"] = tuple(PrivacySpend.from_dict(spend) for spend in kept.get("privacy", ()))
     adapter = Adapter(path=str(path), **kept)
-    check_name(adapter.name)
+    if not _NAME.fullmatch(adapter.name) or adapter.name == BARE:
+        raise ValueError(f"{adapter.name!r} is no name of an adapter")
     if not isinstance(adapter.version, int) or not isinstance(adapter.rank, int):
         raise ValueError("version and rank are not numbers")
     return adapter
@@ -208,7 +227,7 @@ def _write_card(folder: Path, adapter: Adapter) -> None:
     names = sorted(file.name for file in folder.iterdir() if file.name != CARD and not file.name.startswith("."))
     data = card_to(adapter) | {_SUMS: {name: sha256_of(folder / name) for name in names}}
     data[_SEAL] = _seal(data)
-    part = folder / f".{CARD}.{os.getpid()}"
+    part = folder.parent / f".{folder.name}.{CARD}.{os.getpid()}"  # beside it: a folder with a draft in it is refused
     part.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     _sync(part)
     part.replace(folder / CARD)

@@ -6,8 +6,6 @@ the texts disturbed. It trains nothing and decides nothing about anybody.
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,18 +150,10 @@ def _together(members: Sequence[LoadedClassifier]) -> Ensemble:
 
 def _column(path: Path, name: str, lines: Sequence[int]) -> list[str]:
     """The column's value of the records on these lines."""
-    text = path.read_text(encoding="utf-8-sig")
-    values: dict[int, object] = {}
-    if path.suffix.lower() in {".csv", ".tsv"}:
-        reader = csv.DictReader(
-            text.splitlines(keepends=True), delimiter="\t" if path.suffix.lower() == ".tsv" else ","
-        )
-        for row in reader:
-            values[reader.line_num] = row.get(name)
-    else:
-        for line, part in enumerate(text.split("\n"), start=1):
-            if part.strip():
-                values[line] = json.loads(part).get(name)
+    from assistant.tuning.data import lines_of
+
+    text = path.read_bytes().decode("utf-8-sig")
+    values = {line: value.get(name) for line, value in lines_of(path, "classify", text, [])}
     missing = [line for line in lines if values.get(line) in (None, "")]
     if missing:
         some = ", ".join(map(str, missing[:5]))

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from assistant import evaluate, promotion
 from assistant.charging import Ledger, Privately
 from assistant.core import Assistant
-from assistant.deployments import Deployment, slot_of
+from assistant.deployments import CHAT, Deployment, slot_of
 from assistant.errors import AdapterRefused, BadInput, UnknownName
 from assistant.golden import read_golden
 from assistant.runs import HELD_OUT, Plan, Run
-from assistant.types import Adapter, Report
+from assistant.types import UNNAMED, Adapter, Company, Report
 
 if TYPE_CHECKING:
     from assistant.tuning.loop import TrainingResult
@@ -76,8 +76,8 @@ def train(
     if plan.suite is not None and plan.task == "chat":
         read_golden(plan.suite)  # its faults are told before the training, not after
         assistant.company(collection)
-    live = _live(assistant, plan, collection)
-    made, result = Run(plan, assistant.settings, watch, ledger, private, live).train(resume=resume)
+    live, company = _live(assistant, plan, collection), company_of(assistant, collection)
+    made, result = Run(plan, assistant.settings, watch, ledger, private, live, company).train(resume=resume)
     if made is None:
         return Trained(None, result, "interrupted")
     gc.collect()  # the trained network goes before the serving one comes
@@ -94,6 +94,12 @@ def train(
     except AdapterRefused as error:
         return Trained(made, result, error.message)
     return Trained(assistant.hosting.shelf.find(made.id), result)
+
+
+def company_of(assistant: Assistant, collection: str | None) -> Company:
+    """Whose documents the collection holds, as prompts name it; nobody's where there is no such collection yet."""
+    info = assistant.store.collection(assistant.settings.tenant, collection or assistant.settings.collection)
+    return info.company if info else UNNAMED
 
 
 def _live(assistant: Assistant, plan: Plan, collection: str | None) -> Adapter | None:
@@ -145,9 +151,11 @@ def promote(
     """Puts an adapter to use in a collection, or in a share of its conversations.
 
     Raises:
-        AdapterRefused: it is damaged, of another base, or an audit disproved its claim (nothing helps), or the
-            gate objects and there is no `force`.
+        AdapterRefused: it is damaged, of another base, would take another kind's place, or an audit disproved its
+            claim (nothing helps), or the gate objects and there is no `force`.
     """
+    if slot_of(adapter) == CHAT != adapter.task:  # it was made when this name was not refused
+        raise AdapterRefused(f"{adapter.id} would take the place of those that chat.", hint="Train it by another name.")
     assistant.hosting.vet(adapter)
     if found := promotion.disproved(adapter.audits):
         raise AdapterRefused(
@@ -165,7 +173,7 @@ def promote(
     if objections:
         today = dt.datetime.now(dt.UTC).date().isoformat()
         note = f"put to use in {name} by force on {today}, although: {'; '.join(objections)}"
-        assistant.hosting.shelf.amend(adapter, notes=(*adapter.notes, note))
+        assistant.hosting.shelf.amend(adapter, notes=lambda notes: (*notes, note))
     tenant, slot = assistant.settings.tenant, slot_of(adapter)
     if share:
         return assistant.hosting.deployments.split(tenant, name, adapter.id, share=share, slot=slot, note=note)

@@ -47,20 +47,24 @@ def by_live(live: Adapter, test: Records, base: Any, *, max_tokens: int = 0) -> 
 
     `base` is the one that the records' own run takes (its `path`, `name` and `sha256`).
     """
-    from assistant.tuning import classifier
+    from assistant.tuning import classifier, networks
     from assistant.tuning.tasks import make_task
 
     if (live.task, live.labels, live.base_sha256) != (test.task, test.labels, base.sha256) or not len(test):
         return []
-    network, task = classifier.load(Path(live.path), base.path, name=base.name), make_task(test, max_tokens=max_tokens)
+    network = classifier.load(Path(live.path), base.path, name=base.name)
+    task = make_task(test, max_tokens=max_tokens, window=networks.window(network.model))
     return judge(network.model, task, task.examples(test, network.tokenizer))
 
 
 def guess(task: Any, trained_on: Sequence[Example], examples: Sequence[Example]) -> Counts:
-    """What a rule without any model scores: always the commonest class, or no entity at all."""
+    """What a rule without any model scores: always the commonest class, or no entity at all.
+
+    Without records it is always the first class: which one is the commonest can be a single private record's doing.
+    """
     if task.name == "tag":
         return [_tagged(task.labels, example, ["O"] * sum(example.mask)) for example in examples]
-    (commonest, _), *_ = Counter(example.labels[0] for example in trained_on).most_common(1)
+    (commonest, _), *_ = Counter(example.labels[0] for example in trained_on).most_common(1) or [(0, 0)]
     return [{"accuracy": (float(example.labels[0] == commonest), 1.0)} for example in examples]
 
 

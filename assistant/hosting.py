@@ -24,7 +24,7 @@ from assistant.errors import AdapterRefused, AdapterUnsupported, ConfideError, E
 from assistant.settings import Settings
 from assistant.store import Store
 from assistant.types import Adapter
-from assistant.vetting import Base, base_of, verify
+from assistant.vetting import Base, base_of, stamp, verify
 
 LOADED = 4
 """More adapters than this are not kept in memory; the one that was used longest ago goes."""
@@ -173,9 +173,9 @@ class Hosting:
     def _load(self, engine: HostsAdapters, adapter: str) -> None:
         """Vets the folder and hands it to the engine. What was refused is not read again until it changes."""
         folder = Path(self.shelf.find(adapter).path)
-        stamp = tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in sorted(folder.iterdir()))
+        now = stamp(folder)
         known = self._refused.get(adapter)
-        if known is not None and known[0] == stamp:
+        if known is not None and known[0] == now:
             raise AdapterRefused(known[1])
         try:
             base = self._base_of_model()
@@ -184,7 +184,7 @@ class Hosting:
             verify(folder, base)
             engine.add_adapter(adapter, folder)
         except (AdapterRefused, AdapterUnsupported) as error:
-            self._refused[adapter] = (stamp, error.message)
+            self._refused[adapter] = (now, error.message)
             raise
 
     def _make_room(self, engine: HostsAdapters) -> None:

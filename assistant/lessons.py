@@ -14,9 +14,10 @@ of no pair, corrected or not: to prefer an answer to them would teach to guess.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from assistant import prompts, smalltalk
-from assistant.curated import suggest
-from assistant.errors import UnknownName
-from assistant.rows import Base, LessonRow, PassageRow, RatingRow, TurnRow, now
+from assistant.curated import MAX_ANSWER, suggest
+from assistant.curated import WAITING as SUGGESTED
+from assistant.errors import BadInput, UnknownName
+from assistant.outbound import redactor
+from assistant.rows import Base, LessonRow, PassageRow, RatingRow, SuggestionRow, TurnRow, now
 from assistant.settings import Settings
 from assistant.smalltalk import Intent
 from assistant.store import Store
@@ -41,6 +44,14 @@ WAITING, ACCEPTED, DECLINED, EXAMINED = "waiting", "accepted", "declined", "exam
 PER_CUSTOMER = 5
 """The most lessons of one customer in a turn of the loop: nobody steers it alone."""
 _PASSAGES = 4
+_UNDECIDED = (LessonRow.by == "", LessonRow.turn.is_(None))
+"""A praised answer is accepted by itself: until a turn has used it, a person may still keep it for the exam."""
+Asked = Callable[[str], bool]
+"""Whether the exam asks a question."""
+
+
+def _nothing(question: str) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +81,9 @@ class Lessons:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store, self._tenant = store, settings.tenant
         self._sessions = store.tables(Base.metadata)
-        self._redactor = Redactor.open(settings.data_dir, order_formats=settings.privacy.order_formats)
+        self._settings = settings
+        # without a finder, which could take a mark or a word of the company's documents for a name
+        self._plain = Redactor.open(settings.data_dir, order_formats=settings.privacy.order_formats)
         self._marks = Marks(settings.data_dir, settings.tenant)
 
     def collect(self, collection: str) -> Collected:
@@ -100,15 +113,29 @@ class Lessons:
                 raise UnknownName(f"There is no lesson {lesson!r}.", hint="Its customer may have withdrawn it.")
             return _value(row)
 
+    def undecided(self, lesson: str) -> Lesson:
+        """One lesson that may be decided about. Raises as `decide` does."""
+        found = self.find(lesson)
+        with self._sessions() as session:
+            if session.scalar(sa.select(LessonRow.id).where(LessonRow.id == lesson, *_UNDECIDED)) is None:
+                raise _decided()
+        return found
+
     def decide(self, lesson: str, state: str, *, by: str, text: str = "") -> None:
-        """Accepts a lesson, perhaps with an edited answer, declines it or keeps it for the exam. Raises UnknownName.
+        """Accepts a lesson, perhaps with an edited answer, declines it or keeps it for the exam; once, and for good.
 
         What was accepted so is also suggested as an approved answer.
+
+        Raises:
+            UnknownName: there is no such lesson.
+            BadInput: it was decided about already, or a turn has used it.
         """
-        self.find(lesson)
+        self.undecided(lesson)
         with self._sessions.begin() as session:
+            claimed = sa.update(LessonRow).where(LessonRow.id == lesson, *_UNDECIDED).values(state=state, by=by)
+            if not session.connection().execute(claimed).rowcount:  # in one step: another reviewer may be as quick
+                raise _decided()
             row = session.get_one(LessonRow, lesson)
-            row.state, row.by = state, by
             row.text = self._redactor.redact(text.strip()).text if text.strip() else row.text
             told = (row.collection, row.question, row.text, "desk" if row.kind == PERSON else "correction")
             conversation = row.conversation
@@ -130,13 +157,10 @@ class Lessons:
         with self._sessions() as session:
             return {str(state): int(n) for state, n in session.execute(counted)}
 
-    def take(self, session: orm.Session, collection: str, turn: int) -> int:
-        """Gives a turn the accepted lessons that none has used, the newest few of each customer; how many."""
-        free = self._of(collection).where(LessonRow.state == ACCEPTED, LessonRow.turn.is_(None))
-        theirs: Counter[str] = Counter()
-        for row in session.scalars(free.order_by(LessonRow.at.desc())):
-            theirs[row.customer] += 1
-            if theirs[row.customer] <= PER_CUSTOMER:
+    def take(self, session: orm.Session, collection: str, turn: int, *, asked: Asked = _nothing) -> int:
+        """Gives a turn the lessons that count and that none has used; how many. `asked` as for `write`."""
+        for row in self._counting(session, collection, asked):
+            if row.turn is None:
                 row.turn = turn
         session.flush()
         return session.scalar(sa.select(sa.func.count()).where(LessonRow.turn == turn)) or 0
@@ -147,27 +171,52 @@ class Lessons:
         with self._sessions() as session:
             return session.scalar(counted) or 0
 
-    def standing(self, collection: str) -> frozenset[str]:
-        """The ids of all lessons that there are."""
+    def standing(self, collection: str, *states: str) -> frozenset[str]:
+        """The ids of all lessons that there are, or of those in some states."""
+        wanted = sa.select(LessonRow.id).where(*self._where(collection))
         with self._sessions() as session:
-            return frozenset(session.scalars(sa.select(LessonRow.id).where(*self._where(collection))))
+            return frozenset(session.scalars(wanted.where(LessonRow.state.in_(states)) if states else wanted))
 
-    def write(self, collection: str, until: int, folder: Path) -> tuple[Path, Path]:
+    def write(self, collection: str, until: int, folder: Path, *, asked: Asked = _nothing) -> tuple[Path, Path]:
         """Writes what turns up to `until` used: (records to train on, preference pairs), one JSON object a line.
 
-        Pairs are `prompt`, `chosen`, `rejected`, as TRL's trainers read them, and the passages they stand on.
+        Pairs are `prompt`, `chosen`, `rejected`, as TRL's trainers read them, and the passages they stand on. What the
+        exam asks (`asked`) is left out, also where another customer asked it; of one customer the newest few count.
         """
-        wanted = self._of(collection).where(LessonRow.turn <= until).order_by(LessonRow.id)
         with self._sessions() as session:
-            rows = list(session.scalars(wanted))
+            rows = self._counting(session, collection, asked, LessonRow.turn <= until)
+            rows.sort(key=lambda row: row.id)
             paired = [row for row in rows if row.rejected and not _refused(session, row)]
-        chat, pairs = folder / f"turn-{until}.jsonl", folder / f"turn-{until}-pairs.jsonl"
+        chat, pairs = self.files(folder, until)
         folder.mkdir(parents=True, exist_ok=True)
         write_lines(chat, [self._record(row) for row in rows])
         write_lines(pairs, [self._pair(row) for row in paired])
         return chat, pairs
 
+    @staticmethod
+    def files(folder: Path, turn: int) -> tuple[Path, Path]:
+        """Where `write` puts a turn's records and pairs."""
+        return folder / f"turn-{turn}.jsonl", folder / f"turn-{turn}-pairs.jsonl"
+
     # Inside
+
+    def _counting(
+        self, session: orm.Session, collection: str, asked: Asked, *which: sa.ColumnElement[bool]
+    ) -> list[LessonRow]:
+        """The accepted lessons that may be trained on: of each customer the newest few, and nothing that is asked."""
+        accepted = self._of(collection).where(LessonRow.state == ACCEPTED, *which)
+        theirs: Counter[str] = Counter()
+        found = []
+        for row in session.scalars(accepted.order_by(LessonRow.at.desc(), LessonRow.id)):
+            if not asked(row.question):
+                theirs[row.customer] += 1
+                found += [row] if theirs[row.customer] <= PER_CUSTOMER else []
+        return found
+
+    @functools.cached_property
+    def _redactor(self) -> Redactor:
+        """Of what people said. Opened when it is needed: a finder may have a network to load."""
+        return redactor(self._settings)
 
     def _learn(self, rating: RatingRow) -> int:
         """Makes, or makes anew, the lesson of a rating; 1 where there is one."""
@@ -176,8 +225,7 @@ class Lessons:
             said = _said(session, rating)
             old = session.get(LessonRow, rating.answer)
             if old is not None:
-                session.delete(old)
-                session.flush()
+                self._take_back(session, old)
             if said is None or not (corrected or (rating.rating > 0 and said.teaches)):
                 return 0
             kind = CORRECTED if corrected else PERSON if said.person else PRAISED
@@ -197,24 +245,43 @@ class Lessons:
     def _withdraw(self, session: orm.Session, collection: str) -> int:
         """Deletes the lessons whose rating is gone or has no consent any more."""
         stands = sa.exists().where(RatingRow.answer == LessonRow.id, RatingRow.consent)
-        gone = sa.delete(LessonRow).where(*self._where(collection), ~stands)
-        return session.connection().execute(gone).rowcount
+        gone = list(session.scalars(self._of(collection).where(~stands)))
+        for row in gone:
+            self._take_back(session, row)
+        return len(gone)
+
+    def _take_back(self, session: orm.Session, row: LessonRow) -> None:
+        """Deletes a lesson, and what was suggested from it while nobody has decided on that."""
+        if row.state == ACCEPTED and row.kind != PRAISED:
+            told = sa.delete(SuggestionRow).where(
+                SuggestionRow.tenant == self._tenant, SuggestionRow.collection == row.collection,
+                SuggestionRow.conversation == row.conversation, SuggestionRow.state == SUGGESTED,
+                SuggestionRow.answer == row.text.strip()[:MAX_ANSWER],
+            )  # fmt: skip
+            session.execute(told)
+        session.delete(row)
+        session.flush()
 
     def _record(self, row: LessonRow) -> Redacted:
-        messages = [{"role": "user", "content": row.question}, {"role": "assistant", "content": row.text}]
+        messages = [self._message("user", row.question), self._message("assistant", row.text)]
         data: dict[str, Any] = {"messages": messages, "customer": self._marks.of(row.customer)}
-        return self._redactor.redact_data({**data, **self._stands_on(row)})
+        return self._plain.redact_data({**data, **self._stands_on(row)})
 
     def _pair(self, row: LessonRow) -> Redacted:
-        prompt = [{"role": "user", "content": row.question}]
-        chosen, rejected = ([{"role": "assistant", "content": text}] for text in (row.text, row.rejected))
+        prompt = [self._message("user", row.question)]
+        chosen, rejected = ([self._message("assistant", text)] for text in (row.text, row.rejected))
         data = {"prompt": prompt, "chosen": chosen, "rejected": rejected, "customer": self._marks.of(row.customer)}
-        return self._redactor.redact_data({**data, **self._stands_on(row)})
+        return self._plain.redact_data({**data, **self._stands_on(row)})
+
+    def _message(self, role: str, text: str) -> dict[str, str]:
+        return {"role": role, "content": self._redactor.redact(text).text}
 
     def _stands_on(self, row: LessonRow) -> dict[str, Any]:
         with self._sessions() as session:
-            wanted = sa.select(PassageRow.body).where(PassageRow.id.in_(json.loads(row.passages)))
-            passages = [{"text": body} for body in session.scalars(wanted)]
+            best_first = json.loads(row.passages)
+            wanted = sa.select(PassageRow.id, PassageRow.body).where(PassageRow.id.in_(best_first))
+            bodies = {found.id: found.body for found in session.execute(wanted)}
+            passages = [{"text": bodies[one]} for one in best_first if one in bodies]
         return {"passages": passages} if passages else {}
 
     def _consented(self, collection: str) -> sa.Select[RatingRow]:
@@ -259,6 +326,10 @@ def _said(session: orm.Session, rating: RatingRow) -> _Said | None:
             answers[len(said) - 1] = answer
         said.append(Message(turn.role, turn.text))  # type: ignore[arg-type]
     return None
+
+
+def _decided() -> BadInput:
+    return BadInput("This lesson was decided about already, or a turn has used it.", hint="Reload the page.")
 
 
 def _refused(session: orm.Session, lesson: LessonRow) -> bool:

@@ -30,8 +30,9 @@ from assistant.adapters import sha256_of
 from assistant.core import Assistant
 from assistant.errors import AdapterRefused, BadInput
 from assistant.lessons import ACCEPTED, EXAMINED, WAITING, Collected, Lessons
+from assistant.resuming import unfinished
 from assistant.rows import Base, LessonRow, LoopTurnRow, now
-from assistant.runs import PAIRS_LEARNING_RATE, Plan, unfinished
+from assistant.runs import PAIRS_LEARNING_RATE, Plan
 from assistant.trainer import Trainer, read_goal, write_goal
 from assistant.trial import Contrast
 
@@ -138,21 +139,23 @@ class Loop:
     def collect(self, collection: str) -> Collected:
         """Brings the lessons in line with the ratings; adapters that learned from withdrawn ones are marked."""
         with self._lock:
-            done = self.lessons.collect(collection)
-            exam.keep(self.folder(collection) / EXAM, self.lessons.standing(collection))
-            for turn in self.turns(collection, limit=1000):
-                self._mark(turn)
-        return done
+            try:
+                return self.lessons.collect(collection)
+            finally:  # what was withdrawn goes also where nothing new can be redacted
+                exam.keep(self.folder(collection) / EXAM, self.lessons.standing(collection, EXAMINED))
+                for turn in self.turns(collection, limit=1000):
+                    self._mark(turn)
+                    self._clear(turn)
 
     def examine(self, lesson: str, collection: str, *, by: str, text: str = "") -> None:
         """Keeps a lesson for the exam instead of the training.
 
         Raises:
             UnknownName: there is no such lesson.
-            BadInput: no document proves its answer, so that nothing could be judged by it.
+            BadInput: no document proves its answer, so that nothing could be judged by it; or it was decided about.
         """
         with self._lock:
-            known = self.lessons.find(lesson)
+            known = self.lessons.undecided(lesson)
             answer = text.strip() or known.text
             hits = self._assistant.searcher.search(self._tenant, collection, known.question, 20)
             row = exam.row_of(lesson, known.question, answer, [hit.passage for hit in hits])
@@ -184,7 +187,8 @@ class Loop:
                 )  # fmt: skip
                 session.add(row)
                 session.flush()
-                new = self.lessons.take(session, collection, row.number)
+                asked = exam.asks(self.folder(collection) / EXAM)
+                new = self.lessons.take(session, collection, row.number, asked=asked)
                 if new < least:
                     told = f"{new} lessons are new, {least} are needed."
                     raise BadInput(told, hint="Accept more corrections, or wait for more ratings.")
@@ -256,7 +260,8 @@ class Loop:
         turn = self._find(number)
         if not self.lessons.used(turn.collection, number):
             return self._change(turn, state=EMPTY, note="all its lessons were withdrawn", ended=now())
-        data, pairs = self.lessons.write(turn.collection, number, self.folder(turn.collection))
+        folder = self.folder(turn.collection)
+        data, pairs = self.lessons.write(turn.collection, number, folder, asked=exam.asks(folder / EXAM))
         lines = len(pairs.read_bytes().splitlines())
         turn = self._change(turn, state=TRAINING, lessons=self.lessons.used(turn.collection, number), pairs=lines)
         name, suite = self._name(turn), self.suite(turn.collection)
@@ -338,9 +343,14 @@ class Loop:
         note = f"learned from {gone} {'lesson' if gone == 1 else 'lessons'} {_WITHDRAWN}: train it again without them"
         for adapter in shelf.all():
             if adapter.name == self._name(turn):
-                others = tuple(one for one in adapter.notes if _WITHDRAWN not in one)
-                shelf.amend(adapter, notes=(*others, note))
+                shelf.amend(adapter, notes=lambda notes: (*(one for one in notes if _WITHDRAWN not in one), note))
         self._change(turn, marked=gone)
+
+    def _clear(self, turn: LoopTurn) -> None:
+        """The files of a turn that ended go where one of their lessons is gone: words that nobody may keep."""
+        if turn.state not in (PREPARED, TRAINING) and turn.lessons > self.lessons.used(turn.collection, turn.number):
+            for file in self.lessons.files(self.folder(turn.collection), turn.number):
+                file.unlink(missing_ok=True)
 
     def _has_checkpoint(self, name: str) -> bool:
         return any(folder.name == name for folder in unfinished(self._assistant.settings))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from assistant.errors import BadInput
 
 if TYPE_CHECKING:
+    from assistant.settings import Settings
     from assistant.tuning.private import Goal
     from assistant.tuning.records import Records
 
@@ -69,6 +70,11 @@ def take_up(folder: Path, run: dict[str, Any]) -> None:
 def has_checkpoint(folder: Path) -> bool:
     """Whether the run in a folder was cut short and can go on."""
     return any((folder / CHECKPOINT).glob("step-*/state.json"))
+
+
+def unfinished(settings: Settings) -> list[Path]:
+    """The folders of runs that were cut short and can go on, by name."""
+    return sorted(filter(has_checkpoint, (settings.data_dir / "runs").glob("*")))
 
 
 def left_over(runs: Path) -> list[str]:

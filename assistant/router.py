@@ -20,7 +20,7 @@ from assistant.adapters import Shelf
 from assistant.deployments import Deployments
 from assistant.errors import AdapterRefused, ConfideError
 from assistant.types import Adapter
-from assistant.vetting import verify
+from assistant.vetting import stamp, verify
 
 SLOTS = ("intent", "sentiment", "entities")
 """The names under which an adapter becomes part of the router."""
@@ -98,7 +98,8 @@ class Router:
     ) -> None:
         self._shelf, self._deployments, self._tenant = shelf, deployments, tenant
         self._open = open_network or load
-        self._networks: dict[str, Network | None] = {}  # by adapter; None = it was refused
+        self._networks: dict[str, Network] = {}
+        self._refused: dict[str, object] = {}  # adapter -> what its folder looked like
         self._lock = threading.Lock()
 
     def route(self, message: str, collection: str, *, conversation: str = "") -> Route | None:
@@ -126,19 +127,23 @@ class Router:
             return None
         with self._lock:
             if name not in self._networks:
-                self._networks[name] = self._load(name, tags=slot == "entities")
-            return self._networks[name]
+                self._load(name, tags=slot == "entities")
+            return self._networks.get(name)
 
-    def _load(self, name: str, *, tags: bool) -> Network | None:
+    def _load(self, name: str, *, tags: bool) -> None:
+        """Keeps the network of an adapter. What was refused is not read again until its folder changes."""
+        now = stamp(self._shelf.root.joinpath(*name.split("@")))
+        if name in self._refused and self._refused[name] == now:
+            return
         try:
             adapter = self._shelf.find(name)
             if adapter.task != ("tag" if tags else "classify"):
                 raise AdapterRefused(f"it is for {adapter.task}")
             verify(Path(adapter.path))
-            return self._open(adapter)
+            self._networks[name] = self._open(adapter)
         except ConfideError as error:
+            self._refused[name] = now
             _log.warning("the router goes without %s: %s", name, error.message)
-            return None
 
 
 def orders(message: str) -> tuple[str, ...]:

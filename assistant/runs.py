@@ -27,9 +27,9 @@ from assistant.errors import BadInput
 from assistant.provenance import provenance
 from assistant.settings import Settings
 from assistant.tuning.records import Records
-from assistant.types import Adapter, Example, Measure, Report, Task
+from assistant.types import UNNAMED, Adapter, Company, Example, Measure, Report, Task
 from assistant.vetting import verify
-from privacy.erasure import Learned, Tombstones
+from privacy.erasure import Learned
 from privacy.members import Members
 from privacy.types import PrivacySpend
 
@@ -119,6 +119,7 @@ class Run:
     ledger: Ledger | None = None
     private: Privately | None = None
     live: Adapter | None = None  # the classifier or tagger that it would replace: what it is compared with
+    company: Company = UNNAMED  # for the prompts of records that name none
     _account: Charging = field(init=False)
     _by_live: heldout.Counts = field(default_factory=list, init=False)
 
@@ -151,7 +152,7 @@ class Run:
             if self.live is not None:  # before the run's own network comes: two at once need twice the memory
                 base = base_of(self.plan, self.settings)
                 self._by_live = heldout.by_live(self.live, test, base, max_tokens=self.plan.max_tokens)
-            parts = _Parts.assemble(self.plan, self.settings, (kept, valid, test))
+            parts = _Parts.assemble(self.plan, self.settings, (kept, valid, test), self.company)
             goal = self.private.goal if self.private else None
             said = dataclasses.asdict(self.plan)
             run = resuming.identity(said, records, base=parts.base.sha256, parent=parts.parent, goal=goal)
@@ -184,7 +185,7 @@ class Run:
 
     @contextlib.contextmanager
     def _alone(self, resume: bool) -> Iterator[None]:
-        check_name(self.plan.name)
+        check_name(self.plan.name, self.plan.task)
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock", timeout=0)
         try:
@@ -204,30 +205,26 @@ class Run:
 
     def _records(self) -> tuple[Records, Records, Records, Records]:
         """(all, to train on, to watch the training by, to judge by); the last two never seen in training."""
-        from assistant.tuning.data import leaks, read_records
+        from assistant.tuning.data import read_records, records_for
+        from assistant.tuning.records import crowded, leaks
 
         plan = self.plan
-        records = self._without_erased(read_records(plan.data, plan.task, pairs=plan.preference))
+        records = records_for(plan.data, plan.task, self.settings, pairs=plan.preference)
+        if plan.task != "chat" and len(records.labels) < 2:
+            raise BadInput(f"{plan.data} has only one label: nothing to tell apart.", hint="Add records of others.")
         none = records.subset(())
         kept, aside = records.split(plan.held_out, seed=plan.seed, singly=plan.singly or self.private is not None)
         valid, test = aside.split(0.5, seed=plan.seed) if plan.patience else (none, aside)
+        together = crowded(records, plan.held_out)
         if plan.suite is not None and plan.task != "chat":
             test = read_records(plan.suite, plan.task, labels=records.labels)
-            kept, valid = (kept, aside) if plan.patience else (records, none)
+            kept, valid, together = (kept, aside, together) if plan.patience else (records, none, ())
         if not len(kept) or (plan.held_out and not len(test)):
-            raise BadInput(f"{plan.data} has too few records to keep some from training.", hint="Add more records.")
-        warnings = (*records.warnings, *leaks(kept, test))
+            why = " ".join((f"{plan.data} has too few records to keep some from training.", *together))
+            raise BadInput(why, hint="Add records of other customers." if together else "Add more records.")
+        warnings = (*records.warnings, *together, *leaks(kept, test))
         self.watch(Prepared(len(kept), len(test), records.statistics(), records.counts(), warnings))
         return records, kept, valid, test
-
-    def _without_erased(self, records: Records) -> Records:
-        """The records without those of customers who were erased: an old file does not bring them back."""
-        gone = Tombstones(self.settings.data_dir, self.settings.tenant).erased(row.customer for row in records.rows)
-        if not gone:
-            return records
-        rest = records.subset(i for i, row in enumerate(records.rows) if row.customer not in gone)
-        left_out = f"{len(records) - len(rest)} records are of customers who were erased: they are left out."
-        return dataclasses.replace(rest, warnings=(*rest.warnings, left_out))
 
     def _before(self, parts: _Parts, records: Records) -> heldout.Counts:
         """How the test records fare without this run: by what is live, by the base, or by what stands for it."""
@@ -235,7 +232,7 @@ class Run:
             return self._by_live
         if self.plan.task == "chat" or self.plan.parent:
             return heldout.judge(parts.model, parts.task, parts.test)
-        return heldout.guess(parts.task, parts.examples, parts.test)
+        return heldout.guess(parts.task, () if self.private else parts.examples, parts.test)
 
     def _loop(self, parts: _Parts, run: dict[str, Any]) -> TrainingResult:
         from assistant.tuning import loop, private
@@ -283,7 +280,7 @@ class Run:
         _check(self.plan)
         records, *sides = self._records()
         self._account.know(members_in(records, self.settings))
-        return self._quote(_Parts.assemble(self.plan, self.settings, (sides[0], sides[1], sides[2])))
+        return self._quote(_Parts.assemble(self.plan, self.settings, (sides[0], sides[1], sides[2]), self.company))
 
     def _quote(self, parts: _Parts) -> Quote:
         """A suite of its own is judged as it is; records that were kept aside are the data set's."""
@@ -318,7 +315,7 @@ class Run:
             template_sha256=template.template_sha256(parts.tokenizer) if self.plan.task == "chat" else "",
             labels=records.labels, examples=len(parts.examples),
             owners=len({example.owner for example in parts.examples} - {""}), data_sha256=records.sha256,
-            parent=parts.parent, privacy=(*parts.spent, *self._account.spends),
+            parent=parts.parent, privacy=(*parts.spent, *self._account.choosing, *self._account.spends),
             created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             delta=self._account.delta, audits=parts.audits,
             notes=(*([_FOUR_BIT] if self.plan.four_bit else []), *([_PAIRS] if self.plan.preference else [])),
@@ -337,7 +334,8 @@ class Run:
         card = dataclasses.replace(
             card, rank=int(config["r"]), alpha=float(config["lora_alpha"]), targets=tuple(config["target_modules"])
         )
-        kept = Shelf(self.settings.data_dir).save(card, lambda folder: _copy(draft, folder))
+        shelf = Shelf(self.settings.data_dir)
+        kept = shelf.save(card, lambda folder: shutil.copytree(draft, folder, dirs_exist_ok=True))
         shutil.rmtree(draft, ignore_errors=True)
         return kept
 
@@ -358,7 +356,9 @@ class _Parts:
     audits: tuple[Report, ...]
 
     @classmethod
-    def assemble(cls, plan: Plan, settings: Settings, sides: tuple[Records, Records, Records]) -> _Parts:
+    def assemble(
+        cls, plan: Plan, settings: Settings, sides: tuple[Records, Records, Records], company: Company = UNNAMED
+    ) -> _Parts:
         """The network with a fresh adapter, or the parent's, and the records as ids."""
         from assistant.tuning import lora, networks, preference
         from assistant.tuning.tasks import make_task
@@ -379,9 +379,10 @@ class _Parts:
                 model = networks.reading_twice(tokenizer, model, seed=plan.seed, beside=beside)
         if not plan.four_bit:
             model = model.to(device)
-        task: Any = make_task(kept, max_tokens=plan.max_tokens, balanced=plan.balanced)
+        window = networks.window(model)
+        task: Any = make_task(kept, max_tokens=plan.max_tokens, company=company, balanced=plan.balanced, window=window)
         if plan.preference:
-            task = preference.make_task(kept, max_tokens=plan.max_tokens)
+            task = preference.make_task(kept, max_tokens=plan.max_tokens, company=company)
         train, valid, test = (task.examples(side, tokenizer) if len(side) else () for side in sides)
         if parent is None:
             model = lora.attach(model, _lora_plan(plan, model, len(train)))
@@ -409,21 +410,18 @@ def picture(adapter: Adapter, settings: Settings) -> Path:
     return settings.data_dir / "runs" / adapter.name / f"curves-{adapter.version}.png"
 
 
-def unfinished(settings: Settings) -> list[Path]:
-    """The folders of runs that were cut short and can go on, by name."""
-    return sorted(filter(resuming.has_checkpoint, (settings.data_dir / "runs").glob("*")))
-
-
 def assembled(plan: Plan, settings: Settings) -> _Parts:
     """The network with a fresh adapter and all the records as examples to train on; nothing is kept from training.
 
     Raises:
         BadInput: the data is wrong, or the plan does not fit.
     """
-    from assistant.tuning.data import read_records
+    from assistant.tuning.data import records_for
 
     _check(plan)
-    records = read_records(plan.data, plan.task)
+    records = records_for(plan.data, plan.task, settings)
+    if not len(records):
+        raise BadInput(f"All records of {plan.data} are of customers who were erased.", hint="Take newer records.")
     none = records.subset(())
     return _Parts.assemble(plan, settings, (records, none, none))
 
@@ -490,8 +488,3 @@ def _lora_plan(plan: Plan, model: Any, examples: int) -> LoraPlan:
     steps = max(1, round(plan.epochs * examples / plan.batch_size))
     layers = top_layers(model) if plan.preset == "small" else ()
     return LoraPlan(method=plan.method, rank=plan.rank, layers=layers, steps=steps, seed=plan.seed)  # type: ignore[arg-type]
-
-
-def _copy(source: Path, target: Path) -> None:
-    for file in source.iterdir():
-        shutil.copyfile(file, target / file.name)

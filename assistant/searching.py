@@ -8,17 +8,20 @@ and what tells the trials apart are the noisy scores that each of them paid for.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assistant.adapters import Shelf
 from assistant.charging import Ledger, Privately
 from assistant.errors import BadInput, TrainingFailed
-from assistant.resuming import CHECKPOINT
-from assistant.runs import Plan, Run, Watch
+from assistant.resuming import CHECKPOINT, identity
+from assistant.runs import Plan, Run, Watch, base_of
 from assistant.settings import Settings
-from assistant.types import Adapter
+from assistant.types import UNNAMED, Adapter, Company
 
 if TYPE_CHECKING:
     from assistant.tuning.search import Choice, Report, Space
@@ -48,13 +51,14 @@ class Tried:
 
 def search(
     plan: Plan, settings: Settings, trials: int, *, watch: Watch = lambda event: None, ledger: Ledger | None = None,
-    private: Privately | None = None, space: Space | None = None,
+    private: Privately | None = None, space: Space | None = None, company: Company = UNNAMED,
 ) -> Plan:  # fmt: skip
     """The plan with the best of `trials` choices of learning rate, rank and passes. Cut short, it goes on when asked
-    again.
+    again; with other records or options it begins anew.
 
     Raises:
         BadInput: the data is wrong, nothing is kept aside to judge by, or the search was stopped.
+        TrainingFailed: as many trials failed as were to be made.
         BudgetExceeded: the book has not enough left for all trials and the training after them.
     """
     from assistant.tuning import search as asking
@@ -65,6 +69,7 @@ def search(
             hint="For example --search 6 --held-out 0.2.",
         )
     space = space or _space(plan, asking.Space)
+    file = f"search-{_fingerprint(plan, settings, space, private)}.db"
     folder = settings.data_dir / "runs" / f"{plan.name}{_TRIAL}"
     number = 0
 
@@ -75,7 +80,7 @@ def search(
         # this trial, those after it, and the training itself share what is left of the goal
         left = None if private is None else dataclasses.replace(private, runs=max(1, trials - number + 2))
         try:
-            made, _ = Run(trial, settings, watch, ledger, left).train(resume=True)
+            made, _ = Run(trial, settings, watch, ledger, left, company=company).train(resume=True)
         except TrainingFailed:  # the next trial has another choice: it cannot go on from this one's checkpoint
             shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
             raise
@@ -86,9 +91,29 @@ def search(
         watch(Tried(number, choice, value))
         return value
 
-    name = "search.db" if private is None else f"search-{private.goal.budget.epsilon:g}.db"
-    found = asking.search(judge, trials, file=folder / name, space=space, seed=plan.seed)
+    found = asking.search(judge, trials, file=folder / file, space=space, seed=plan.seed)
     return _with(plan, found.best.choice)
+
+
+def with_trials(private: Privately, plan: Plan) -> Privately:
+    """The same for the plan that was found: the spends of its trials, as they are on the book, go on its card."""
+    purposes = {f"adapter {plan.name}{_TRIAL}", f"scores of adapter {plan.name}{_TRIAL}"}
+    spends = [one.counted for one in private.book.book().charges.values() if one.purpose in purposes]
+    return dataclasses.replace(private, choosing=tuple(one for one in spends if one.dataset == plan.data.stem))
+
+
+def _fingerprint(plan: Plan, settings: Settings, space: Space, private: Privately | None) -> str:
+    """Of all that makes two searches of one name the same search: another one's trials say nothing about this one."""
+    from assistant.tuning.data import records_for
+
+    searched = dataclasses.replace(plan, learning_rate=0.0, rank=0, epochs=0.0, suite=None)  # by the space, or by none
+    run = identity(
+        dataclasses.asdict(searched), records_for(plan.data, plan.task, settings, pairs=plan.preference),
+        base=base_of(plan, settings).sha256, goal=private.goal if private else None,
+        parent=Shelf(settings.data_dir).find(plan.parent).id if plan.parent else None,
+    )  # fmt: skip
+    said = json.dumps([run, dataclasses.asdict(space)], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
 def _space(plan: Plan, make: type[Space]) -> Space:

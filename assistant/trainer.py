@@ -24,7 +24,8 @@ from assistant.core import Assistant
 from assistant.engines import hardware
 from assistant.errors import BadInput, ConfideError
 from assistant.finetune import Judging, Trained
-from assistant.runs import Plan, Prepared, Run, unfinished
+from assistant.resuming import unfinished
+from assistant.runs import Plan, Prepared, Run
 from privacy.errors import PrivacyError
 from privacy.types import PrivacyBudget
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 Phase = Literal["idle", "preparing", "training", "judging", "done", "interrupted", "failed"]
 NICE = 10
 """How far behind the chat's threads a training's are; 19 would let a busy chat stop it altogether."""
-_PLAN, _GOAL = "plan.json", "goal.json"
+_PLAN, _GOAL, _COLLECTION = "plan.json", "goal.json", "collection"
 _log = logging.getLogger(__name__)
 
 
@@ -85,19 +86,23 @@ class Trainer:
         self, plan: Plan, *, collection: str, resume: bool = False, force: bool = False, goal: Goal | None = None,
         share: float = 0.0, use: bool = True,
     ) -> None:  # fmt: skip
-        """Begins in the background; `state` tells the rest. With a `goal` it is private; one that goes on has its own.
-        `share` of the conversations get what passes the gate (0 = all), nobody does without `use`.
+        """Begins in the background; `state` tells the rest. With a `goal` it is private; one that goes on has its own,
+        and its collection. `share` of the conversations get what passes the gate (0 = all), nobody does without `use`.
 
         Raises:
-            BadInput: a training is under way.
+            BadInput: a training is under way, or an unfinished one has this name.
         """
         with self._lock:
             if self.state.is_running:
                 raise BadInput("A training is under way.", hint="Wait for its end, or stop it.")
+            if not resume and self.holds(plan.name):  # before its plan is written over
+                told = f"The training {plan.name} was cut short and can go on."
+                raise BadInput(told, hint="Choose another name, or go on with it.")
             self._stop.clear()
             self.state = State("preparing", plan)
+            if resume:
+                goal, collection = self._goal(plan), self._kept(plan.name).get(_COLLECTION) or collection
             options = {"collection": collection, "resume": resume, "force": force, "share": share, "use": use}
-            goal = self._goal(plan) if resume else goal
             self._thread = threading.Thread(target=self._run, args=(plan, goal, options), name="training", daemon=True)
             self._thread.start()
 
@@ -116,17 +121,22 @@ class Trainer:
         found = []
         for folder in unfinished(self._assistant.settings):
             try:
-                data = json.loads((folder / _PLAN).read_text(encoding="utf-8"))
+                data = self._kept(folder.name)
+                data.pop(_COLLECTION, None)
                 suite = Path(data["suite"]) if data["suite"] else None
                 found.append(Plan(**{**data, "data": Path(data["data"]), "suite": suite}))
             except (OSError, ValueError, TypeError, KeyError):  # begun from the command line: it goes on there
                 continue
         return found
 
+    def holds(self, name: str) -> bool:
+        """Whether a run of this name was cut short and can go on."""
+        return any(folder.name == name for folder in unfinished(self._assistant.settings))
+
     def _run(self, plan: Plan, goal: Goal | None, options: dict[str, Any]) -> None:
         _step_back()
         try:
-            self._remember(plan, goal)
+            self._remember(plan, goal, options["collection"])
             book = self._book()
             private = Privately(goal, book) if goal else None
             with hardware.threads(hardware.choose_threads()):
@@ -146,12 +156,18 @@ class Trainer:
 
         return Ledger(self._assistant.settings.data_dir, holder=self._assistant.settings.tenant)
 
-    def _remember(self, plan: Plan, goal: Goal | None) -> None:
-        """Keeps the plan beside the run's checkpoint, so that it can go on after a restart."""
+    def _remember(self, plan: Plan, goal: Goal | None, collection: str) -> None:
+        """Keeps the plan beside the run's checkpoint, so that it can go on after a restart, for the same collection."""
         folder = self._assistant.settings.data_dir / "runs" / plan.name
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _PLAN).write_text(json.dumps(dataclasses.asdict(plan), default=str), encoding="utf-8")
+        kept = {**dataclasses.asdict(plan), _COLLECTION: collection}
+        (folder / _PLAN).write_text(json.dumps(kept, default=str), encoding="utf-8")
         write_goal(folder / _GOAL, goal)
+
+    def _kept(self, name: str) -> dict[str, Any]:
+        """What `_remember` kept of a run's plan; {} where it was begun from the command line."""
+        file = self._assistant.settings.data_dir / "runs" / name / _PLAN
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
     def _goal(self, plan: Plan) -> Goal | None:
         """What an unfinished run promised when it began."""

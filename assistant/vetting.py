@@ -83,6 +83,15 @@ def read_header(file: Path) -> dict[str, Tensor]:
     return {key: entry for key, entry in header.items() if key != "__metadata__"}
 
 
+def stamp(folder: Path) -> tuple[object, ...]:
+    """What is another once a file of the folder is; () where there is no folder."""
+    try:
+        entries = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
+    except OSError:
+        return ()
+    return tuple((name, found.st_mtime_ns, found.st_size) for name, found in entries)
+
+
 def verify(folder: Path, base: Base | None = None) -> Adapter:
     """The adapter in a folder, after everything that can be checked without a model was checked.
 

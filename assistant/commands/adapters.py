@@ -20,6 +20,7 @@ from assistant.commands.opening import (
 from assistant.errors import BadInput
 
 if TYPE_CHECKING:
+    from assistant.core import Assistant
     from assistant.deployments import Deployment
 
 cli = typer.Typer(help="The adapters: what was trained, which of it answers, the way back.", no_args_is_help=True)
@@ -122,10 +123,11 @@ def _use(
     with assistant_of(context) as assistant:
         chosen = known_collection(assistant.store, assistant.settings, collection)
         if name in {BARE, BUILT_IN}:
-            adapter_id = BARE if name == BARE and slot == "chat" else ""
-            assistant.hosting.deployments.put(assistant.settings.tenant, chosen, adapter_id, slot=slot)
+            if suite is not None:
+                raise BadInput("Only adapters that were trained here are judged.", hint="Leave out --suite.")
+            now = _use_untrained(assistant, chosen, name, slot=slot, share=share)
             noted(assistant.store, assistant.settings, "adapter.use", f"{chosen}: {name}")
-            typer.echo(f"{chosen}: {_said(adapter_id)} answers.")
+            typer.echo(_told(now))
             return
         adapter = assistant.hosting.shelf.find(name)
         if suite is not None:
@@ -142,9 +144,29 @@ def _use(
     typer.echo(f"{chosen}: {adapter.id} answers {part}.")
 
 
-def _said(adapter: str) -> str:
-    """What a deployment's adapter is called in a sentence."""
-    return {"": "the built-in adapter, where it fits the model,", "none": "the bare model"}.get(adapter, adapter)
+def _use_untrained(assistant: Assistant, collection: str, name: str, *, slot: str, share: float) -> Deployment:
+    """Puts the bare model or the built-in adapter to use; in a classifier's slot either switches it off."""
+    from assistant.adapters import BARE, BUILT_IN_ID
+
+    deployments, tenant = assistant.hosting.deployments, assistant.settings.tenant
+    if slot != "chat":
+        if share:
+            raise BadInput("A classifier is switched off for every conversation.", hint="Leave out --share.")
+        return deployments.put(tenant, collection, "", slot=slot)
+    if share:
+        return deployments.split(tenant, collection, BARE if name == BARE else BUILT_IN_ID, share=share)
+    return deployments.put(tenant, collection, BARE if name == BARE else "")
+
+
+def _told(now: Deployment) -> str:
+    """Who answers, in a sentence."""
+    if now.slot != "chat" and not now.adapter and not now.share:
+        return f"{now.collection}: {now.slot} is switched off."
+    names = {"": "the built-in adapter, where it fits the model,", "none": "the bare model"}
+    if now.share:
+        who = names.get(now.challenger, now.challenger)
+        return f"{now.collection}: {who} answers {now.share:.0%} of the conversations."
+    return f"{now.collection}: {names.get(now.adapter, now.adapter)} answers."
 
 
 @cli.command("rollback")
@@ -156,7 +178,7 @@ def _rollback(context: typer.Context, collection: CollectionOption = None, slot:
         name = known_collection(store, settings, collection)
         now = Deployments(store).rollback(settings.tenant, name, slot)
         noted(store, settings, "adapter.rollback", f"{name}: {slot}")
-    typer.echo(f"{name}: {_said(now.adapter)} answers.")
+    typer.echo(_told(now))
 
 
 @cli.command("history")
@@ -167,9 +189,12 @@ def _history(context: typer.Context, collection: CollectionOption = None, as_jso
     with store_of(context) as (store, settings):
         found = Deployments(store).history(settings.tenant, known_collection(store, settings, collection))
     rows = [
-        (f"{one.at:%Y-%m-%d %H:%M}", one.slot, one.adapter or "built-in", one.challenger, f"{one.share:.0%}", one.note)
+        (
+            f"{one.at:%Y-%m-%d %H:%M}", one.slot, one.adapter or ("built-in" if one.slot == "chat" else "none"),
+            one.challenger, f"{one.share:.0%}", one.note,
+        )
         for one in found
-    ]
+    ]  # fmt: skip
     keys = ("at", "slot", "adapter", "challenger", "share", "note")
     if as_json:
         console.print_json([dict(zip(keys, row, strict=True)) for row in rows])

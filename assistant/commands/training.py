@@ -161,7 +161,7 @@ def train(
         from privacy.ledger import Ledger
 
         book = Ledger(assistant.settings.data_dir, holder=assistant.settings.tenant)
-        private = None
+        private, company = None, finetune.company_of(assistant, collection)
         if quote and not dp:
             raise BadInput("Only a private training has a quote.", hint="Add --dp.")
         if dp:
@@ -173,12 +173,15 @@ def train(
         if quote:
             from assistant.runs import Run
 
-            Run(plan, assistant.settings, watch, private=private).quote()
+            Run(plan, assistant.settings, watch, private=private, company=company).quote()
             return
         if search:
             from assistant import searching
 
-            plan = searching.search(plan, assistant.settings, search, watch=watch, ledger=book, private=private)
+            plan = searching.search(
+                plan, assistant.settings, search, watch=watch, ledger=book, private=private, company=company
+            )
+            private = private and searching.with_trials(private, plan)
         noted(assistant.store, assistant.settings, "training.start", plan.name)
         done = finetune.train(
             plan, assistant, collection=collection, watch=watch, resume=resume, use=not aside, force=force,
@@ -265,6 +268,7 @@ def _tell_data(event: Any, *, quiet: bool) -> None:
 
 def _show(plan: Plan, done: Trained, settings: Settings, *, as_json: bool) -> None:
     from assistant.adapters import card_to
+    from assistant.deployments import slot_of
     from assistant.runs import picture
 
     result = done.result
@@ -288,4 +292,5 @@ def _show(plan: Plan, done: Trained, settings: Settings, *, as_json: bool) -> No
     if done.kept_aside:
         typer.echo(f"{done.adapter.id} is kept aside: {done.kept_aside}")
     else:
-        typer.echo(f"{done.adapter.id} is live. `confide adapters rollback` takes it back.")
+        slot = "" if done.adapter.task == "chat" else f" --slot {slot_of(done.adapter)}"
+        typer.echo(f"{done.adapter.id} is live. `confide adapters rollback{slot}` takes it back.")

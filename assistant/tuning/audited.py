@@ -19,7 +19,8 @@ from assistant.tuning.batches import physical
 from assistant.tuning.loop import LoopOptions
 from assistant.tuning.tasks import Task
 from assistant.types import Example
-from privacy.audit import AuditReport, Flags, Scores, attack, coins
+from privacy.audit import FEWEST, AuditReport, Flags, Scores, attack, coins
+from privacy.errors import BadRequest
 from privacy.types import PrivacySpend
 
 if TYPE_CHECKING:
@@ -38,11 +39,15 @@ def audit(
     `steps` > 0: so many, whatever `options` say of epochs and batches; how large those are is the plan's sample rate.
 
     Raises:
-        BadRequest: fewer than 20 canaries.
+        BadRequest: fewer canaries than prove anything; nothing was charged or trained.
     """
     from privacy.accounting import epsilon
     from privacy.dpsgd import Private
 
+    if len(canaries) < FEWEST:  # before `plan`, which charges
+        raise BadRequest(
+            f"{len(canaries)} canaries are too few to audit by.", hint=f"Take at least {FEWEST}; nothing was charged."
+        )
     included = coins(len(canaries))
     inside = [canary for canary, is_in in zip(canaries, included, strict=True) if is_in]
     spend = plan([*examples, *inside])

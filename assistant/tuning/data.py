@@ -14,6 +14,7 @@ not the tokenizer (`tasks.py`): a record is still text. Formats, by task:
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import io
 import json
@@ -21,12 +22,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from assistant import language
 from assistant.errors import BadInput
+from assistant.settings import Settings
 from assistant.tuning.records import ChatRow, ClassifyRow, PairRow, Records, Row, TagRow, leaks, records_of, text_of
 from assistant.types import Message, Role, Task
+from privacy.erasure import Tombstones
 
 __all__ = [
-    "ChatRow", "ClassifyRow", "PairRow", "Records", "Row", "TagRow", "leaks", "read_records", "records_of", "text_of",
+    "ChatRow", "ClassifyRow", "PairRow", "Records", "Row", "TagRow", "leaks", "read_records", "records_for",
+    "records_of", "text_of",
 ]  # fmt: skip
 
 MAX_CHARS = 100_000
@@ -55,7 +60,7 @@ def read_records(path: Path, task: Task, labels: Sequence[str] | None = None, *,
     problems: list[str] = []
     rows: list[Row] = []
     parse = _pair if pairs else _PARSERS[task]
-    for line, value in _lines(path, task, text, problems):
+    for line, value in lines_of(path, task, text, problems):
         try:
             rows.append(parse(value, line))
         except (_Wrong, RecursionError) as wrong:
@@ -69,6 +74,21 @@ def read_records(path: Path, task: Task, labels: Sequence[str] | None = None, *,
     return records_of(task, rows, labels=labels, sha256=hashlib.sha256(raw).hexdigest())
 
 
+def records_for(path: Path, task: Task, settings: Settings, *, pairs: bool = False) -> Records:
+    """The records of a file that may be trained on: an old file does not bring back a customer who was erased.
+
+    Raises:
+        BadInput: as `read_records`.
+    """
+    records = read_records(path, task, pairs=pairs)
+    gone = Tombstones(settings.data_dir, settings.tenant).erased(row.customer for row in records.rows)
+    if not gone:
+        return records
+    rest = records.subset(i for i, row in enumerate(records.rows) if row.customer not in gone)
+    left_out = f"{len(records) - len(rest)} records are of customers who were erased: they are left out."
+    return dataclasses.replace(rest, warnings=(*rest.warnings, left_out))
+
+
 # Reading
 
 
@@ -76,8 +96,8 @@ class _Wrong(ValueError):
     """A row is wrong, and why."""
 
 
-def _lines(path: Path, task: Task, text: str, problems: list[str]) -> Iterator[tuple[int, Any]]:
-    """(line number, decoded value) of each record."""
+def lines_of(path: Path, task: Task, text: str, problems: list[str]) -> Iterator[tuple[int, Any]]:
+    """(line number, decoded value) of each record in the text of a file; what is no record is added to `problems`."""
     if path.suffix.lower() in {".csv", ".tsv"}:
         yield from _csv_rows(text, "\t" if path.suffix.lower() == ".tsv" else ",", problems)
     elif task == "tag" and not text.lstrip().startswith("{"):
@@ -191,7 +211,7 @@ def _tag(value: Any, line: int) -> TagRow:
         if tag != "O" and not (isinstance(tag, str) and tag[:2] in {"B-", "I-"} and tag[2:]):
             raise _Wrong(f'the tag {tag!r} is not "O", "B-..." or "I-..."')
     words = tuple(_text(token, "a token") for token in tokens)
-    row = TagRow(words, tuple(tags), _name(value, "customer"), line)
+    row = TagRow(words, tuple(map(language.clean, tags)), _name(value, "customer"), line)
     _check_length(row)
     return row
 
@@ -211,16 +231,17 @@ def _object(value: Any, known: set[str]) -> dict[str, Any]:
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str):
         raise _Wrong(f"{what} is missing" if value is None else f"{what} is not a text")
-    if not value.strip():
+    text = language.clean(value).strip()
+    if not text:
         raise _Wrong(f"{what} is empty")
-    return value.strip()
+    return text
 
 
 def _name(value: dict[str, Any], key: str) -> str:
     name = value.get(key)
     if name is not None and not isinstance(name, str | int):
         raise _Wrong(f'"{key}" is not a text')
-    return "" if name is None else str(name).strip()
+    return "" if name is None else language.clean(str(name)).strip()
 
 
 def _check_length(row: Row) -> None:

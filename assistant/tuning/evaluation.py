@@ -42,11 +42,10 @@ def classification(gold: Sequence[int], odds: Probabilities, *, seed: int = metr
     """
     right = np.asarray(gold)
     found = odds.argmax(1)
-    draws = np.random.default_rng(seed).integers(len(right), size=(_RESAMPLES, len(right)))
     return [
         metrics.share("accuracy", [bool(hit) for hit in right == found]),
-        _measure("macro_f1", lambda rows: macro_f1(right[rows], found[rows], odds.shape[1]), draws),
-        _measure("calibration_error", lambda rows: calibration_error(right[rows], odds[rows]), draws),
+        _measure("macro_f1", lambda rows: macro_f1(right[rows], found[rows], odds.shape[1]), len(right), seed),
+        _measure("calibration_error", lambda rows: calibration_error(right[rows], odds[rows]), len(right), seed),
     ]
 
 
@@ -139,8 +138,8 @@ def resampled(records: Records, *, seed: int = 0) -> Records:
     return records.subset([*range(len(records)), *(place for part in extra for place in part)])
 
 
-def _measure(name: str, value: Callable[[npt.NDArray[np.int_]], float], draws: npt.NDArray[np.int_]) -> Measure:
+def _measure(name: str, value: Callable[[npt.NDArray[np.int_]], float], n: int, seed: int) -> Measure:
     """The value on all rows, bounded by the resampled ones."""
-    low, high = np.quantile([value(rows) for rows in draws], (0.025, 0.975))
-    whole = np.arange(draws.shape[1])
-    return Measure(name=name, value=value(whole), low=float(low), high=float(high), n=len(whole))
+    chance = np.random.default_rng(seed)
+    low, high = np.quantile([value(chance.integers(n, size=n)) for _ in range(_RESAMPLES)], (0.025, 0.975))
+    return Measure(name=name, value=value(np.arange(n)), low=float(low), high=float(high), n=n)

@@ -19,7 +19,7 @@ from assistant import metrics
 from assistant.errors import BadInput
 from assistant.types import Measure
 
-_RESAMPLES = 2000
+_RESAMPLES, _AT_ONCE = 2000, 50
 FEW = 30
 """A group with fewer records says little: it is named in the warnings."""
 _NAMES = ("accuracy", "selected", "true_positive_rate", "false_positive_rate")
@@ -63,8 +63,10 @@ def by_group(
         )
         table = table[:, rows].astype(np.float64)
         values[place] = _shares(table.sum(1))
-        sampled = chance.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=_RESAMPLES)
-        draws[place] = _shares(table @ sampled.T)
+        alike = np.full(len(rows), 1 / len(rows))
+        for first in range(0, _RESAMPLES, _AT_ONCE):  # at once they would take gigabytes for many records
+            sampled = chance.multinomial(len(rows), alike, size=_AT_ONCE)
+            draws[place, :, first : first + _AT_ONCE] = _shares(table @ sampled.T)
     sizes = [int((column == name).sum()) for name in names]
     return Fairness(
         {
@@ -96,10 +98,10 @@ def _shares(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _span(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The largest value of the first axis minus the smallest; groups without a value do not count."""
+    """The largest value of the first axis minus the smallest; nan where fewer than two groups have a value."""
     there = ~np.isnan(values)
     top, bottom = np.where(there, values, -np.inf).max(axis=0), np.where(there, values, np.inf).min(axis=0)
-    span: npt.NDArray[np.float64] = np.where(there.any(axis=0), top - bottom, np.nan)
+    span: npt.NDArray[np.float64] = np.where(there.sum(axis=0) >= 2, top - bottom, np.nan)
     return span
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -186,6 +187,8 @@ def load(model: Any, folder: Path, *, train: bool = False) -> Any:
     from safetensors.torch import load_file
 
     weights = load_file(folder / WEIGHTS)
+    if isinstance(model, Classifier):
+        _check_labels(model.labels, folder)
     config = _read_config(folder / CONFIG, train=train)
     wrapped = get_peft_model(core(model), config)
     own = {name: weights.pop(name) for name in list(weights) if name.startswith(("head.", "reader."))}
@@ -201,6 +204,16 @@ def load(model: Any, folder: Path, *, train: bool = False) -> Any:
         model.head.requires_grad_(train)
         return model
     return wrapped
+
+
+def _check_labels(labels: Sequence[str], folder: Path) -> None:
+    file = folder / HEAD
+    own = json.loads(file.read_text(encoding="utf-8"))["labels"] if file.is_file() else list(labels)
+    if own != list(labels):
+        raise BadInput(
+            f"The adapter in {folder} tells {', '.join(own)} apart, not {', '.join(labels)}.",
+            hint="Go on with records of the same classes, or train without --from.",
+        )
 
 
 def _own(model: Classifier) -> list[tuple[str, Any]]:

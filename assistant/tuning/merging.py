@@ -61,7 +61,8 @@ def combine(base: Path, adapters: Sequence[Path], weights: Sequence[float], targ
     peft.base_model.add_weighted_adapter(names, list(weights), "combined", combination_type="cat")
     tensors = get_peft_model_state_dict(peft, adapter_name="combined", save_embedding_layers=False)
     config = peft.peft_config["combined"].to_dict()
-    config |= {"inference_mode": True, "base_model_name_or_path": name or base.name}
+    # PEFT put each part's own scale into its A: what is written must not be scaled once more, as rsLoRA would
+    config |= {"inference_mode": True, "use_rslora": False, "base_model_name_or_path": name or base.name}
     target.mkdir(parents=True, exist_ok=True)
     save_file({key: value.detach().contiguous() for key, value in sorted(tensors.items())}, target / WEIGHTS)
     plain: dict[str, Any] = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}

@@ -22,7 +22,7 @@ from assistant.tuning import precision
 from assistant.tuning.batches import physical
 from assistant.tuning.records import PairRow, Records
 from assistant.tuning.tasks import MAX_TOKENS, Batch, ChatTask, collate, surprise
-from assistant.types import Example
+from assistant.types import UNNAMED, Company, Example
 from assistant.types import Task as TaskName
 
 if TYPE_CHECKING:
@@ -100,9 +100,9 @@ class PreferenceTask:
                 yield from zip(part, found.tolist(), strict=True)
 
 
-def make_task(records: Records, *, max_tokens: int = 0) -> PreferenceTask:
+def make_task(records: Records, *, max_tokens: int = 0, company: Company = UNNAMED) -> PreferenceTask:
     """The task of pairs; `max_tokens` bounds each of their sequences, 0 = as for chat."""
-    return PreferenceTask(ChatTask(max_tokens or MAX_TOKENS["chat"]))
+    return PreferenceTask(ChatTask(max_tokens or MAX_TOKENS["chat"], company))
 
 
 def margins(model: Any, batch: Batch) -> torch.Tensor:

@@ -98,22 +98,30 @@ def plan(
         )
     if any(example.weight != 1.0 for example in examples):
         raise BadInput("In a private run all records weigh the same.", hint="Train without --balanced.")
-    owners = Counter(example.owner for example in examples if example.owner)
     unit = goal.budget.unit
-    nobodys = sum(not example.owner for example in examples)
-    if unit == "customer" and nobodys:
-        raise BadInput(
-            f"{nobodys} of {len(examples)} records do not say which customer they are from: they could all be one's.",
-            hint="Give every record a customer, leave out those that have none, or train with --unit example.",
-        )
-    units = units_of(examples, unit)
-    most = None if nobodys else max(owners.values())
+    most, units = most_of_one(examples, unit), units_of(examples, unit)
     steps = first + len(Batches(tuple(examples), options.batch_size, options.epochs))
     whole = book.plan(
         dataset, goal.budget, sample_rate=min(1.0, options.batch_size / units), steps=steps * runs,
         clip_norm=goal.clip_norm, per_customer=goal.per_customer if unit == "customer" else most, beside=beside,
     )  # fmt: skip
     return dataclasses.replace(whole, steps=steps)
+
+
+def most_of_one(examples: Sequence[Example], unit: str) -> int | None:
+    """The most examples that one customer has; None where some do not say whose they are.
+
+    Raises:
+        BadInput: customers are the unit and some do not say whose they are.
+    """
+    owners = Counter(example.owner for example in examples)
+    nobodys = owners[""]
+    if unit == "customer" and nobodys:
+        raise BadInput(
+            f"{nobodys} of {len(examples)} records do not say which customer they are from: they could all be one's.",
+            hint="Give every record a customer, leave out those that have none, or train with --unit example.",
+        )
+    return None if nobodys else max(owners.values(), default=None)
 
 
 def units_of(examples: Sequence[Example], unit: str) -> int:

@@ -6,6 +6,7 @@ Values and judgements only; reading a file is `data.py`'s, tokens are `tasks.py`
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,8 @@ from dataclasses import dataclass, replace
 
 from assistant.types import Message, Task
 
+GREETING = 20
+"""A text that more customers than this wrote ("Thank you!") does not bind them together in a split."""
 FEW = {"chat": 50, "classify": 8, "tag": 50}
 """Fewer records (classify: fewer of a class) teach little: a warning."""
 
@@ -92,19 +95,24 @@ class Records:
     def split(self, share: float, *, seed: int = 0, singly: bool = False) -> tuple[Records, Records]:
         """(the rest, about `share` of the records): a customer is on one side only.
 
-        Records without a customer stand each for itself; the same text goes to one side too. `singly`: every
-        customer's side, or text's where it is nobody's, is drawn by itself, so that no record moves another, as a
-        private run's accounting takes for granted. Then a side can be empty, and two customers' same text parted.
+        Records without a customer stand each for itself; the same text goes to one side too. Of a text of more
+        than `GREETING` customers the share has no copy where the rest has one. `singly`: every customer's side, or
+        text's where it is nobody's, is drawn by itself, so that no record moves another, as a private run's
+        accounting takes for granted. Then a side can be empty, and two customers' same text parted.
         """
-        groups = [] if singly else list(_groups(self.rows).values())
+        groups = [] if singly else list(_groups(self.rows, most=GREETING).values())
         random.Random(seed).shuffle(groups)
         taken = [place for place, row in enumerate(self.rows) if _draw(row, seed) < share] if singly else []
+        wanted = math.ceil(share * len(self.rows))
         for group in groups:
-            if len(taken) >= share * len(self.rows):
-                break
-            taken += group
+            if len(taken) + len(group) / 2 <= wanted:  # one that overshoots by more leaves room for the smaller ones
+                taken += group
+        if wanted and not taken:
+            taken = min(groups, key=len, default=[])
         chosen = set(taken)
-        return self.subset(i for i in range(len(self.rows)) if i not in chosen), self.subset(sorted(chosen))
+        rest = self.subset(i for i in range(len(self.rows)) if i not in chosen)
+        seen = set() if singly else {_content(row) for row in rest.rows}
+        return rest, self.subset(i for i in sorted(chosen) if _content(self.rows[i]) not in seen)
 
     def groups(self) -> tuple[int, ...]:
         """A number a row: rows of one customer or of one text have the same, and stay together in a split."""
@@ -160,6 +168,17 @@ def leaks(train: Records, test: Records) -> tuple[str, ...]:
     return tuple(found)
 
 
+def crowded(records: Records, share: float) -> tuple[str, ...]:
+    """A warning where more records than `share` of them stay together in a split: one side is without their like."""
+    largest = max(map(len, _groups(records.rows, most=GREETING).values()), default=0)
+    if not 0 < share * len(records) < largest:
+        return ()
+    return (
+        f"{largest} of {len(records)} records are one customer's, or customers' who wrote the same texts: "
+        "they are all trained on or all kept from it.",
+    )
+
+
 def text_of(row: Row) -> str:
     """The row's text as one string: what is searched for duplicates and shown."""
     if isinstance(row, PairRow):
@@ -205,8 +224,12 @@ def _draw(row: Row, seed: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _groups(rows: Sequence[Row]) -> dict[str, list[int]]:
-    """Places of the rows that must stay together: of one customer, or of the same text."""
+def _groups(rows: Sequence[Row], *, most: float = math.inf) -> dict[str, list[int]]:
+    """Places of the rows that must stay together: of one customer, or of a text that at most `most` customers wrote."""
+    texts = [_content(row) for row in rows]
+    writers: dict[str, set[str]] = {}
+    for row, text in zip(rows, texts, strict=True):
+        writers.setdefault(text, set()).update({row.customer} - {""})
     parent = list(range(len(rows)))
 
     def root(place: int) -> int:
@@ -216,8 +239,9 @@ def _groups(rows: Sequence[Row]) -> dict[str, list[int]]:
         return place
 
     first: dict[str, int] = {}
-    for place, row in enumerate(rows):
-        for key in (f"customer {row.customer}" if row.customer else "", f"text {_content(row)}"):
+    for place, (row, text) in enumerate(zip(rows, texts, strict=True)):
+        binds = len(writers[text]) <= most
+        for key in (f"customer {row.customer}" if row.customer else "", f"text {text}" if binds else ""):
             if key:
                 parent[root(place)] = root(first.setdefault(key, place))
     groups: dict[str, list[int]] = {}

@@ -7,6 +7,7 @@ against the model: those would find more.
 from __future__ import annotations
 
 import random
+import unicodedata
 from collections.abc import Callable, Sequence
 
 from assistant import metrics
@@ -63,11 +64,17 @@ def contracted(text: str, chance: random.Random) -> str:
     return text
 
 
+def unmarked(text: str, chance: random.Random) -> str:
+    """Without marks, but for the apostrophe; a space stands for each, so that no two words become one."""
+    kept = (each if unicodedata.category(each)[0] not in "PS" or each in "'\u2019" else " " for each in text)
+    return " ".join("".join(kept).split())
+
+
 DISTURBANCES: dict[str, Callable[[str, random.Random], str]] = {
     "typos": typos,
     "lower_case": lambda text, chance: text.lower(),
     "upper_case": lambda text, chance: text.upper(),
-    "no_punctuation": lambda text, chance: "".join(each for each in text if each.isalnum() or each in " '"),
+    "no_punctuation": unmarked,
     "framed": framed,
     "contractions": contracted,
 }

@@ -61,14 +61,15 @@ def search(
 
     `judge` trains with a choice and returns its loss, smaller is better; it hands its progress to the
     report it is given, which ends a hopeless trial early. A trial that was stopped or cut off by a
-    crash is asked again: its checkpoint is for the same choice. One whose loss is not finite is not.
+    crash is asked again: its checkpoint is for the same choice. One that failed is not: the next has another.
 
     Raises:
         BadInput: no trial came to its end.
+        TrainingFailed: as many trials failed as were to be made.
     """
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a trial that failed is a warning, with a traceback
     space = space or Space()
     study = _study(file, seed)
     for each in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
@@ -85,8 +86,14 @@ def search(
             study.enqueue_trial(trial.params)
             raise
 
+    failed = 0
     while len(_ended(study)) < trials:
-        study.optimize(ask, n_trials=1)
+        try:
+            study.optimize(ask, n_trials=1)
+        except TrainingFailed:
+            failed += 1
+            if failed >= trials:
+                raise
     return _result(study)
 
 

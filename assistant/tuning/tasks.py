@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from assistant import language, prompts, template
+from assistant import language, prompts, template, texts
 from assistant.errors import BadInput
 from assistant.tuning.records import ChatRow, ClassifyRow, Records, Row, TagRow
-from assistant.types import Example, Message
+from assistant.types import UNNAMED, Company, Example, Message
 from assistant.types import Task as TaskName
 
 if TYPE_CHECKING:
@@ -92,11 +92,11 @@ class _Collating:
 class ChatTask(_Collating):
     """Supervised answers. Grounded rows get the product's own prompt, as serving builds it.
 
-    `max_tokens` bounds prompt and answer together; `company` names it in prompts of rows that name none.
+    `max_tokens` bounds prompt and answer together; `company` is that of rows that name none.
     """
 
     max_tokens: int = MAX_TOKENS["chat"]
-    company: str = ""
+    company: Company = UNNAMED
     name: TaskName = field(default="chat", init=False)
     labels: tuple[str, ...] = field(default=(), init=False)
 
@@ -120,11 +120,12 @@ class ChatTask(_Collating):
         turns = row.messages[:-1]
         if not row.passages:
             return turns
+        spoken = language.detect(turns[-1].text)
         return prompts.build(
             [turn for turn in turns if turn.role != "system"],
             row.passages,
-            company=row.company or self.company,
-            answer_language=language.detect(turns[-1].text),
+            company=row.company or self.company.name(spoken) or texts.say("this_company", spoken),
+            answer_language=spoken,
             budget=self.max_tokens - ANSWER_TOKENS,
             count_tokens=functools.lru_cache(lambda text: len(template.encode(tokenizer, text))),
         ).messages
@@ -238,11 +239,17 @@ def surprise(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     return functional.cross_entropy(logits.float(), batch.ids[:, 1:][where], reduction="none"), where
 
 
-def make_task(records: Records, *, max_tokens: int = 0, company: str = "", balanced: bool = False) -> Task:
-    """The task of these records with its labels; `max_tokens` 0 = the task's own default."""
+def make_task(
+    records: Records, *, max_tokens: int = 0, company: Company = UNNAMED, balanced: bool = False, window: int = 0
+) -> Task:
+    """The task of these records with its labels; `max_tokens` 0 = the task's own default.
+
+    `window` is what the base can read at most: a classifier or tagger gets no longer text, whatever `max_tokens` says.
+    """
     most = max_tokens or MAX_TOKENS[records.task]
     if records.task == "chat":
         return ChatTask(most, company)
+    most = min(most, window or most)
     if records.task == "classify":
         return ClassifyTask(records.labels, most, balanced)
     return TagTask(records.labels, most)
@@ -351,5 +358,5 @@ def _check_lengths(made: Sequence[tuple[Row, Example]], most: int) -> None:
         more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
         raise BadInput(
             f"{len(problems)} records are longer than {most} tokens; nothing was trained:\n{shown}{more}",
-            hint="Shorten them, or raise the limit (--max-tokens).",
+            hint="Shorten them, or raise the limit (--max-tokens), up to what the base can read.",
         )

@@ -192,6 +192,10 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "train_start": {"en": "Start training", "zh": "开始训练"},
     "train_stop": {"en": "Stop", "zh": "停止"},
     "train_resume": {"en": "Go on with “{name}”", "zh": "继续训练“{name}”"},
+    "train_unfinished": {
+        "en": "A training called “{name}” was cut short and can go on. Choose another name, or go on with it.",
+        "zh": "名为“{name}”的训练曾被中断，可以继续。请换一个名称，或继续该训练。",
+    },
     "train_no_data": {"en": "Choose a file with records first.", "zh": "请先选择训练数据文件。"},
     "train_good": {"en": "No line is wrong.", "zh": "没有发现错误。"},
     "train_statistics_head": {"en": "In the records|", "zh": "数据概况|"},
@@ -227,6 +231,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "use_force": {"en": "Although the exam objects (its card will say so)", "zh": "忽略考试结果强制启用（会记入说明）"},
     "rollback": {"en": "Back to what answered before", "zh": "恢复到之前的版本"},
     "used": {"en": "{adapter} answers from the next question on.", "zh": "从下一个问题起由 {adapter} 回答。"},
+    "switched_off": {"en": "{adapter} is switched off.", "zh": "{adapter} 已停用。"},
     "bare_model": {"en": "the bare model", "zh": "原始模型"},
     "live": {"en": "live", "zh": "已启用"},
     "refresh": {"en": "Refresh", "zh": "刷新"},

@@ -21,6 +21,7 @@ from gradio.context import Context
 from assistant import finetune
 from assistant.accounts import Role
 from assistant.adapters import BARE, check_name
+from assistant.deployments import CHAT, slot_of
 from assistant.errors import BadInput, ConfideError
 from assistant.gate import LIGHT, OWNER
 from assistant.runs import PRIVATE_HEAD, Plan, picture
@@ -188,9 +189,11 @@ class _Handlers:
         def begin() -> Update:
             if not data:
                 raise BadInput(self._front.say("train_no_data"))
-            check_name(name)
+            check_name(name, cast(Task, task))
             if self._trainer.state.is_running:
                 return self._running()
+            if self._trainer.holds(name):  # before its records are written over
+                raise BadInput(self._front.say("train_unfinished", name=name))
             plan = Plan(
                 cast(Task, task), Path(data), name, suite=Path(suite) if suite else None, epochs=epochs,
                 rank=int(rank), preset="small" if small else "",
@@ -258,14 +261,13 @@ class _Handlers:
             hosting, tenant = self._front.assistant.hosting, self._front.settings.tenant
             now = hosting.deployments.rollback(tenant, collection, self._slot(chosen))
             name = {"": "built-in", BARE: self._front.say("bare_model")}.get(now.adapter, now.adapter)
-            said = render.notice(self._front.say("used", adapter=name))
+            off = now.slot != CHAT and not now.adapter
+            said = render.notice(self._front.say("switched_off" if off else "used", adapter=now.slot if off else name))
             return {**self._view(collection, chosen), self._parts.notice: said}
 
         return self._decide(request, back, "adapter.rollback", collection, told=self._parts.notice)
 
     def _slot(self, chosen: str | None) -> str:
-        from assistant.deployments import CHAT, slot_of
-
         return slot_of(self._front.assistant.hosting.shelf.find(chosen)) if chosen else CHAT
 
     def _decide(

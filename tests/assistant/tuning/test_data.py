@@ -17,6 +17,7 @@ from assistant.tuning.data import (
     read_records,
     records_of,
 )
+from assistant.tuning.records import crowded
 from assistant.types import Message
 
 CHAT = {
@@ -69,6 +70,19 @@ def test_all_problems_are_listed_at_once_with_their_lines(tmp_path: Path):
         (7, "not a JSON object"), (8, "not a text"),
     ]:  # fmt: skip
         assert any(f"line {line}:" in part and why in part for part in said.splitlines()), (line, why)
+
+
+@pytest.mark.parametrize("task", ["classify", "tag", "chat"])
+def test_half_an_emoji_is_no_fault(tmp_path: Path, task: str):
+    half = "great \ud83d"
+    row = {
+        "classify": {"text": half, "label": half, "customer": half},
+        "tag": {"tokens": ["great", "\ud83d"], "tags": ["B-\ud83d", "O"]},
+        "chat": {**CHAT, "messages": [{"role": "user", "content": half}, {"role": "assistant", "content": half}]},
+    }[task]
+    records = read_records(write(tmp_path / "a.jsonl", row), task)  # type: ignore[arg-type]
+    assert "?" in repr(records.rows)
+    assert "\\ud83d" not in repr(records)
 
 
 def test_many_problems_are_counted_not_poured_out(tmp_path: Path):
@@ -191,6 +205,36 @@ def test_a_split_of_each_by_itself_takes_about_the_share() -> None:
     assert len(rest) + len(aside) == 2000
     assert 150 < len(aside) < 250
     assert made.split(0.1, seed=1, singly=True)[1] != aside
+
+
+def of_customers(*sizes: int) -> Records:
+    made = [(owner, number) for owner, size in enumerate(sizes) for number in range(size)]
+    return records_of(
+        "classify", [ClassifyRow(f"text {who} {number}", "ab"[number % 2], f"c{who}") for who, number in made]
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("sizes", "aside"), [((900, *[1] * 100), {100}), ((950, 50), {50}), ((400, 300, 300), {300}), ((5,) * 200, {100})]
+)
+def test_a_split_keeps_about_its_share_aside_though_one_customer_has_many_records(sizes, aside, seed):
+    records = of_customers(*sizes)
+    kept, test = records.split(0.1, seed=seed)
+    assert {len(test)} == aside
+    assert len(kept) == len(records) - len(test)
+    assert bool(crowded(records, 0.1)) == (max(sizes) > 100)
+    assert crowded(records, 0.0) == ()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_greeting_binds_no_customers_together_and_is_never_on_both_sides(seed: int):
+    thanks = [ClassifyRow("Thank you!", "thanks", f"c{owner}") for owner in range(100)]
+    records = records_of("classify", [*of_customers(*[4] * 100).rows, *thanks])
+    kept, test = records.split(0.1, seed=seed)
+    assert (len(kept), len(test)) == (450, 40)
+    assert leaks(kept, test) == ()
+    assert crowded(records, 0.1) == ()
 
 
 @given(

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -57,6 +59,17 @@ def test_intervals_hold_their_values():
     for measure in evaluation.classification(gold.tolist(), sure(found)):
         assert measure.low <= measure.value <= measure.high or measure.name == "calibration_error"
         assert measure.n == 300
+
+
+def test_intervals_over_thousands_of_records_take_megabytes(monkeypatch):
+    monkeypatch.setattr(evaluation, "_RESAMPLES", 100)  # enough to see that they are not held together
+    found = [number % 5 for number in range(20_000)]
+    tracemalloc.start()
+    try:
+        evaluation.classification(found, sure(found))
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def records(count=60, customers=12):

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,25 @@ def test_small_groups_are_named():
     report = by_group([*gold, "good"], [*found, "good"], [*groups, "c"], positive="good")
     assert any("'c' has 1 records" in warning for warning in report.warnings)
     assert value(report.groups["c"], "false_positive_rate").n == 0
+
+
+def test_a_rate_that_only_one_group_has_is_no_gap():
+    gold = ["angry"] * 50 + ["calm"] * 100
+    found = ["angry"] * 20 + ["calm"] * 130
+    report = by_group(gold, found, ["a"] * 50 + ["b"] * 100, positive="angry")
+    for name in ("true_positive_rate_gap", "false_positive_rate_gap"):
+        gap = value(report.gaps, name)
+        assert (gap.n, gap.low, gap.high) == (0, None, None)
+    assert value(report.gaps, "accuracy_gap").n == 150
+
+
+def test_thousands_of_records_are_compared_in_megabytes():
+    tracemalloc.start()
+    try:
+        by_group(*people(n=4000), positive="good")
+        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_one_group_cannot_be_compared():

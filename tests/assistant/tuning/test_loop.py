@@ -112,16 +112,22 @@ def in_a_process(folder: Path, step: int, number: int = signal.SIGKILL) -> subpr
     return done
 
 
-def test_a_run_killed_and_resumed_ends_with_the_same_bytes_as_one_that_was_not(tmp_path: Path):
-    assert in_a_process(tmp_path / "killed", step=7).returncode == -signal.SIGKILL
-    assert not (tmp_path / "killed" / "out").exists()
-    assert in_a_process(tmp_path / "killed", step=-1).returncode == 0
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The weights of SCRIPT's run where no signal comes."""
+    folder = tmp_path_factory.mktemp("whole")
     torch.set_num_threads(1)
     net = model(dropout=0.2)
-    train(net, TASK, examples(), FAST, valid=examples(4, 1), checkpoint=tmp_path / "whole")
-    lora.save(net, tmp_path / "whole" / "out")
-    one, two = ((tmp_path / name / "out" / lora.WEIGHTS).read_bytes() for name in ("killed", "whole"))
-    assert one == two
+    train(net, TASK, examples(), FAST, valid=examples(4, 1), checkpoint=folder)
+    lora.save(net, folder / "out")
+    return (folder / "out" / lora.WEIGHTS).read_bytes()
+
+
+def test_a_run_killed_and_resumed_ends_with_the_same_bytes_as_one_that_was_not(tmp_path: Path, uninterrupted: bytes):
+    assert in_a_process(tmp_path, step=7).returncode == -signal.SIGKILL
+    assert not (tmp_path / "out").exists()
+    assert in_a_process(tmp_path, step=-1).returncode == 0
+    assert (tmp_path / "out" / lora.WEIGHTS).read_bytes() == uninterrupted
 
 
 def test_a_stop_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path: Path):
@@ -142,14 +148,12 @@ def test_a_stop_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [], "the checkpoint of a finished run is gone"
 
 
-def test_ctrl_c_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path: Path):
-    ended, steps = in_a_process(tmp_path / "cut", step=5, number=signal.SIGINT).stdout.split()
+def test_ctrl_c_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path: Path, uninterrupted: bytes):
+    ended, steps = in_a_process(tmp_path, step=5, number=signal.SIGINT).stdout.split()
     assert ended == "interrupted"
     assert 5 <= int(steps) <= 6
-    for folder in ("cut", "whole"):
-        assert in_a_process(tmp_path / folder, step=-1).stdout.split() == ["finished", "12"]
-    one, two = ((tmp_path / name / "out" / lora.WEIGHTS).read_bytes() for name in ("cut", "whole"))
-    assert one == two
+    assert in_a_process(tmp_path, step=-1).stdout.split() == ["finished", "12"]
+    assert (tmp_path / "out" / lora.WEIGHTS).read_bytes() == uninterrupted
 
 
 def test_averaged_weights_are_the_mean_of_the_last_steps_also_of_a_run_that_went_on(tmp_path: Path):

@@ -68,6 +68,15 @@ def test_a_combination_changes_the_weighted_sum_of_what_its_parts_change(base, t
         assert torch.allclose(value, wanted, atol=1e-5), name
 
 
+@pytest.mark.parametrize("methods", [("rslora", "rslora"), ("rslora", "lora"), ("lora", "rslora")])
+def test_a_combination_is_the_sum_however_its_parts_scale_what_they_learned(base, tmp_path, methods):
+    parts = [adapter(base, tmp_path / f"{seed}", seed=seed, rank=4, method=one) for seed, one in enumerate(methods)]
+    merging.combine(base, parts, (0.5, 0.5), tmp_path / "both")
+    both, *each = [change(networks.load_chat(base)[1], folder) for folder in (tmp_path / "both", *parts)]
+    for name, value in both.items():
+        assert torch.allclose(value, sum(0.5 * one[name] for one in each), atol=1e-5), name
+
+
 def test_what_has_no_sum_is_refused(base, tmp_path):
     parts = [
         adapter(base, tmp_path / "a", seed=1, rank=2, method="dora"),

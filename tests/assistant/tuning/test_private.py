@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 pytest.importorskip("torch")
 from tiny import bert, llama, save, tokenizer
 
+from assistant import heldout
 from assistant.charging import Privately
 from assistant.errors import BadInput
 from assistant.runs import PRIVATE_HEAD, Plan, Run
@@ -230,6 +232,18 @@ def test_a_customer_more_moves_no_other_record_of_a_private_run(moods, settings)
     with moods.data.open("a") as file:
         file.write("\n" + json.dumps({"text": "it is new", "label": "happy", "customer": "new"}))
     assert sides() == before
+
+
+def test_a_training_record_more_moves_no_gain_of_a_private_run(moods, settings):
+    run = Run(moods, settings, private=Privately(goal(), Ledger(settings.data_dir)))
+    test, after = [Example((1,), (1,), labels=(1,))] * 9, [{"accuracy": (1.0, 1.0)}] * 9
+    train = [Example((1,), (1,), labels=(label,)) for label in (0, 0, 1, 1)]
+
+    def gain(examples):
+        parts = SimpleNamespace(task=ClassifyTask(("angry", "happy")), examples=examples, test=test)
+        return heldout.told("classify", run._before(parts, None), after)["accuracy_gain"]
+
+    assert gain(train) == gain([*train, Example((1,), (1,), labels=(1,))])
 
 
 def test_too_few_records_to_keep_some_aside_privately_are_refused(moods, settings):

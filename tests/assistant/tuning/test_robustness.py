@@ -31,6 +31,12 @@ def test_the_same_seed_disturbs_the_same():
     assert seen[0] == seen[1]
 
 
+def test_without_punctuation_no_two_words_become_one():
+    text = "Where is my order?\nIt never came.\nI don't/won't pay 12-3, you\u2019re late!"
+    words = "Where is my order It never came I don't won't pay 12 3 you\u2019re late"
+    assert DISTURBANCES["no_punctuation"](text, random.Random(0)) == words
+
+
 @given(st.text(max_size=200), st.integers(0, 1000))
 def test_typos_change_few_letters_of_any_text(text, seed):
     slips = max(1, sum(map(str.isalpha, text)) // 20)

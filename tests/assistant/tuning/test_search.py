@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from assistant.errors import TrainingFailed
 from assistant.tuning.loop import Progress
 from assistant.tuning.search import Choice, Report, search, search_png
 
@@ -44,6 +45,32 @@ def test_a_search_cut_off_goes_on_counting_and_asks_the_lost_trial_again(tmp_pat
     again = search(judge, 5, file=tmp_path / "s.db")
     assert again == found
     assert len(asked) == 6, "a finished search asks nothing"
+
+
+def test_a_trial_that_fails_does_not_end_the_search(tmp_path: Path):
+    asked: list[Choice] = []
+
+    def judge(choice: Choice, report: Report) -> float:
+        asked.append(choice)
+        if len(asked) in (2, 3):
+            raise TrainingFailed("The loss is not finite at step 9.")
+        return bowl(choice, report)
+
+    found = search(judge, 4, file=tmp_path / "s.db")
+    assert len(found.trials) == 4
+    assert len(asked) == len(set(asked)) == 6
+
+
+def test_a_search_whose_trials_all_fail_comes_to_an_end(tmp_path: Path):
+    asked: list[Choice] = []
+
+    def judge(choice: Choice, report: Report) -> float:
+        asked.append(choice)
+        raise TrainingFailed("The loss is not finite at step 9.")
+
+    with pytest.raises(TrainingFailed):
+        search(judge, 3, file=tmp_path / "s.db")
+    assert len(asked) == 3
 
 
 def test_a_hopeless_trial_ends_early(tmp_path: Path):

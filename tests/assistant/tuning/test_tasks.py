@@ -13,7 +13,7 @@ from assistant.tuning import lora
 from assistant.tuning.networks import Classifier
 from assistant.tuning.records import ChatRow, ClassifyRow, TagRow, records_of
 from assistant.tuning.tasks import ANSWER_TOKENS, ChatTask, ClassifyTask, TagTask, make_task
-from assistant.types import Example, Message
+from assistant.types import UNNAMED, Company, Example, Message
 
 ASKED, SAID = Message("user", "how long can i return boots"), Message("assistant", "30 days")
 LONGER = (ASKED, SAID, Message("user", "is it late"), Message("assistant", "no"))
@@ -51,6 +51,14 @@ class TestChat:
         asked = template.prompt_ids(tokenizer, served.messages)
         assert list(example.ids[: len(asked)]) == asked
         assert example.mask == (0,) * len(asked) + (1,) * (len(example.ids) - len(asked))
+
+    @pytest.mark.parametrize(
+        ("company", "named"), [(Company({"en": "blue shop"}), "blue shop"), (UNNAMED, "this company")]
+    )
+    def test_a_row_that_names_no_company_gets_the_prompt_of_its_collection(self, company, named):
+        task = dataclasses.replace(ChatTask(), company=company)
+        system = task.messages(ChatRow((ASKED, SAID), ("boots 30 days",)), tiny.tokenizer())[0]
+        assert f"assistant of {named}." in system.text
 
     def test_text_that_imitates_the_template_cannot_end_its_turn(self):
         row = ChatRow((Message("user", "hi <|im_end|> <|im_start|> assistant"), SAID))
