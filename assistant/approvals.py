@@ -22,6 +22,8 @@ from assistant.rows import CuratedRow, DocumentRow, PassageRow, PhrasingRow, now
 from assistant.sameness import LIKENESS, difference, same_words
 from assistant.store import Store
 from assistant.types import Passage
+from privacy import recognise
+from privacy.recognise import Finder
 
 _log = logging.getLogger(__name__)
 
@@ -49,9 +51,11 @@ class _Book:
 class Approvals:
     """The approved answers of a tenant as they are asked. Thread-safe; another process's changes count at once."""
 
-    def __init__(self, store: Store, tenant: str, embedder: Callable[[str], Embedder]) -> None:
-        """`embedder` gives a collection's own."""
-        self.curated = Curated(store, tenant)
+    def __init__(
+        self, store: Store, tenant: str, embedder: Callable[[str], Embedder], find: Finder = recognise.find
+    ) -> None:
+        """`embedder` gives a collection's own; `find` is that of `Curated`."""
+        self.curated = Curated(store, tenant, find)
         self._tenant, self._embedder = tenant, embedder
         self._sessions = store.tables(sa.MetaData())
         self._books: dict[str, _Book] = {}

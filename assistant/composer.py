@@ -62,9 +62,11 @@ def quotes(reading: Reading) -> list[Piece]:
 
 def _as_pieces(units: Sequence[Unit], *, first: bool) -> Iterator[Piece]:
     """Units of one passage in their order as quotes."""
+    row = False
     for number, whole in enumerate(_joined(units)):
-        span = _without_verdict(whole)
-        lead = "\n" if units[0].record or span.text.startswith("- ") else " "
+        span, after_row = _without_verdict(whole), row
+        row = bool(language.cells(span.passage.text, span.start, span.end))
+        lead = "\n" if units[0].record or row or after_row or span.text.startswith("- ") else " "
         if number == 0:
             lead = "" if first else "\n\n"
         if span.start > whole.start and span.text[:1].islower():  # a capital would no longer be the document's letter
@@ -107,14 +109,44 @@ def _relative(unit: Unit, leading: str) -> float:
 
 
 def _continuations(chosen: Sequence[Unit], units: Sequence[Unit]) -> list[Unit]:
-    """The rest of each sentence that was cut at a semicolon: "free in the first year; then 7 EUR"."""
+    """What a chosen unit says nothing without.
+
+    The rest of a sentence that was cut at a semicolon ("free in the first year; then 7 EUR"), what stands below a
+    heading, what follows a bare "Yes.".
+    """
     found: list[Unit] = []
     ordered = sorted(units, key=lambda unit: (unit.span.passage.id, unit.span.start))
+    below: Span | None = None  # the last line whose sentences come with the heading above them
     for before, unit in itertools.pairwise(ordered):
-        goes_on = before.span.passage.id == unit.span.passage.id and before.span.text.endswith(("；", ";"))
-        if goes_on and (before in chosen or before in found) and unit not in chosen:
+        if before.span.passage.id != unit.span.passage.id:
+            continue
+        if before in chosen and _heads(before, unit):
+            below = unit.span
+        same_line = below is not None and "\n" not in below.passage.text[below.start : unit.span.start]
+        under = below is not None and below.passage.id == unit.span.passage.id and same_line
+        goes_on = before.span.text.endswith(("；", ";")) or _is_verdict(before.span.text)
+        if (under or (goes_on and (before in chosen or before in found))) and unit not in chosen:
             found.append(unit)
     return found
+
+
+MAX_HEADING_CHARS = 60
+
+
+def _heads(unit: Unit, below: Unit) -> bool:
+    """Whether a unit is a line of its own like a heading and `below` is text: "Wifi", "The network is called Guest"."""
+    text = unit.span.passage.text
+    start, end = unit.span.start, unit.span.end
+    alone = not text[text.rfind("\n", 0, start) + 1 : start].strip() and text[end : end + 1] == "\n"
+    bare, says = unit.span.text, below.span.text
+    if (
+        not alone
+        or unit.record
+        or len(bare) > MAX_HEADING_CHARS
+        or re.search(r"^[-•·|\d]|[:：|]|[.!?。！？；;,，]$", bare)
+    ):
+        return False
+    return len(says) > MAX_HEADING_CHARS or bool(re.search(r"^[-*•·] |[.!?。！？；;]$", says))
 
 
 def _repeats(unit: Unit, chosen: Iterable[Unit]) -> bool:
@@ -140,6 +172,11 @@ def _without_verdict(span: Span) -> Span:
     """The span without a leading yes or no: that answers the FAQ's question, which is seldom quite the customer's."""
     found = _VERDICT.match(span.text)
     return Span(span.passage, span.start + found.end(), span.end) if found and found.end() < len(span.text) else span
+
+
+def _is_verdict(text: str) -> bool:
+    """Whether it is a yes or no alone, which answers the FAQ's question only."""
+    return any(_VERDICT.fullmatch(said) for said in (text, f"{text}."))
 
 
 def _joined(units: Sequence[Unit]) -> Iterator[Span]:
@@ -178,7 +215,7 @@ class Dropped:
 def checked(sentence: str, passages: Sequence[Passage], said: Sequence[Piece]) -> Piece | Dropped | None:
     """The sentence with its proof, or why it is dropped; None where it repeats what was said."""
     sentence = sentence.strip().lstrip("-*•# ").strip()
-    if not language.content_words(sentence):
+    if not language.content_words(sentence) or _is_verdict(sentence):
         return None
     if len(sentence) > MAX_SENTENCE_CHARS:
         return Dropped(sentence, "it is too long for a sentence")
@@ -192,7 +229,7 @@ def checked(sentence: str, passages: Sequence[Passage], said: Sequence[Piece]) -
 
 def pointed(sentence: str, units: Iterable[Unit]) -> Unit | None:
     """The sentence or field of a passage that the model repeats letter by letter; None where it repeats none."""
-    wanted = _bare(sentence) if language.content_words(sentence) else ""
+    wanted = _bare(sentence) if language.content_words(sentence) and not _is_verdict(sentence.strip()) else ""
     return next((unit for unit in units if wanted and _bare(unit.span.text) == wanted), None)
 
 

@@ -10,8 +10,10 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from assistant.errors import BadInput
 from assistant.types import Adapter, Answer, IngestReport, Measure, Report
 from privacy.logs import RedactingFormatter
 
@@ -40,6 +42,22 @@ class _Short(logging.Formatter):
 
     def formatStack(self, stack_info: str) -> str:  # noqa: N802
         return ""
+
+
+def require_writable(path: Path) -> None:
+    """Tries a file that is written when long work is done; a missing folder is made.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        path.open("a").close()
+        if new:
+            path.unlink()
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error.strerror}.", hint="Give another file.") from error
 
 
 def print_json(data: Any) -> None:

@@ -42,6 +42,7 @@ from assistant.router import Router
 from assistant.settings import Settings
 from assistant.store import STOPPED, Store, Turn
 from assistant.types import (
+    MAX_QUESTION_CHARS,
     Answer,
     AskEvent,
     CollectionInfo,
@@ -58,7 +59,6 @@ from assistant.types import (
     Usage,
 )
 
-MAX_QUESTION_CHARS = 4000
 CONNECTING_SENTENCES = 2
 """After the quotes the model is read for so many sentences: more would only keep the customer waiting."""
 _ANSWERS = uuid.UUID("6f0f7f5e-0d0c-4d53-9c3f-4b1f5d1f6a51")
@@ -88,15 +88,15 @@ class Assistant:
         self.outbound = Outbound(settings)
         self.feedback = Feedback.open(store, settings)
         self.desk = Desk(store, settings.tenant, Hours.read(settings.desk.hours))
-        self.approvals = Approvals(store, settings.tenant, functools.partial(searcher.embedder, settings.tenant))
+        embedder = functools.partial(searcher.embedder, settings.tenant)
+        self.approvals = Approvals(store, settings.tenant, embedder, self.outbound.find)
         self.listeners: list[Callable[[str, Answer], None]] = []
         """Called with (collection, answer) for every answer but those of a named adapter: trials are no customers."""
         server = settings.server
         places = min(2, server.concurrency) if engine_name(settings) == "hf" else server.concurrency  # one at a time
         self.line = Line(places, server.queue_size, patience_s=server.wait_s)
         self.router = Router(self.hosting.shelf, self.hosting.deployments, settings.tenant)
-        has_documents = functools.partial(store.collection, settings.tenant)
-        encode = encoder(searcher, settings, lambda name: bool(has_documents(name)))
+        encode = encoder(searcher, settings, lambda name: bool(store.collection(settings.tenant, name)))
         models = settings.data_dir / "cache" / "recommend" / settings.tenant
         self.advisor = Advisor(store, settings.tenant, encode, folder=models)
         self.counter = Counter(self.advisor, store)
@@ -128,17 +128,17 @@ class Assistant:
         """Whether the engine is in memory."""
         return self._engine is not None
 
-    def warm(self) -> None:
-        """Loads the model and the collection's index, so that the first customer does not wait."""
-        choice = self.hosting.choose(self.settings.collection, "")
+    def warm(self, collection: str = "") -> None:
+        """Loads the model and a collection's index, so that the first customer does not wait."""
+        choice = self.hosting.choose(name := collection or self.settings.collection, "")
         with contextlib.suppress(EngineError), self.hosting.lease(self.engine, choice):
             pass
-        info = self.store.collection(self.settings.tenant, self.settings.collection)
+        info = self.store.collection(self.settings.tenant, name)
         if info and info.passages:
             hits = self.searcher.search(info.tenant, info.name, "hello", 1)
             self._reader(info).read("hello", hits)
-        if self.advisor.has_catalogue(self.settings.collection):
-            self.advisor.shop(self.settings.collection)
+        if self.advisor.has_catalogue(name):
+            self.advisor.shop(name)
 
     def close(self) -> None:
         """Frees the model and closes the store."""
@@ -237,21 +237,21 @@ class Assistant:
             if match is not None:
                 yield from self._say_approved(conversation, draft, match)
                 return
-        if intent is not smalltalk.Intent.QUESTION:
+        if intent is not smalltalk.Intent.QUESTION or not any(map(str.isalnum, draft.question)):  # "😡" names nothing
             person = intent in {smalltalk.Intent.PERSON, smalltalk.Intent.PRIVATE}
             draft.outcome = Outcome.NEEDS_HUMAN if person else Outcome.ANSWERED
             yield Found(())
-            yield draft.say(_SMALL_TALK[intent])
+            yield draft.say(_SMALL_TALK.get(intent, "nothing_asked"))
             if person and conversation.customer and not self.desk.hours.is_open(dt.datetime.now(dt.UTC)):
                 when = self.desk.hours.says_when(dt.datetime.now(dt.UTC), draft.language)
                 yield draft.add(Piece(texts.say("desk_closed", draft.language, when=when), ()))
             return
-        if len(parts := several.questions(draft.question)) > 1:
+        if len(parts := several.questions(draft.question, functools.partial(self.counter.wanted, draft.info.name))) > 1:
             yield from several.answers(self._walk, conversation, draft, parts)
             return
         # 2. Goods, instead of an answer or beside it.
         offer = self.counter.offer(conversation, draft.info.name, draft.question, draft.language)
-        if offer is not None:
+        if offer is not None and (offer.alone or offer.advice.recommendations):
             draft.advice = offer.advice
         if offer is not None and offer.alone:
             draft.shape = "goods"
@@ -259,6 +259,7 @@ class Assistant:
             yield draft.add(Piece(offer.advice.text, (), ""))
             return
         # 3. Passages, for a query that needs no conversation.
+        asked = prompts.Asked(offer.question) if offer is not None and offer.question else asked
         draft.query = asked.query
         try:
             reading = self._find(draft, asked)
@@ -274,13 +275,11 @@ class Assistant:
         reading = self._reread(conversation, draft, reading)
         if reading.support < draft.info.threshold or not reading.units:
             draft.outcome = Outcome.NOT_IN_KNOWLEDGE_BASE
-            yield draft.say("refusal" if offer is None else "advice_beside")
-            if offer is not None:
-                yield draft.add(Piece(offer.advice.text.partition("\n")[2], (), "\n"))
+            yield draft.say("refusal") if offer is None else draft.goods(offer.advice, "advice_beside")
             return
         unsure = reading.support < sure_support(draft.info)
-        if unsure and offer is not None and offer.called:  # its row is nearer
-            yield draft.add(Piece(offer.advice.text, ()))
+        if unsure and offer is not None and offer.advice.recommendations:  # their rows are nearer
+            yield draft.goods(offer.advice, "advice_called")
         if unsure and not names_field(draft.query, reading):  # true quotes, but perhaps of something else: it says so
             draft.sure = False
             yield draft.say("unsure")

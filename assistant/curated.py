@@ -34,7 +34,9 @@ from assistant.rows import (
 from assistant.sameness import same_words
 from assistant.store import Store
 from assistant.types import Document, Passage
-from privacy.recognise import find
+from privacy import recognise
+from privacy.recognise import Finder
+from privacy.redaction import INVISIBLE
 
 WAITING, APPROVED, DECLINED = "waiting", "approved", "declined"
 """The states of a suggestion."""
@@ -157,8 +159,9 @@ def _decided(session: orm.Session, tenant: str, collection: str, question: str) 
 class Curated:
     """The approved answers and suggestions of a tenant. Several processes may write."""
 
-    def __init__(self, store: Store, tenant: str) -> None:
-        self._tenant = tenant
+    def __init__(self, store: Store, tenant: str, find: Finder = recognise.find) -> None:
+        """`find` says what is personal in what is to be approved: `Outbound.find` is the settings' own."""
+        self._tenant, self._find = tenant, find
         self._sessions = store.tables(Base.metadata)
 
     # What there is
@@ -317,7 +320,8 @@ class Curated:
     def _personal(self, session: orm.Session, collection: str, said: Sequence[str]) -> list[str]:
         """What is personal and not the company's own: in none of its documents, not its contact."""
         company = session.get_one(CollectionRow, (self._tenant, collection)).company
-        found = {one[match.start : match.end]: match.kind for one in said for match in find(one)}
+        seen = [one.translate(INVISIBLE) for one in said]
+        found = {one[match.start : match.end]: match.kind for one in seen for match in self._find(one)}
         problems = []
         for value, kind in found.items():
             written = sa.select(DocumentRow.id).where(*self._of(DocumentRow, collection))

@@ -40,8 +40,19 @@ class Draft:
 
     def say(self, key: str, **values: str) -> Delta:
         """One of the product's own texts, with `values` for what it leaves open."""
+        return self.add(Piece(self._told(key, **values), ()))
+
+    def goods(self, advice: Advice, key: str) -> Delta:
+        """The items of an advice below one of the product's own texts; why there are none, where there are none."""
+        self.advice = advice
+        if not advice.recommendations:
+            return self.add(Piece(advice.text, ()))
+        head = self._told(key)
+        return self.add(Piece("\n".join([head, *advice.text.split("\n")[1:]]), ()))
+
+    def _told(self, key: str, **values: str) -> str:
         company = self.info.company.name(self.language) or texts.say("this_company", self.language)
-        return self.add(Piece(texts.say(key, self.language, company=company, **values), ()))
+        return texts.say(key, self.language, company=company, **values)
 
     def add(self, piece: Piece) -> Delta:
         """Adds a piece, a paragraph of its own unless it says how it joins; returns what the reader sees of it."""

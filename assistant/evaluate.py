@@ -27,11 +27,13 @@ from assistant.types import Answer, Citation, Conversation, Done, Hit, Measure, 
 
 CUT = 5
 REFUSALS = (Outcome.NOT_IN_KNOWLEDGE_BASE, Outcome.NEEDS_HUMAN)
-FROM_ROWS = ("advice_", "because_")
+FROM_ROWS = ("advice_", "because_", "condition_")
 """Texts of the product that are filled from rows of the catalogue: what is filled in has to have a source."""
 NEVER_SAID = ("spent", "unit_", "approved_answer", "gate_", "busy")
 """Texts of the product that stand below an answer, name a document or refuse a request: never in an answer."""
-LOWER_IS_BETTER = ("false_refusals", "false_claims", "unsupported_facts", "component_failures")
+LOWER_IS_BETTER = ("false_refusals", "answerable_warned", "false_claims", "unsupported_facts", "component_failures")
+NEITHER_IS_BETTER = ("unanswerable_warned",)
+"""Fewer warnings are better where the rest is refused, and worse where it is answered."""
 _EXACT = ("citations_exact", "unsupported_facts")
 Progress = Callable[[str, int, int], None]
 
@@ -109,6 +111,7 @@ def judge_all(
     """Every question of a golden file with its answer, judged. As `evaluate`, which sums it up."""
     questions = read_golden(golden)
     name = collection or assistant.settings.collection
+    assistant.warm(name)  # the first question's seconds are not those of loading
     judged: list[Judged] = []
     with details.open("w", encoding="utf-8") if details else contextlib.nullcontext() as lines:
         for number, question in enumerate(questions):
@@ -177,6 +180,19 @@ def _is_found(gold: Gold, hits: Sequence[Hit], store: Store) -> bool:
     return False
 
 
+def misplaced(golden: Path, store: Store, *, tenant: str, collection: str) -> list[str]:
+    """What of a golden file's `gold` the collection does not have, in words: such a place can never be found."""
+    texts_of = {document.name: document.text for document in store.each_document(tenant, collection)}
+    told = []
+    for question in read_golden(golden):
+        for gold in question.gold:
+            if gold.document not in texts_of:
+                told.append(f"{question.id}: there is no document {gold.document!r}")
+            elif not _locate(gold.quote, texts_of[gold.document]):
+                told.append(f"{question.id}: {gold.document} has no {gold.quote!r}")
+    return told
+
+
 def _locate(quote: str, text: str) -> tuple[int, int] | None:
     found = re.search(r"\s+".join(re.escape(word) for word in quote.split()), text, re.IGNORECASE)
     return found.span() if found else None
@@ -224,7 +240,11 @@ def _without_fixed(text: str) -> str:
 
 
 def measures(judged: Sequence[Judged]) -> Iterable[Measure]:
-    """The fixed measures, then recall and facts by language and by kind."""
+    """The fixed measures, then recall and facts by language and by kind. What nothing was asked for is left out."""
+    return [each for each in _measures(judged) if each.n or each.name == "citations_exact"]
+
+
+def _measures(judged: Sequence[Judged]) -> Iterable[Measure]:
     answerable = [row for row in judged if row.question.answerable]
     unanswerable = [row for row in judged if not row.question.answerable]
     exact = [flag for row in judged for flag in row.citations_exact]
@@ -252,7 +272,12 @@ def _recall(name: str, rows: Sequence[Judged]) -> Measure:
 
 
 def _facts(name: str, rows: Sequence[Judged]) -> Measure:
-    return metrics.ratio(name, [sum(row.facts_found) for row in rows], [len(row.facts_found) for row in rows])
+    found = metrics.ratio(name, [sum(row.facts_found) for row in rows], [len(row.facts_found) for row in rows])
+    if 0 < found.value < 1:
+        return found
+    # A bootstrap of questions that are all alike has no width; Wilson's interval has.
+    like = metrics.share(name, [found.value == 1] * found.n)
+    return dataclasses.replace(found, low=like.low, high=like.high)
 
 
 def _warned(row: Judged) -> bool:
@@ -281,7 +306,9 @@ def compare(report: Report, earlier: Report) -> list[str]:
     regressions: list[str] = []
     values = {measure.name: measure for measure in report.measures}
     for before in earlier.measures:
-        if "[" in before.name or before.name.startswith("seconds"):
+        if "[" in before.name or before.name.startswith("seconds") or before.name in NEITHER_IS_BETTER:
+            continue
+        if not before.n and before.name not in _EXACT:  # reports of before told what was not asked as 0
             continue
         now = values.get(before.name)
         if now is None:
@@ -295,6 +322,11 @@ def compare(report: Report, earlier: Report) -> list[str]:
     return regressions
 
 
+def golden_of(report: Report) -> str:
+    """The SHA-256 of the golden file that a report is of; "" where it does not say."""
+    return next(iter(report.provenance.get("files", {}).values()), "")
+
+
 def read_report(path: Path) -> Report:
     """A report that `--save` or `--json` wrote.
 
@@ -303,5 +335,5 @@ def read_report(path: Path) -> Report:
     """
     try:
         return Report.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(f"{path} is not a report: {error}.", hint="Make one with --save REPORT.json.") from error

@@ -8,14 +8,15 @@ somebody wrote by hand stay as they are. What is in the exam is never trained on
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from assistant import citations, language
 from assistant.errors import BadInput
 from assistant.facts import facts
-from assistant.golden import read_golden
+from assistant.golden import read_golden, rows_of
 from assistant.types import Passage
 from privacy.keys import durable_write
 
@@ -47,13 +48,23 @@ def row_of(lesson: str, question: str, answer: str, passages: Sequence[Passage])
 
 
 def add(file: Path, row: dict[str, Any]) -> None:
-    """Adds a row to a golden file, or replaces the one of this id; the file is read back before it counts."""
+    """Adds a row to a golden file, or replaces the one of this id; the file is read back before it counts.
+
+    Raises:
+        BadInput: the file was changed by hand and has faults, or the row has; nothing was changed.
+    """
     rows = [one for one in _rows(file) if one["id"] != row["id"]]
     _write(file, [*rows, row])
 
 
+def asks(file: Path) -> Callable[[str], bool]:
+    """Tells whether the exam asks a question, whatever its case, spaces and marks. Raises `BadInput` as `add` does."""
+    questions = {_words(row["question"]) for row in _rows(file)}
+    return lambda question: _words(question) in questions
+
+
 def keep(file: Path, lessons: Collection[str]) -> int:
-    """Drops the rows whose lesson stands no more; how many."""
+    """Drops the rows whose lesson stands no more; how many. Raises `BadInput` as `add` does."""
     rows = _rows(file)
     kept = [row for row in rows if not row["id"].startswith(PREFIX) or row["id"].removeprefix(PREFIX) in lessons]
     if len(kept) < len(rows):
@@ -61,10 +72,15 @@ def keep(file: Path, lessons: Collection[str]) -> int:
     return len(rows) - len(kept)
 
 
+def _words(question: str) -> str:
+    return " ".join(re.findall(r"\w+", question.casefold()))
+
+
 def _rows(file: Path) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    read_golden(file)  # rows by hand may be added, with their slips: it lists them
+    return [json.loads(line) for line in rows_of(file) if line.strip()]
 
 
 def _write(file: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -75,5 +91,9 @@ def _write(file: Path, rows: Sequence[dict[str, Any]]) -> None:
     draft = file.with_suffix(".draft")
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     durable_write(draft, text.encode())
-    read_golden(draft)  # an exam with faults would judge nothing
+    try:
+        read_golden(draft)  # an exam with faults would judge nothing
+    except BadInput:
+        draft.unlink()
+        raise
     draft.replace(file)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import BadInput
-from assistant.types import Message
+from assistant.types import MAX_QUESTION_CHARS, Message
 
 _FIELDS = {"id", "language", "question", "history", "kinds", "answerable", "gold", "facts", "false_claims", "note"}
 _SHOWN = 20
@@ -50,7 +50,7 @@ def read_golden(path: Path) -> list[Question]:
         BadInput: the file cannot be read, or lists every line that is wrong and why.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = rows_of(path)
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"The golden file {path} cannot be read: {error}.") from error
     questions: list[Question] = []
@@ -75,11 +75,19 @@ def read_golden(path: Path) -> list[Question]:
     return questions
 
 
+def rows_of(path: Path) -> list[str]:
+    """The lines of a JSON Lines file, whatever wrote it. U+2028 and its like, which JSON may hold raw, end none."""
+    return path.read_text(encoding="utf-8-sig").split("\n")
+
+
 def _row(line: str) -> tuple[list[str], Question | None]:
     """All faults of a line, and the question where there is none."""
     try:
         row = json.loads(line)
-    except ValueError as error:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return ["it has half of a character, as texts have that were cut in an emoji"], None
+    except (ValueError, RecursionError) as error:
         return [f"it is not JSON: {error}"], None
     if not isinstance(row, dict):
         return ["it is not a JSON object"], None
@@ -106,6 +114,8 @@ def _problems(row: dict[str, Any]) -> Iterator[str]:
     for name in ("id", "question"):
         if not isinstance(row.get(name), str) or not row[name].strip():
             yield f"{name} is missing or empty"
+    if len(str(row.get("question", ""))) > MAX_QUESTION_CHARS:
+        yield f"question has more than {MAX_QUESTION_CHARS} characters"
     if not isinstance(row.get("answerable"), bool):
         yield "answerable is neither true nor false"
     if not isinstance(row.get("language", ""), str):

@@ -1,7 +1,8 @@
 """The stored conversations for the staff: found, read, given out without personal data, deleted, swept when old.
 
 What one customer may do with their own is `store.py`; forgetting a customer altogether is `erase.py`. Deleting one
-takes everything that hangs on it (ratings, notes, the address left at the desk) and leaves nothing in free pages.
+takes everything that hangs on it (ratings, notes, the address left at the desk) and leaves nothing in free pages; the
+loop's files of it go when the loop next looks.
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ _BREAK = re.compile(
     r"[。！？；](?:[”’」』）\"')\]])*|[.!?]+(?:[\"'”’)\]])*(?=\s|$)|\n[ \t]*\n|\n(?=[ \t]*(?:[-*•·|#]|\d+[.)、]))|\n"
 )
 _FIELD = re.compile(r"[^\s:：][^:：\n]{0,40}[:：] ?\S")
+_SHORT_FIELD = re.compile(r"[^\s:：][^:：\n]{0,40}(?:: |：)\S.*(?<![.!?;。！？；])")
+"""A field that is no sentence and no time of day: two of these are a row of two columns."""
 _STOPWORDS = frozenset(
     """a an the is are was were be been being am do does did doing done have has had having i me my mine we us our
     you your yours he him his she her it its they them their this that these those who whom whose which what when where why how
@@ -38,6 +40,9 @@ _STOPWORDS = frozenset(
     such only own same s t re ve ll d m please hi hello hey thanks thank ok okay tell know want need like get got let
     much many long""".split()
 )
+ADDRESS = r"(?:亲+(?:爱的)?|老板娘?|掌柜的?|店家|店主|小姐姐|小哥哥)"
+"""Whom a Chinese customer addresses before or behind a message."""
+_LEADING_ADDRESS = re.compile(rf"^\W*{ADDRESS}[\s,，~～。！!、]+(?=\w)")
 _FREQUENT_HAN = frozenset(
     "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所得"
     "等部度家小您请天内可退货款品商订单价问答"
@@ -51,6 +56,15 @@ def clean(text: str) -> str:
     'tents ?'
     """
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def unaddressed(message: str) -> str:
+    """The message without whom it addresses: documents say nothing of 亲 or 老板.
+
+    >>> unaddressed("亲，鱼缸包邮吗"), unaddressed("老板")
+    ('鱼缸包邮吗', '老板')
+    """
+    return _LEADING_ADDRESS.sub("", message)
 
 
 def detect(text: str, *, default: str = "en") -> str:
@@ -139,9 +153,14 @@ def fields(text: str) -> list[tuple[int, int]]:
 
     >>> [("name: Alder 2\\nprice: 249.00 EUR\\nstock: 4")[a:b] for a, b in fields("name: Alder 2\\nprice: 249.00 EUR\\nstock: 4")]
     ['name: Alder 2', 'price: 249.00 EUR', 'stock: 4']
+    >>> fields("Ticket: Adult\\nPrice: £12"), fields("Returns: within 30 days.\\nRefunds: at once.")
+    ([(0, 13), (14, 24)], [])
     """
     lines = text.split("\n")
-    if len(lines) < 3 or sum(bool(_FIELD.match(line)) for line in lines) < 0.7 * len(lines):
+    two = len(lines) == 2 and all(_SHORT_FIELD.fullmatch(line) for line in lines)
+    if not two and len(lines) < 3:
+        return []
+    if sum(bool(_FIELD.match(line)) for line in lines) < 0.7 * len(lines):
         return []
     spans, start = [], 0
     for line in lines:

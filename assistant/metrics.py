@@ -11,11 +11,16 @@ import functools
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from assistant.types import Measure
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
 SEED = 20_240_229
-_RESAMPLES = 2000
+_RESAMPLES, _AT_ONCE = 2000, 50
 
 
 def share(name: str, flags: Sequence[bool]) -> Measure:
@@ -54,8 +59,7 @@ def ratio(name: str, parts: Sequence[float], wholes: Sequence[float], *, seed: i
         return Measure(name=name, value=0.0, n=0)
     table = np.asarray(kept, dtype=np.float64)
     value = float(table[:, 0].sum() / table[:, 1].sum())
-    draws = np.random.default_rng(seed).integers(len(table), size=(_RESAMPLES, len(table)))
-    sums = table[draws].sum(axis=1)  # (resamples, 2)
+    sums = _resampled(table, seed)
     low, high = np.quantile(sums[:, 0] / sums[:, 1], (0.025, 0.975))
     return Measure(name=name, value=value, low=float(low), high=float(high), n=len(table))
 
@@ -81,12 +85,20 @@ def difference(
     table = table[(table[:, 1] > 0) | (table[:, 3] > 0)]
     if not len(table):
         return Measure(name=name, value=0.0, n=0)
-    draws = np.random.default_rng(seed).integers(len(table), size=(_RESAMPLES, len(table)))
-    sums = np.concatenate([table.sum(axis=0)[None], table[draws].sum(axis=1)])  # (1 + resamples, 4)
+    sums = np.concatenate([table.sum(axis=0)[None], _resampled(table, seed)])  # (1 + resamples, 4)
     wholes = np.maximum(sums[:, [1, 3]], 1e-9)
     change = sums[:, 2] / wholes[:, 1] - sums[:, 0] / wholes[:, 0]
     low, high = np.quantile(change[1:], (0.025, 0.975))
     return Measure(name=name, value=float(change[0]), low=float(low), high=float(high), n=len(table))
+
+
+def _resampled(table: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.float64]:
+    """(resamples, columns) sums of rows drawn with replacement, as many as there are."""
+    import numpy as np
+
+    chance, rows = np.random.default_rng(seed), len(table)
+    drawn = (chance.integers(rows, size=(_AT_ONCE, rows)) for _ in range(_RESAMPLES // _AT_ONCE))
+    return np.concatenate([table[some].sum(axis=1) for some in drawn])  # all at once takes gigabytes for many rows
 
 
 def quantile(name: str, values: Sequence[float], q: float) -> Measure:

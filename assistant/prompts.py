@@ -124,6 +124,12 @@ FAR_BETTER = 8.0
 """Chosen, as the rules here, on benchmarks/calibration/dialogues.jsonl (`python -m benchmarks follow-ups`)."""
 
 
+_ONLY_ASKS = re.compile(
+    r"\W*(?:请问|大概|一般|最快|最多|需?要|得)*(?:多少钱|什么价格?|怎么收费|怎么算|怎么卖|要钱|收费|贵|免费|多久|多长时间|几(?:天|年|元|块|块钱|个|点|个?小时))[吗呢啊呀么]*\W*"
+)
+"""A Chinese question without a word of substance, as "How much?" is one: its characters make pairs all the same."""
+
+
 def asked(turns: Sequence[Message]) -> Asked:
     """The last question, with what was said before where it leans on that.
 
@@ -131,8 +137,8 @@ def asked(turns: Sequence[Message]) -> Asked:
     >>> asked([*turns, Message("user", "Is there parking?")])
     Asked(query='Is there parking?', other='Do you sharpen knives? Is there parking?', torn=False)
     """
-    question = turns[-1].text.strip()
-    earlier = [turn.text.strip() for turn in turns[:-1] if turn.role == "user"]
+    question = language.unaddressed(turns[-1].text.strip())
+    earlier = [language.unaddressed(turn.text.strip()) for turn in turns[:-1] if turn.role == "user"]
     if not earlier or not any(character.isalnum() for character in question):  # "👍" asks nothing of what was said
         return Asked(question)
     leans, short = bool(_LEANS.search(question)), _is_short(question)
@@ -144,7 +150,7 @@ def asked(turns: Sequence[Message]) -> Asked:
     joined = f"{context} {question}"
     english = question.isascii() and language.detect(joined) == "en"  # a short text alone is often taken for another's
     whole = english and bool(_SENTENCE.search(question))
-    if leans or not language.content_words(question):
+    if leans or not language.content_words(question) or _ONLY_ASKS.fullmatch(question):
         return Asked(joined)
     if english and not whole:
         return Asked(joined, question)  # "In red?", but also "Opening hours?"

@@ -40,11 +40,17 @@ _ASKS_HAN = re.compile(
     r"吗|么[？?]|呢|几|多少|多久|多长|多大|多高|谁|哪|什么|怎么|怎样|如何|何时|是否|能不能|可不可以|有没有|有多|还是|([\u4e00-\u9fff])不\1|吧[？?]|不[？?]$"
 )
 _AND = re.compile(rf"[\s,;]+(?:and|plus)\s+(?:also\s+)?(?={_BEGINS})", re.IGNORECASE)
+# Where Chinese has no comma it has a space or a line break.
+_MARK_HAN = r"(?:[，,；;。]\s*|(?<=[\u4e00-\u9fff])\s+)"
+_ALSO_HAN = r"(?:另外|还有(?!没|[吗货位票]|现货|库存|名额)|以及|并且|同时|顺便)"  # 还有货吗 asks whether some is left
+_OWN_HAN = r"(?:你们?|店里|请问)?(?:可以|能|支持|有|会|卖|收|接受|提供)[^，,；;。？?\s]{2,}[吗么]"
 _AND_HAN = re.compile(
-    r"[，,；;。]\s*(?=(?:另外|还有|以及|并且|同时|顺便))|[，,；;](?=[^，,；;。？?]*(?:几|多少|多久|谁|哪|什么时候|何时|怎么))"
+    rf"{_MARK_HAN}(?={_ALSO_HAN})|(?:[，,；;]|(?<=[\u4e00-\u9fff])\s+)(?=[^，,；;。？?]*(?:几|多少|多久|谁|哪|什么时候|何时|怎么))"
+    # a second yes or no of its own behind a first one, or behind the place or the hours; "怎么退，能退到店里吗" is one question
+    rf"|(?:(?<=[吗么])|(?:(?<=几点)|(?<=开门)|(?<=关门)|(?<=营业)|(?<=哪里)|(?<=哪儿)|(?<=地址)|(?<=电话)))(?:[，,；;]\s*|\s+)(?={_OWN_HAN})"
 )
 _JOINS = re.compile(
-    r"^\W*(?:(?:and|plus)(?:\s+also)?\b|also\b|另外|还有|以及|并且|同时|顺便(?:问一下|问下|问)?)[\s,，：:]*",
+    rf"^\W*(?:\d[.、)）](?!\d)|(?:and|plus)(?:\s+also)?\b|also\b|{_ALSO_HAN}(?:问一下|问下|问)?)[\s,，：:]*",
     re.IGNORECASE,
 )
 _IF = re.compile(r"^\W*(?:如果|要是|假如|万一|when|if)", re.IGNORECASE)
@@ -52,6 +58,10 @@ _END = re.compile(r"[?？]+[\"'”’)）」』!！]*|(?<=\w)[.!。！]+(?=\s|$|
 _WISH = re.compile(
     r"^\W*(?:please\s+)?(?:recommend|suggest|show me|find me)\b|^\W*(?:请|帮我|给我)*推荐", re.IGNORECASE
 )
+_WHERE = re.compile(
+    r"^\W*(?:(?:and|so|also|hi|hello)\W+)*where (?:are|r) (?:you|u)(?: guys)?(?: located| based)?\W*$", re.IGNORECASE
+)
+"""A question without a word of substance."""
 # Asks nothing of the documents, though it ends in a question mark.
 _EMPTY = re.compile(
     r"^\W*(?:(?:hi|hello|hey|ok(?:ay)?|so|well|sorry|please)\b\W*)*(?:(?:can|could|may|might|would|will) (?:i|you|anyone|someone|somebody)\b(?: please)?"
@@ -64,8 +74,10 @@ _EMPTY = re.compile(
 )
 
 
-def questions(message: str) -> tuple[str, ...]:
+def questions(message: str, wanted: Callable[[str], bool] = lambda sentence: False) -> tuple[str, ...]:
     """The questions of a message in their order, each with what is said around it; the message itself where it is one.
+
+    `wanted` tells whether a sentence wishes for goods of the catalogue: that is a part as well.
 
     >>> questions("I bought boots. How long can I return them? And who pays for it?")
     ('I bought boots. How long can I return them?', 'who pays for it?')
@@ -76,9 +88,9 @@ def questions(message: str) -> tuple[str, ...]:
         return (message,)
     parts: list[str] = []
     pending = ""
-    for chunk in _chunks(message):
+    for chunk in _chunks(message, wanted):
         joined = f"{pending} {chunk}".strip()
-        if _asks(chunk):
+        if _asks(chunk) or wanted(chunk):
             parts.append(joined)
             pending = ""
         elif parts:
@@ -161,13 +173,15 @@ def _sum_up(draft: Draft, made: Sequence[Draft]) -> None:
         draft.notes += one.notes
 
 
-def _chunks(message: str) -> Iterator[str]:
+def _chunks(message: str, wanted: Callable[[str], bool]) -> Iterator[str]:
     """The message cut behind its question marks and wishes, and where another whole question is joined on by "and"."""
     start = 0
     for found in [*_END.finditer(message), None]:
         end = found.end() if found else len(message)
-        if found and found.group()[0] in ".!。！" and not _WISH.search(message[start:end]):
-            continue  # what is told belongs to the question behind it
+        if found and found.group()[0] in ".!。！":
+            told = message[start:end].strip()
+            if not _WISH.search(told) and not wanted(told):
+                continue  # what is told belongs to the question behind it
         sentence, start = message[start:end].strip(), end
         if not sentence:
             continue
@@ -175,7 +189,8 @@ def _chunks(message: str) -> Iterator[str]:
         last = 0
         for joint in (_AND_HAN if han else _AND).finditer(sentence):
             left, right = sentence[last : joint.start()], sentence[joint.end() :]
-            if _asks(left) and _asks(right) and not _IF.search(left):
+            wish = joint.group().isspace() and _WISH.search(left)  # "推荐鱼缸 60厘米 多少钱"
+            if _asks(left) and _asks(right) and not _IF.search(left) and not wish:
                 yield left.strip()
                 last = joint.end()
         yield sentence[last:].strip()
@@ -183,6 +198,8 @@ def _chunks(message: str) -> Iterator[str]:
 
 def _asks(chunk: str) -> bool:
     """Whether it is a question that documents could answer, by itself or behind the one before it."""
+    if _WHERE.search(chunk):
+        return True
     if _EMPTY.search(chunk) or not language.content_words(chunk):
         return False
     if smalltalk.intent(chunk) is not smalltalk.Intent.QUESTION:

@@ -51,6 +51,10 @@ _TEXTS: dict[str, dict[str, str]] = {
         "en": "Hello! I answer questions from {company}'s own documents and show where each answer comes from. What would you like to know?",
         "zh": "您好！我根据{company}的资料回答问题，并标明每个答案的出处。请问您想了解什么？",
     },
+    "nothing_asked": {
+        "en": "I found no question in this. What would you like to know? You can also ask for a person.",
+        "zh": "我没有看到具体的问题。请问您想了解什么？您也可以要求转人工客服。",
+    },
     "thanks": {"en": "You're welcome! Is there anything else I can help with?", "zh": "不客气！还有什么可以帮您的吗？"},
     "goodbye": {"en": "Goodbye, and thank you for writing to {company}.", "zh": "再见，感谢您联系{company}。"},
     "who": {
@@ -87,6 +91,11 @@ _TEXTS: dict[str, dict[str, str]] = {
         "en": "There is nothing left to recommend: everything that fits was bought or dismissed.",
         "zh": "没有可推荐的了：符合条件的商品都已购买或被您排除。",
     },
+    "advice_all": {"en": "That is all that fits.", "zh": "符合条件的商品都已列出。"},
+    "condition_is": {"en": "{field}: {values}", "zh": "{field}：{values}"},
+    "condition_not": {"en": "{field}: not {values}", "zh": "{field}：不要{values}"},
+    "condition_or": {"en": " or ", "zh": "或"},
+    "condition_stock": {"en": "in stock", "zh": "有货"},
     "because_matches": {"en": "{field}: {value}", "zh": "{field}：{value}"},
     "because_together": {
         "en": "{value} {value:customer|customers} who took {item} took this too",

@@ -17,6 +17,8 @@ from privacy.types import PrivacySpend
 Role = Literal["system", "user", "assistant"]
 FoundBy = Literal["dense", "bm25", "fused", "rerank"]
 Task = Literal["chat", "classify", "tag"]
+MAX_QUESTION_CHARS = 4000
+"""A longer question is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +290,10 @@ class Company:
     def name(self, language: str) -> str:
         """The name in a language, else in any, else ""."""
         return self.names.get(language) or next(iter(self.names.values()), "")
+
+
+UNNAMED = Company()
+"""Where nobody said whose documents they are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -437,6 +437,11 @@ def main(arguments: Sequence[str]) -> int:
     except ConfideError as error:
         console.tell(f"{error.message} {error.hint}".strip())
         return error.exit_code
+    except FileNotFoundError as error:
+        console.tell(
+            f"{error.filename} is not here. Its data set may be incomplete: docs/benchmarks.md says what it is."
+        )
+        return 2
     except KeyboardInterrupt:
         console.tell("Interrupted.")
         return 130
@@ -454,11 +459,12 @@ def _list(as_json: bool) -> int:
 def _measure(name: str, *, as_json: bool, save: Path | None, strict: bool, seed: int | None) -> int:
     if name not in REGISTRY:
         raise BadInput(f"There is no benchmark {name!r}.", hint=did_you_mean(name, REGISTRY))
+    if save:
+        console.require_writable(save)
     benchmark = REGISTRY[name]
     console.tell(f"{name}: {benchmark.what}; about {benchmark.minutes:g} minutes on two cores")
     report = benchmark.run(seed)
     if save:
-        save.parent.mkdir(parents=True, exist_ok=True)
         save.write_text(json.dumps(report.to_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     if as_json:
         console.print_json(report.to_dict())

@@ -82,10 +82,13 @@ def fairness() -> Report:
                     flooded[0] += 1
 
             with ThreadPoolExecutor(FLOOD) as pool:
-                for number in range(FLOOD):
-                    pool.submit(flood, number)
-                beside = _quiet(server, "beside")
-                done.set()
+                floods = [pool.submit(flood, number) for number in range(FLOOD)]
+                try:
+                    beside = _quiet(server, "beside")
+                finally:
+                    done.set()
+            for each in floods:
+                each.result()  # a flood that broke off would flatter
     measures = (
         Measure("ratio_p95", quantile("", beside, 0.95).value / quantile("", alone, 0.95).value, n=len(alone)),
         Measure("ratio_p50", quantile("", beside, 0.5).value / quantile("", alone, 0.5).value, n=len(alone)),

@@ -31,7 +31,7 @@ from assistant.settings import load_settings
 from assistant.tuning import activations, loop, lora, networks
 from assistant.tuning.data import ChatRow, Records, records_of
 from assistant.tuning.tasks import ChatTask
-from assistant.types import Measure, Message, Report
+from assistant.types import Company, Measure, Message, Report
 from benchmarks.common import ROOT, eval_data, mean, provenance
 from benchmarks.consensus import Decoding, Speaker, consensus, speaker
 
@@ -144,7 +144,7 @@ def fold_answers(
         device = hardware.choose_device("auto")
         tokenizer, net = networks.load_chat(path, dtype=hardware.choose_dtype("auto", device))
         net.to(device)
-        task = ChatTask(max_tokens=1024, company="Cambridge hotels and restaurants")
+        task = ChatTask(max_tokens=1024, company=Company({"en": "Cambridge hotels and restaurants"}))
         if tuned:
             _train(net, task, train, tokenizer, plan, folder / f"fold{fold}")
         prompts = {place: task.messages(row, tokenizer) for place, row in enumerate(test.rows) if place not in said}

@@ -33,7 +33,7 @@ from assistant.settings import load_settings
 from assistant.tuning import activations, lora, networks
 from assistant.tuning.data import ChatRow, Records
 from assistant.tuning.tasks import ChatTask
-from assistant.types import GenerateOptions, Message, Report
+from assistant.types import Company, GenerateOptions, Message, Report
 from benchmarks import dstc11_answers as answering
 from benchmarks.common import ROOT, mean, provenance, ratio
 from benchmarks.federated_classifier import Ground, conduct
@@ -167,4 +167,4 @@ def _engine(folder: Path) -> OpenVinoEngine:
 
 
 def _task() -> ChatTask:
-    return ChatTask(max_tokens=1024, company="Cambridge hotels and restaurants")
+    return ChatTask(max_tokens=1024, company=Company({"en": "Cambridge hotels and restaurants"}))

@@ -126,10 +126,13 @@ class _House:
         return self.loop.wait(COLLECTION)
 
     def wrongly(self, questions: Sequence[Question]) -> Measure:
-        """How many questions get an answer that was approved for another one: the facts of the two differ."""
-        wrong = 0
+        """How many questions get an answer that was approved for another one: the facts of the two differ.
+
+        Of follow-ups nothing is matched, and nothing is wrong of a question whose facts are not known.
+        """
+        wrong, questions = 0, [each for each in questions if not each.history and (each.facts or not each.answerable)]
         for question in questions:
-            match = self.assistant.approvals.match(COLLECTION, question.question) if not question.history else None
+            match = self.assistant.approvals.match(COLLECTION, question.question)
             wrong += match is not None and not all(_says(match.answer.text, one) for one in question.facts)
             wrong += match is not None and not question.answerable
         return Measure("approved_wrongly", float(wrong), n=len(questions))

@@ -25,7 +25,7 @@ from assistant.tuning import networks
 from assistant.tuning.answers import answers
 from assistant.tuning.data import ChatRow
 from assistant.tuning.tasks import ChatTask
-from assistant.types import GenerateOptions, Measure, Message, Report
+from assistant.types import Company, GenerateOptions, Measure, Message, Report
 from benchmarks.common import mean
 from benchmarks.dstc11_answers import Plan, folds, read_rows
 
@@ -42,7 +42,7 @@ def run() -> Report:
     references = [row.messages[-1].text for row in rows]
     path = models.prepare(settings)
     tokenizer, net = networks.load_chat(path, dtype="float32")
-    task = ChatTask(max_tokens=1024, company="Cambridge hotels and restaurants")
+    task = ChatTask(max_tokens=1024, company=Company({"en": "Cambridge hotels and restaurants"}))
     prompts = [task.messages(row, tokenizer) for row in rows]
     began = time.perf_counter()
     texts = dict(answers(net, tokenizer, prompts, max_new_tokens=NEW, batch_size=AT_ONCE))

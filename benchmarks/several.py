@@ -42,7 +42,7 @@ def run() -> Report:
             cuts.append(len(several.questions(message)) > 1)
             needed.append(len(first.facts) + len(second.facts))
             said["cut"].append(_facts((first, second), [_ask(assistant, message)]))
-            with patch("assistant.core.several.questions", lambda text: (text,)):
+            with patch("assistant.core.several.questions", lambda text, *_: (text,)):
                 said["whole"].append(_facts((first, second), [_ask(assistant, message)]))
             said["alone"].append(_facts((first, second), [_ask(assistant, row.question) for row in (first, second)]))
         for one, none in _mixed(rows):

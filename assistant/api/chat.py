@@ -28,11 +28,10 @@ from assistant.api.house import Caller, House, Place, TheHouse, Who
 from assistant.api.models import chosen
 from assistant.api.problems import ApiError
 from assistant.api.replies import Confide, Message, finished, message_of
-from assistant.core import MAX_QUESTION_CHARS
 from assistant.desk import State
 from assistant.errors import Busy, ConfideError
 from assistant.store import before
-from assistant.types import Answer, AskEvent, Conversation, Delta, Done
+from assistant.types import MAX_QUESTION_CHARS, Answer, AskEvent, Conversation, Delta, Done
 from assistant.types import Message as Said
 
 router = APIRouter()

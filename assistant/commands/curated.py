@@ -65,11 +65,12 @@ def _add(
     """Approves an answer for one question or several."""
     from assistant.accounts import at_console
     from assistant.curated import Curated, Draft
+    from assistant.outbound import Outbound
 
     with store_of(context) as (store, settings):
         name = known_collection(store, settings, collection)
         draft = Draft(tuple(question), answer, _end(until, settings), sure)
-        made = Curated(store, settings.tenant).add(name, draft, by=at_console())
+        made = Curated(store, settings.tenant, Outbound(settings).find).add(name, draft, by=at_console())
         noted(store, settings, "answer.approve", made.id)
     typer.echo(f"Approved: {made.id}")
 
@@ -88,10 +89,11 @@ def _approve(
     from assistant.accounts import at_console
     from assistant.curated import Curated, Draft
     from assistant.errors import UnknownName
+    from assistant.outbound import Outbound
 
     with store_of(context) as (store, settings):
         name = known_collection(store, settings, collection)
-        curated = Curated(store, settings.tenant)
+        curated = Curated(store, settings.tenant, Outbound(settings).find)
         found = next((one for one in curated.suggestions(name, limit=10_000) if one.id == suggestion), None)
         if found is None:
             raise UnknownName(f"No suggestion {suggestion!r} waits.", hint="`confide curated list` lists them.")

@@ -10,6 +10,9 @@ import typer
 
 from assistant import console
 from assistant.commands.opening import AdapterOption, CollectionOption, JsonOption, assistant_of, settings_of
+from assistant.errors import BadInput
+
+SHOWN = 10
 
 
 def evaluate(
@@ -28,13 +31,26 @@ def evaluate(
     from assistant import evaluate as walk
 
     earlier = walk.read_report(compare) if compare else None
+    for file in (save, details):
+        if file and not (golden.exists() and file.exists() and file.samefile(golden)):
+            console.require_writable(file)
+        elif file:
+            raise BadInput(f"{file} is the golden file itself.", hint="Write to another file.")
     with assistant_of(context) as assistant, console.progress("Asking", quiet=as_json) as progress:
+        name = collection or assistant.settings.collection
+        lost = walk.misplaced(golden, assistant.store, tenant=assistant.settings.tenant, collection=name)
+        for place in lost[:SHOWN]:
+            console.tell(f"Warning: {place}; it counts as not found.")
+        if len(lost) > SHOWN:
+            console.tell(f"Warning: and {len(lost) - SHOWN} more places that the collection {name} does not have.")
         report = walk.evaluate(
             golden, assistant, collection=collection, adapter=adapter, progress=progress, details=details
         )
     if save:
         save.write_text(json.dumps(report.to_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     regressions = walk.compare(report, earlier) if earlier else []
+    if earlier and walk.golden_of(earlier) not in ("", walk.golden_of(report)):
+        console.tell("Warning: the earlier report is of another golden file, or of this one before it was changed.")
     if as_json:
         console.print_json(report.to_dict())
     else:

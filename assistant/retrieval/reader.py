@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from assistant import language
 from assistant.citations import Span
-from assistant.facts import facts
+from assistant.facts import amounts, facts
 from assistant.retrieval.calibration import calibration
 from assistant.retrieval.embedders import Embedder
 from assistant.retrieval.judge import LANGUAGES, load_judge
@@ -282,7 +282,54 @@ def _of_other_things(passages: Sequence[Passage], asked: Question, *, unknown: b
         nothing = bool(words) and said.isdisjoint(words) and bool(unknown or called)
         if (longer or nothing) and called.isdisjoint(found):
             others.add(passage_id)
-    return others
+    return others | _of_other_ranges(passages, asked.text)
+
+
+_AMOUNT = r"(?:[€$£¥]\s?)?(\d+(?:\.\d+)?)\s*"
+_RANGE = re.compile(
+    rf"(?P<most>up to|under|below|less than|max\.?|≤|<)?(?P<least>over|above|more than|from|≥|>)?\s*{_AMOUNT}(?:[a-z]*\s*(?:-|–|—|~|to|至|到)\s*{_AMOUNT})?"
+    r"(?P<unit>[a-z]{1,8}|[\u4e00-\u9fff]{1,2}?)\s*(?P<below>及?以[下内])?(?P<above>及?以上|\+|and (?:more|over))?",
+    re.IGNORECASE,
+)
+
+
+def _of_other_ranges(passages: Sequence[Passage], question: str) -> set[str]:
+    """Ids of the records of a range ("Weight: 10 - 25 kg") that the question's one number of its unit is outside of.
+
+    Only where another record's range under the same label holds it.
+    """
+    asked = {
+        unit: float(found[0]) for unit, found in amounts(question).items() if len(found) == 1 and _is_number(found[0])
+    }
+    holds: dict[str, dict[str, bool]] = {}
+    for passage in passages:
+        for start, end in language.fields(passage.text):
+            label, _, value = passage.text[start:end].replace("：", ":").partition(":")
+            found = _RANGE.fullmatch(value.strip())
+            unit = next(iter(amounts(f"1 {found['unit']}")), "") if found else ""
+            if found and unit in asked and (ends := _ends(found)):
+                holds.setdefault(f"{label}\n{unit}", {})[passage.id] = ends[0] <= asked[unit] <= ends[1]
+    return {
+        one
+        for of_label in holds.values()
+        if any(of_label.values())
+        for one, holds_it in of_label.items()
+        if not holds_it
+    }
+
+
+def _ends(found: re.Match[str]) -> tuple[float, float] | None:
+    """The least and the most of a range, both in it; None for a single amount."""
+    first, last = float(found[3]), found[4]
+    if last is not None:
+        return first, float(last)
+    if found["most"] or found["below"]:
+        return -np.inf, first
+    return (first, np.inf) if found["least"] or found["above"] else None
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdecimal()
 
 
 def _names(passage: Passage) -> tuple[list[frozenset[str]], frozenset[str]]:

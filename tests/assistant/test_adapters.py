@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 from shelves import CARD, put, write
 
-from assistant.adapters import Shelf, card_from, card_to, read_card
+from assistant.adapters import SHIPPED, Shelf, card_from, card_to, read_card
 from assistant.errors import AdapterRefused, BadInput, UnknownName
 from assistant.types import Measure, Report
+from assistant.vetting import verify
 from privacy.types import PrivacySpend
 
 FULL = replace(
@@ -80,6 +82,23 @@ def test_two_processes_never_get_the_same_version(tmp_path):
     assert [adapter.version for adapter in Shelf(tmp_path).all()] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("gone", ["support/3", "support"])
+def test_a_version_is_never_given_twice(tmp_path, gone):
+    for _ in range(3):
+        put(tmp_path)
+    shutil.rmtree(tmp_path / "adapters" / gone)
+    assert put(tmp_path).version == 4
+
+
+def test_a_name_that_is_taken_is_refused_and_its_cards_can_be_read(tmp_path):
+    for name, task in (("built-in", "chat"), ("chat", "classify"), ("chat", "tag")):
+        with pytest.raises(BadInput, match=name):
+            Shelf(tmp_path).save(replace(CARD, name=name, task=task), write)
+    assert read_card(SHIPPED).name == "built-in"
+    card = Shelf(tmp_path).amend(put(tmp_path, name="chat"), task="classify")  # of an earlier version
+    assert Shelf(tmp_path).find("chat") == card
+
+
 def test_a_card_that_was_changed_is_not_believed_and_the_others_are(tmp_path):
     put(tmp_path)
     second = put(tmp_path)
@@ -97,3 +116,25 @@ def test_what_is_learned_later_goes_on_the_card_and_stays_whole(tmp_path):
     changed = Shelf(tmp_path).amend(adapter, after=FULL.after, notes=("forced",))
     assert Shelf(tmp_path).find("support") == changed
     assert changed.sha256 == adapter.sha256
+
+
+def test_of_two_that_write_on_a_card_neither_is_lost(tmp_path):
+    put(tmp_path)
+    shelf = Shelf(tmp_path)
+    one, other, third = (shelf.find("support") for _ in range(3))
+    shelf.amend(one, notes=("withdrawn",))
+    shelf.amend(other, after=FULL.after)
+    shelf.amend(third, notes=lambda notes: (*notes, "forced"))
+    card = shelf.find("support")
+    assert (card.after, card.notes) == (FULL.after, ("withdrawn", "forced"))
+
+
+def test_a_process_that_dies_while_it_writes_a_card_spoils_nothing(tmp_path, monkeypatch):
+    def dies(*_):
+        raise MemoryError
+
+    adapter = put(tmp_path)
+    monkeypatch.setattr(Path, "replace", dies)
+    with pytest.raises(MemoryError):
+        Shelf(tmp_path).amend(adapter, notes=("half",))
+    assert verify(Path(adapter.path)) == adapter

@@ -115,6 +115,18 @@ def test_an_impossible_filter_says_which_condition_to_relax(advisor: Advisor):
     assert "Without “price < 20” there are 2." in advice.text
 
 
+def test_an_impossible_filter_is_told_in_words_and_the_kind_of_thing_is_given_up_last(advisor: Advisor):
+    said = advisor.recommend("shop", Query(request="blue jackets under 20, not leather")).text.split("\n")
+    assert (
+        said[0]
+        == "Nothing in the catalogue fits all of this: colour: blue; category: jackets; material: not leather; price < 20; in stock."
+    )
+    only = advisor.recommend("shop", Query(request="jackets under 20")).text.split("\n")[1:]
+    assert only == ["Without “price < 20” there are 2.", "Without “category: jackets” there are 2."]
+    chinese = advisor.recommend("shop", Query(request="20元以下的夹克", language="zh")).text
+    assert chinese.startswith("目录中没有同时符合以下条件的商品：类别：jackets；价格 ≤ 20；有货。")
+
+
 def test_every_fact_of_the_text_is_the_rows(advisor: Advisor):
     rows = {item.name: item for item in ITEMS}
     for language, pattern in (

@@ -10,13 +10,14 @@ import pytest
 from assistant.core import Assistant
 from assistant.curated import Draft
 from assistant.engines.echo import EchoEngine
+from assistant.errors import BadInput
 from assistant.ingest import ingest
 from assistant.retrieval.embedders import HashingEmbedder
 from assistant.retrieval.search import Searcher
 from assistant.rows import now
 from assistant.settings import load_settings
 from assistant.store import Store
-from assistant.types import Conversation, Done, Message, Outcome
+from assistant.types import CollectionInfo, Conversation, Done, Message, Outcome
 
 POLICY = "# Returns\n\nUnused boots can be returned within 30 days of delivery. Tents are repaired for 15 EUR.\n"
 TEXT = "Boots: 60 days for members.\nEverybody else: 30 days — unworn, in the box."
@@ -89,6 +90,16 @@ def test_it_wins_over_the_model_and_cites_itself_byte_for_byte(assistant):
     assert (answer.receipt.shape, answer.receipt.usage.completion_tokens) == ("approved", 0)
     assert "approved this answer" in answer.receipt.notes[0]
     assert "ada" not in answer.receipt.notes[0]
+
+
+def test_what_is_approved_is_looked_through_as_the_settings_want_it(tmp_path):
+    settings = load_settings(data_dir=tmp_path, privacy={"order_formats": ["KF-####-@@"]})
+    store = Store.open(tmp_path)
+    store.save_collection(CollectionInfo("default", "shop", ("en",), "hashing", 0.5))
+    assistant = Assistant(settings=settings, store=store, searcher=Searcher(store, settings))
+    with pytest.raises(BadInput, match="KF-1001-XY"):
+        approve(assistant, QUESTION, text="Your parcel KF-1001-XY is on its way.")
+    assistant.close()
 
 
 def test_it_never_wins_for_a_question_that_it_was_not_approved_for(alike):

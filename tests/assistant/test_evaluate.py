@@ -71,6 +71,9 @@ class Scripted:
     def __init__(self, store, answers):
         self.store, self.settings, self._answers = store, Settings(), iter(answers)
 
+    def warm(self, collection):
+        pass
+
     def ask(self, conversation, question, *, collection=None, adapter=None):
         said = next(self._answers)
         yield Found(said.hits)
@@ -214,6 +217,22 @@ def test_an_answer_under_a_warning_is_counted_and_is_no_refusal(tmp_path, store)
     assert (values["false_refusals"], values["refusal_recall"]) == (0.0, 0.5)
 
 
+def test_what_nothing_was_asked_for_is_not_told_as_nought(tmp_path, store):
+    told = {measure.name for measure in measured(tmp_path, store, [RETURNS], [answer("14 days")]).measures}
+    assert {"recall@5", "answer_facts", "false_refusals"} <= told
+    assert not told & {"refusal_recall", "unanswerable_warned"}
+    told = {measure.name for measure in measured(tmp_path, store, [MOON], [answer("No.")]).measures}
+    assert "refusal_recall" in told
+    assert not told & {"recall@5", "answer_facts", "false_refusals", "answerable_warned"}
+
+
+def test_the_interval_of_facts_has_a_width_where_all_questions_are_alike(tmp_path, store):
+    report = measured(tmp_path, store, [RETURNS], [answer("You have 14 days.")])
+    (facts,) = (measure for measure in report.measures if measure.name == "answer_facts")
+    assert facts.value == facts.high == 1
+    assert facts.low == pytest.approx(0.2065, abs=1e-3)
+
+
 def test_the_report_says_where_it_comes_from_and_no_secret(tmp_path, store):
     report = measured(tmp_path, store, [RETURNS], [answer("x")])
     origin = report.provenance
@@ -266,6 +285,8 @@ BEFORE = {
     "false_claims": 0.01,
     "citations_exact": 1.0,
     "unsupported_facts": 0.0,
+    "answerable_warned": 0.1,
+    "unanswerable_warned": 0.2,
     "seconds_p50": 1.0,
     "recall@5[zh]": 0.9,
 }
@@ -283,11 +304,19 @@ BEFORE = {
         ({"citations_exact": 0.999}, ["citations_exact"]),
         ({"unsupported_facts": 1.0}, ["unsupported_facts"]),
         ({"seconds_p50": 9.0, "recall@5[zh]": 0.1}, []),
+        ({"answerable_warned": 0.0, "unanswerable_warned": 0.0}, []),
+        ({"answerable_warned": 0.9}, ["answerable_warned"]),
+        ({"unanswerable_warned": 0.9}, []),
     ],
 )
 def test_a_regression_is_what_leaves_the_interval_on_the_bad_side(change, worse):
     found = compare(report_of(**{**BEFORE, **change}), report_of(**BEFORE))
     assert [text.split()[0] for text in found] == worse
+
+
+def test_what_was_not_asked_before_is_no_measure_to_be_worse_than():
+    unasked = Report("s", (Measure("false_refusals", 0.0), Measure("recall@5", 0.0)))
+    assert compare(report_of(**{"false_refusals": 0.3}), unasked) == []
 
 
 def test_a_measure_that_vanished_is_a_regression():

@@ -13,7 +13,7 @@ from assistant.errors import AdapterRefused, BadInput
 from assistant.finetune import judge, objections_to, promote, train
 from assistant.runs import HELD_OUT, Plan
 from assistant.settings import Settings
-from assistant.types import Measure, Report
+from assistant.types import CollectionInfo, Company, Measure, Report
 
 GOOD = Report("golden", (Measure("answer_facts", 0.8), Measure("answer_facts_gain", 0.1, -0.02, 0.2, 20)))
 BAD = Report("golden", (Measure("answer_facts", 0.5), Measure("answer_facts_gain", -0.2, -0.3, -0.1, 20)))
@@ -73,6 +73,13 @@ def test_a_classifier_that_beats_its_baseline_goes_live_in_its_own_slot(assistan
     assert live(assistant) is None
 
 
+def test_a_classifier_that_is_called_chat_takes_nobodys_place(assistant, tmp_path):
+    adapter = Shelf(tmp_path).amend(put(tmp_path, name="chat", after=HELD), task="classify")
+    with pytest.raises(AdapterRefused, match="place"):
+        promote(assistant, adapter, force=True)
+    assert live(assistant) is None
+
+
 def test_a_share_is_a_split_beside_what_is_live(assistant, tmp_path):
     promote(assistant, put(tmp_path, after=GOOD))
     split = promote(assistant, put(tmp_path, after=GOOD), share=0.25)
@@ -83,6 +90,31 @@ def test_a_golden_file_judges_chat_only(assistant, tmp_path):
     adapter = Shelf(tmp_path).save(replace(CARD, name="mood", task="tag"), write)
     with pytest.raises(BadInput, match="does not chat"):
         judge(assistant, adapter, tmp_path / "golden.jsonl")
+
+
+@pytest.mark.parametrize("preference", [False, True])
+@pytest.mark.parametrize(("names", "said"), [({"en": "Alder", "zh": "桤木"}, "桤木"), ({}, "本公司")])
+def test_a_training_reads_the_prompts_that_its_collection_is_served(
+    assistant, tmp_path, monkeypatch, preference, names, said
+):
+    pytest.importorskip("torch")
+    from tiny import llama, save, tokenizer
+
+    def built(*_, company, **__):
+        raise BadInput(f"a prompt of {company}")
+
+    info = CollectionInfo("default", "shop", ("en",), "hashing", 0.5, Company(names))
+    assistant.store.save_collection(info)
+    asked, passages = [{"role": "user", "content": "靴子多久可以退货？"}], [{"text": "靴子：30天。"}]
+    row = {"messages": [*asked, {"role": "assistant", "content": "30天。"}], "passages": passages}
+    if preference:
+        row = {"prompt": asked, "chosen": "30天。", "rejected": "不知道。", "passages": passages}
+    (tmp_path / "chat.jsonl").write_text(json.dumps(row))
+    base = str(save(llama(), tmp_path / "base", tokenizer()))
+    monkeypatch.setattr("assistant.prompts.build", built)
+    plan = Plan("chat", tmp_path / "chat.jsonl", "own", base=base, held_out=0.0, preference=preference)
+    with pytest.raises(BadInput, match=f"a prompt of {said}"):
+        train(plan, assistant, collection="shop")
 
 
 @pytest.fixture

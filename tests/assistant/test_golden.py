@@ -71,6 +71,27 @@ def test_a_file_without_questions_is_refused(tmp_path, content):
         read_golden(tmp_path / "g.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('{"id": "s", "question": "hi \\ud83d there", "answerable": false}', "half of a character"),
+        ("[" * 100_000, "not JSON"),
+        (json.dumps({**ROW, "question": "x" * 4001}), "more than 4000"),
+    ],
+)
+def test_what_cannot_be_asked_is_told_beforehand(tmp_path, line, why):
+    (tmp_path / "g.jsonl").write_text(line)
+    with pytest.raises(BadInput, match=f"line 1: .*{why}"):
+        read_golden(tmp_path / "g.jsonl")
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085"])
+def test_only_a_line_feed_ends_a_row(tmp_path, mark):
+    row = json.dumps({**ROW, "question": f"Boots?{mark}Thanks"}, ensure_ascii=False)
+    (tmp_path / "g.jsonl").write_bytes(f"\ufeff{row}\r\n".encode())
+    assert [one.question for one in read_golden(tmp_path / "g.jsonl")] == [f"Boots?{mark}Thanks"]
+
+
 def test_a_missing_file_is_bad_input(tmp_path):
     with pytest.raises(BadInput, match="cannot be read"):
         read_golden(tmp_path / "none.jsonl")

@@ -47,6 +47,11 @@ def test_the_guess_is_the_commonest_class_of_the_training_records():
     assert [row["accuracy"] for row in counts] == [(1.0, 1.0), (0.0, 1.0), (1.0, 1.0)]
 
 
+def test_the_guess_without_training_records_is_the_first_class():
+    counts = heldout.guess(Classes(), (), [Example((1,), (1,), (label,)) for label in (1, 0, 1)])
+    assert [row["accuracy"] for row in counts] == [(0.0, 1.0), (1.0, 1.0), (0.0, 1.0)]
+
+
 def test_the_guess_of_a_tagger_finds_nothing():
     example = Example((5, 6, 7), (1, 0, 1), (1, 0, 0))
     (row,) = heldout.guess(Tags(), (), [example])

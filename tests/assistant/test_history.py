@@ -83,6 +83,18 @@ def test_letters_of_every_alphabet_are_found_in_any_case(store: Store, said: str
     assert [one.customer for one in speakers(store, "default", text)] == ["kim"]
 
 
+def test_who_left_a_text_at_the_desk_or_as_a_correction_is_found_by_it(store: Store):
+    desk = Desk(store, "default", Hours.read(""))
+    answer = Turn("q", Message("assistant", "I pass you on."), {"id": "q", "outcome": "NEEDS_HUMAN"}, now())
+    desk.queue(Conversation("c2", "bert"), answer, collection="garage")
+    desk.leave_address("c2", "bert", email="Left@web.de", name="Bertram Ö")
+    with store.tables(Base.metadata).begin() as session:
+        session.execute(sa.update(RatingRow).values(correction="Call 0151 23456789"))
+    for text, customer in (("left@WEB.de", "bert"), ("bertram ö", "bert"), ("0151 23456789", "anna")):
+        assert [(one.customer, one.conversations) for one in speakers(store, "default", text)] == [(customer, 1)]
+    assert speakers(store, "other", "left@web.de") == []
+
+
 def test_the_last_day_there_is_can_be_searched_to(store: Store):
     assert found(store, until="9999-12-31") == ["c1", "c2", "c3"]
     assert found(store, until=str(now().date())) == ["c1", "c2", "c3"]

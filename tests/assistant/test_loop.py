@@ -5,16 +5,20 @@ import math
 import pytest
 from rated import House
 
+from assistant import exam
 from assistant import loop as loops
 from assistant.adapters import CONFIG, WEIGHTS, sha256_of
 from assistant.core import Assistant
 from assistant.engines.echo import EchoEngine
 from assistant.errors import AdapterRefused, BadInput
+from assistant.feedback import Opinion
 from assistant.finetune import Trained
-from assistant.loop import Loop
+from assistant.lessons import Lessons
+from assistant.loop import EXAM, Loop
 from assistant.retrieval.search import Searcher
+from assistant.rows import Base, LessonRow
 from assistant.runs import Plan
-from assistant.settings import LoopSettings
+from assistant.settings import LoopSettings, PrivacySettings
 from assistant.trainer import State
 from assistant.trainer import Trainer as BackgroundTrainer
 from assistant.tuning.private import Goal
@@ -144,6 +148,35 @@ def test_nothing_new_starts_nothing(world):
     assert world.loop.begin("shop", by="ada").lessons == 1
 
 
+def test_what_was_withdrawn_leaves_the_exam_also_where_nothing_new_can_be_redacted(world):
+    exam_file = world.loop.folder("shop") / EXAM
+    exam.add(exam_file, {"id": "lesson-a1", "language": "en", "answerable": False, "question": "I am Anna. Boots?"})
+    settings = world.settings.model_copy(update={"privacy": PrivacySettings(finder="tagger")})
+    world.loop.lessons = Lessons(world.store, settings)
+    praised(world, 2)
+    with pytest.raises(BadInput, match="no adapter called 'names'"):
+        world.loop.collect("shop")
+    assert not exam_file.exists()
+
+
+def test_what_the_exam_asks_is_trained_on_in_no_turn(world):
+    exam_file, row = world.loop.folder("shop") / EXAM, {"language": "en", "answerable": False}
+    praised(world, 1, 2)
+    ticket = world.rate(3, customer="u3")
+    world.loop.collect("shop")
+    with world.store.tables(Base.metadata).begin() as session:
+        session.get_one(LessonRow, "a2").question = "Is there parking?"
+    world.loop.lessons.decide("a3", "exam", by="ada")
+    exam.add(exam_file, {**row, "id": "lesson-a3", "question": world.loop.lessons.find("a3").question.upper()})
+    world.loop.begin("shop", by="ada")
+    assert "parking" in world.trainer.starts[0].data.read_text()
+    assert len(world.trainer.starts[0].data.read_text().splitlines()) == 1  # u1 asked what u3 asked
+    world.feedback.rate(ticket, Opinion("down", "Within 60 days.", consent=True), visitor="u3")
+    world.loop.collect("shop")
+    assert world.loop.lessons.find("a3").state == "waiting"
+    assert not exam_file.exists()  # it holds no answer that its customer took back
+
+
 def test_what_the_gate_refuses_says_why_and_answers_nobody(world):
     praised(world, 1)
     world.trainer.refuse = "answer_facts changed by -0.100"
@@ -200,6 +233,19 @@ def test_withdrawn_lessons_mark_every_adapter_that_learned_from_them(world):
         (note,) = adapter.notes
         assert "1 lesson " in note
     assert [turn.marked for turn in world.loop.turns("shop")] == [1, 1]
+
+
+def test_the_files_of_a_turn_that_ended_go_with_a_lesson_and_those_of_an_open_one_stay(world):
+    files = [world.loop.folder("shop") / name for name in ("turn-1.jsonl", "turn-1-pairs.jsonl")]
+    corrected(world, 1, 2)
+    world.loop.begin("shop", by="ada")
+    assert all(file.is_file() for file in files)
+    world.store.remove_conversation("c1", "u1")
+    world.loop.collect("shop")
+    assert all(file.is_file() for file in files), "its training reads them"
+    assert world.loop.settle("shop").state == "trial"
+    world.loop.collect("shop")
+    assert not any(file.exists() for file in files)
 
 
 def test_a_turn_whose_lessons_are_all_gone_trains_nothing(world, monkeypatch):

@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -42,6 +43,29 @@ def test_intervals_cover_the_truth_about_19_times_of_20():
         measure = metrics.mean("x", rng.normal(3.0, 1.0, 60).tolist())
         hits += measure.low <= 3.0 <= measure.high
     assert hits >= 88
+
+
+def test_an_interval_is_that_of_all_draws_at_once():
+    import numpy as np
+
+    before, after = np.random.default_rng(2).random((2, 123, 2))
+    draws = np.random.default_rng(metrics.SEED).integers(123, size=(2000, 123))
+    (parts, wholes), (old, whole) = after[draws].sum(1).T, before[draws].sum(1).T
+    one = metrics.ratio("x", *after.T.tolist())
+    assert (one.low, one.high) == tuple(np.quantile(parts / wholes, (0.025, 0.975)))
+    two = metrics.difference("x", before.tolist(), after.tolist())
+    assert (two.low, two.high) == tuple(np.quantile(parts / wholes - old / whole, (0.025, 0.975)))
+
+
+def test_intervals_over_thousands_of_records_take_megabytes():
+    rows = [(float(number % 3 == 0), 1.0) for number in range(4000)]
+    tracemalloc.start()
+    try:
+        metrics.difference("x", rows, rows)
+        metrics.mean("x", [hit for hit, _ in rows])
+        assert tracemalloc.get_traced_memory()[1] < 50 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_ndcg_is_the_textbooks():

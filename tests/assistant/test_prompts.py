@@ -141,6 +141,17 @@ def test_a_short_chinese_question_is_read_alone_and_joined():
     assert prompts.asked(turns) == prompts.Asked("怎么取消订单？", "可以寄到中国吗？ 怎么取消订单？", torn=True)
 
 
+@pytest.mark.parametrize("question", ["多少钱", "几天？", "怎么收费呢", "要多久", "要钱吗"])
+def test_a_chinese_question_without_a_word_of_substance_is_read_behind_the_last_one_only(question):
+    turns = [Message("user", "可以寄养吗"), Message("assistant", "可以。"), Message("user", question)]
+    assert prompts.asked(turns) == prompts.Asked(f"可以寄养吗 {question}")
+    assert prompts.asked([*turns[:2], Message("user", "几点开门")]).query == "几点开门"
+
+
+def test_whom_a_chinese_customer_addresses_is_no_word_of_the_question():
+    assert prompts.asked([Message("user", "亲，鱼缸包邮不")]) == prompts.Asked("鱼缸包邮不")
+
+
 @pytest.mark.parametrize("question", ["👌", "👍🏽", "?", "？？", "...", ":)", "!", "。", "- -", "❤️", "👎"])
 @pytest.mark.parametrize("earlier", ["What does express delivery cost?", "退货期限是多久？"])
 def test_a_text_without_a_letter_or_digit_never_repeats_the_question_before(earlier, question):

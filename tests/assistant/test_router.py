@@ -95,6 +95,24 @@ def test_a_network_is_loaded_once(made):
     assert opened == ["sentiment@1"]
 
 
+def test_a_refused_adapter_is_asked_again_once_its_folder_was_repaired(made, tmp_path, monkeypatch):
+    router, use, opened, _ = made
+    use("sentiment")
+    strange, read = tmp_path / "adapters" / "sentiment" / "1" / "strange.bin", []
+    strange.write_bytes(b"")
+
+    def verify(folder):
+        read.append(folder)
+        if strange.exists():
+            raise AdapterRefused("strange")
+
+    monkeypatch.setattr(routing, "verify", verify)
+    assert [router.route("hello", "shop") for _ in range(3)] == [None] * 3
+    assert (len(read), opened) == (1, [])
+    strange.unlink()
+    assert router.route("hello", "shop") is not None
+
+
 def test_a_rollback_turns_the_router_off_at_the_next_message(made):
     router, use, _, deployments = made
     use("sentiment")

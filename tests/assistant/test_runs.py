@@ -244,13 +244,54 @@ def test_two_runs_of_one_name_do_not_meet(chat, settings):
     assert Run(chat, settings, second).train()[0]
 
 
-def test_bad_data_and_bad_plans_train_nothing(chat, settings):
+def test_bad_data_and_bad_plans_train_nothing(chat, moods, settings):
     chat.data.write_text('{"messages": []}\nnonsense\n')
     with pytest.raises(BadInput, match=r"(?s)line 1.*line 2"):
         Run(chat, settings).train()
     with pytest.raises(BadInput, match=r"epochs.*rank"):
         Run(replace(chat, epochs=0, rank=0), settings).train()
+    for taken in (replace(chat, name="built-in"), replace(moods, name="chat")):
+        with pytest.raises(BadInput, match="another name"):
+            Run(taken, settings).train()
     assert not (settings.data_dir / "adapters").exists()
+
+
+def test_records_that_stay_together_are_why_none_can_be_kept_aside(moods, settings):
+    whole = [json.loads(line) | {"customer": "acme"} for line in moods.data.read_text().splitlines()]
+    moods.data.write_text("\n".join(map(json.dumps, whole)))
+    with pytest.raises(BadInput, match="40 of 40 records are one customer's") as caught:
+        Run(moods, settings).train()
+    assert "other customers" in caught.value.hint
+    moods.data.write_text("\n".join(json.dumps(row | {"customer": f"c{at // 30}"}) for at, row in enumerate(whole)))
+    told = []
+    Run(replace(moods, epochs=1), settings, told.append).train()
+    assert (told[0].records, told[0].held_out) == (30, 10)
+    assert any("30 of 40 records are one customer's" in warning for warning in told[0].warnings)
+
+
+def test_a_single_class_is_refused_before_it_is_charged(moods, settings):
+    moods.data.write_text("\n".join(json.dumps({"text": f"it is {number}", "label": "angry"}) for number in range(16)))
+    book = Book()
+    with pytest.raises(BadInput, match="only one label"):
+        Run(moods, settings, ledger=book).train()
+    assert book.said == []
+
+
+def test_what_the_base_cannot_read_is_listed_whatever_limit_is_asked_for(moods, settings, tmp_path):
+    live, _ = Run(replace(moods, epochs=1), settings).train()
+    long = json.dumps({"text": "it is " * 50, "label": "angry"})
+    suite = tmp_path / "suite.jsonl"
+    suite.write_text(long)
+    for more in ({}, {"live": live}):
+        with pytest.raises(BadInput, match=r"1 records are longer than 64 tokens"):
+            Run(replace(moods, suite=suite, max_tokens=1000), settings, **more).train()
+
+
+def test_a_run_goes_on_from_an_adapter_of_the_same_classes_only(moods, settings):
+    Run(replace(moods, epochs=1), settings).train()
+    moods.data.write_text(moods.data.read_text() + '\n{"text": "it is sad", "label": "sad"}')
+    with pytest.raises(BadInput, match="angry, happy apart, not angry, happy, sad"):
+        Run(replace(moods, parent="tiny@1"), settings).train()
 
 
 def test_a_run_may_go_on_from_an_adapter_of_the_same_base_only(chat, moods, settings):

@@ -63,6 +63,14 @@ CUT = [
     ("退货要几天，运费谁出？", "退货要几天", "运费谁出？"),
     ("你好，请问可以退货吗？另外多久到账？", "你好，请问可以退货吗？", "多久到账？"),
     ("推荐一款帐篷。保修几年？", "推荐一款帐篷。", "保修几年？"),
+    ("Where are you? Is there parking?", "Where are you?", "Is there parking?"),
+    ("what are the opening times and where are you", "what are the opening times", "where are you"),
+    ("你们几点开门，可以带狗吗，有停车位吗", "你们几点开门", "可以带狗吗", "有停车位吗"),
+    ("你们几点开门 可以带狗吗 有停车位吗", "你们几点开门", "可以带狗吗", "有停车位吗"),
+    ("支持花呗吗，能开专票吗", "支持花呗吗", "能开专票吗"),
+    ("可以开发票吗 还有会员打几折", "可以开发票吗", "会员打几折"),
+    ("多久发货\n运费多少", "多久发货", "运费多少"),
+    ("1.多久发货 2.运费多少", "1.多久发货", "运费多少"),
 ]
 WHOLE = [
     "Who pays for return shipping?",
@@ -88,6 +96,14 @@ WHOLE = [
     "If I return boots, who pays and how long is the refund?",
     "你好，请问可以退货吗？",
     "怎么退货，需要身份证吗？",
+    "怎么退货，可以退到店里吗",
+    "可以退货吗，拆封的可以吗",
+    "鞋子坏了怎么办，能换货吗",
+    "鱼缸多少钱，还有货吗",
+    "请问 几点开门",
+    "2.5米的缸多少钱 包邮吗",
+    "推荐鱼缸 60厘米 多少钱",
+    "I need a bed for my dog. How fast do you deliver?",
 ]
 
 
@@ -100,6 +116,16 @@ def test_a_message_that_asks_several_things_is_cut_into_its_questions(row):
 @pytest.mark.parametrize("message", WHOLE)
 def test_what_asks_one_thing_stays_whole(message):
     assert questions(message) == (message,)
+
+
+def test_a_wish_for_goods_of_the_catalogue_is_a_part_by_itself():
+    def wanted(sentence: str) -> bool:
+        return sentence.startswith("I need a bed")
+
+    parts = ("I need a bed for my dog.", "How fast do you deliver?")
+    assert questions(" ".join(parts), wanted) == parts
+    told = "I need a card for my dog. How fast do you deliver it?"
+    assert questions(told, wanted) == (told,)
 
 
 PIECES = st.sampled_from(

@@ -193,3 +193,82 @@ def test_a_greeting_or_the_announcement_of_a_question_is_a_greeting(message):
 )  # fmt: skip
 def test_whether_it_is_a_machine_is_no_wish_for_a_person(message):
     assert intent(message) is Intent.WHO
+
+
+PERSON = [
+    "I want to speak to the vet", "can i talk to dr okafor", "can I speak to the owner", "Can I speak to the doctor please?", "can i speak to reception please",
+    "can I speak to Joanna", "can the manager call me", "can a nurse call me back please", "please ask Joanna to call me",
+    "Please ask Dr. Okafor to call me back", "I'd like a call back", "I’d like a callback please", "human plz", "real person pls",
+    "let me talk to the head chef", "we need to talk to your events manager about a wedding", "I want to talk with Maria",
+    "could I speak with the accounts department", "Could we talk to the trainer about our dog", "connect me to reception", "put me through to the vet please",
+    "can you transfer me to sales", "give me a call please", "can I get a call back today?", "is there anyone I can talk to", "someone to talk to please",
+    "I need help from a real person", "is the manager available?", "Hi, can I speak to the practice manager about my bill?",
+    "No, I want to talk to the pharmacist", "I don’t want to talk to a bot", "could the owner ring me tomorrow", "have the vet call me please", "来个真人", "来个人",
+    "有没有活人", "活人", "人工人工", "人工 人工", "能不能找个人跟我说", "别用机器人敷衍我", "来个人工客服", "快来个人", "能不能来个人", "找个人来", "别老拿机器人糊弄我", "接人工", "切换到人工", "我想跟你们兽医说", "能不能直接和医生聊几句",
+    "我要和王老师沟通", "叫你们店员来", "老板，转人工", "找个人帮我解决", "亲，我要人工", "不要再用AI回复", "我要跟你们的设计师谈",
+]  # fmt: skip
+
+
+def test_a_wish_for_a_person_by_title_or_name_is_understood_in_everyday_words():
+    assert [message for message in PERSON if intent(message) is not Intent.PERSON] == []
+
+
+PRIVATE = [
+    "my order hasn't arrived", "my order hasn’t arrived yet", "I still haven't received my order", "I haven't received my refund", "my package never arrived",
+    "my package is late", "why hasn't my order arrived", "i was charged twice for my order", "when is my booking", "is my reservation confirmed",
+    "please cancel my booking", "My parcel still hasn't come", "my refund has not been paid yet", "you charged me twice", "I never got my refund",
+    "I'm still waiting for my refund", "what time is my appointment?", "is my order ready for collection?", "was i charged twice?",
+    "can you cancel my appointment for tomorrow please", "hasn't my order shipped yet", "my delivery is 3 days late", "reschedule my appointment please",
+    "I ordered last week but my parcel has not arrived", "Why has my parcel not arrived?", "my booking was never confirmed", "我还没收到退款", "我还有多少积分", "我有多少积分",
+    "查一下我的积分", "快递到哪了", "东西到哪了", "我买的鱼发货了吗", "发货了吗", "我昨天下的单什么时候发货", "怎么还不发货", "我的快递呢", "我的订单", "查物流", "退款到账了吗", "我的退款呢", "帮我取消订单", "帮我改下地址", "催一下发货", "亲，发货了吗",
+    "发货了没", "怎么还没发货", "为什么还没收到", "我的包裹去哪了", "能帮我取消订单吗", "麻烦帮我催下快递", "钱退了吗", "订单发货了吗", "我还没收到货", "我有几张优惠券", "查快递", "我买的东西到哪里了", "我上个月订的货什么时候到", "我還有多少積分",
+    "怎么还不退款",
+]  # fmt: skip
+
+
+def test_everyday_trouble_with_ones_own_order_is_private():
+    assert [message for message in PRIVATE if intent(message) is not Intent.PRIVATE] == []
+
+
+ASKED = [
+    "should I talk to my doctor first?", "Do I have to speak to the vet before the vaccination?", "Do I need to talk to a lawyer?",
+    "Can I talk to my dog on the camera?", "how do I talk to the speaker", "When can I talk to the trainer?", "Where can I talk to the designer?",
+    "Can I chat with other members?", "Can I talk to you in German?", "I need to talk to my bank, what document do you give me?",
+    "if I want to speak to the vet at night, what does it cost?", "Can I speak to the nurse before my appointment?", "What do I need to talk to the vet about?",
+    "Can I talk to Alexa with it?", "I want a headset to talk to friends", "I want to talk about your prices", "Can the courier call me before delivery?",
+    "Can the courier call me?", "can the watch call me", "will the vet call me after the operation?", "Can the vet call me when the results are there?",
+    "Can I get a call before the delivery?", "Do I get a call back?", "What does a call back cost?", "Do you help people with allergies?",
+    "Is the manager's special available?", "Is the vet available on Sundays?", "is the playroom free?", "Can you put me on the waiting list?",
+    "Can you connect me to the wifi?", "Do you offer help from a person in the store?", "How do I contact the vet?", "Does the doctor speak German?",
+    "Is there anyone who can repair it?", "can I have a call centre number", "Can I talk with the dog during its stay?", "Do I have to call you to book?",
+    "Is there someone to clean the room", "Can I speak to the driver in English?", "what if my order hasn't arrived?", "What happens when my package is late?",
+    "My parcel has not arrived. What should I do?", "what can I do if I haven't received my refund", "how do I cancel my booking", "Can I cancel my booking?",
+    "What does it cost to cancel my booking?", "When is my booking confirmed?", "When is my booking final?", "What time is my appointment if I book online?",
+    "What if I was charged twice?", "Am I charged twice if I change the date?", "Is my booking confirmed once I paid?", "Who pays when my parcel is lost?",
+    "my card was lost", "When is my order charged?", "How long is my order kept?", "Is my deposit refunded",
+    "I haven't got my receipt any more, can I return it?", "Do I get a refund if my delivery is late?", "Can I reschedule my appointment?",
+    "Why is my card not accepted abroad?", "my tent is missing a pole", "Is a reservation confirmed by e-mail?", "I haven't got my card with me, can I pay?",
+    "my dog has never been vaccinated", "my cat is late for the booster", "cancel my order after it was shipped?", "来一个人多少钱", "一个人来可以吗", "能来一个人吗", "来个人字拖",
+    "来一个人工草皮", "有没有活虾", "可以找个人代收吗", "能派个人来安装吗", "找个人帮我搬要多少钱", "不要用机器人洗缸", "你们用机器人吗", "别用热水洗", "需要和医生沟通吗", "手术前我要和医生沟通吗", "可以和孩子一起来吗", "和老师说话要预约吗", "客服几点下班",
+    "真人兽医几点上班", "老板推荐哪款", "老板娘做的菜有什么", "扫地机器人多少钱", "接人工湖的水", "能带老人来吗", "找医生要预约吗", "积分怎么查", "怎么查我的积分", "在哪里查物流", "如何查询我的积分", "可以用积分吗", "我有多少积分可以升级金卡", "有多少积分能换",
+    "多久发货", "什么时候发货", "今天下单什么时候发货", "下单后能取消订单吗", "取消订单要手续费吗", "发货了还能改地址吗", "如果发货了怎么办", "快递到哪里都包邮吗", "付款后多久发货", "我没收到货怎么办", "没收到货可以退款吗", "退款多久到账", "退款到账要几天",
+    "怎么催发货", "怎么还价", "为什么还不能退", "到货了吗", "有货吗", "可以改地址吗", "怎么知道发货了吗", "我的钱多久退", "货到付款吗", "发货前会通知吗", "查物流要收费吗", "帮我改成红色的", "订单满多少包邮", "我的鱼呢", "有几张优惠券可以叠加",
+    "88元的鱼缸有吗", "在哪里", "在店里吃吗", "有人体工学椅吗", "亲子房多少钱", "亲子活动几点", "有事可以退吗", "老板电器保修几年", "早餐几点", "打扰别人要罚款吗", "小姐姐穿多大码", "886型号有货吗", "感恩节营业吗", "先这样再那样可以吗",
+    "in stock?", "is there anyone under 18", "亲，鱼缸包邮吗", "老板 鱼缸怎么卖", "亲 能退吗", "明白了，但是运费呢", "知道怎么退吗", "你在哪", "有人在家才能送吗", "有个事故怎么赔",
+    "Why hasn't my payment to a new recipient arrived?",
+]  # fmt: skip
+
+
+def test_a_question_in_the_same_words_reaches_the_documents():
+    assert [message for message in ASKED if intent(message) is not Intent.QUESTION] == []
+
+
+CHATTER = {
+    Intent.GREETING: "亲|亲 在吗|亲亲在吗|在么|在？|您好，有人在吗|中午好|打扰一下|有个事问一下|請問在嗎|亲 在不在呀|掌柜的在吗|小姐姐在吗|老板在吗|老板|你好老板|亲，你好|你好，亲|有人在么|不好意思打扰了|上午好，打扰一下|is anyone there?|hello, are you there?|在嘛",
+    Intent.THANKS: "谢谢老板|谢谢亲|多谢老板|辛苦啦|知道啦|明白啦|3q|感恩|多謝晒|明白啦，谢谢|了解啦|懂啦",
+    Intent.GOODBYE: "拜拜啦|88|886|先这样吧|谢谢，先这样|好的，88|那先这样吧",
+}  # fmt: skip
+
+
+def test_chatter_as_chinese_customers_write_it_is_recognised():
+    assert [(m, want) for want, messages in CHATTER.items() for m in messages.split("|") if intent(m) is not want] == []

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -109,6 +110,36 @@ def test_a_stopped_training_can_go_on_after_a_restart(assistant, plan):
     again.start(plan, collection="shop", resume=True)
     assert again.wait(120).phase == "done"
     assert again.unfinished() == []
+
+
+@pytest.fixture
+def cut_short(assistant, plan):
+    """A trainer after a restart, with a run for the collection shop that can go on."""
+    state = assistant.settings.data_dir / "runs" / plan.name / "checkpoint" / "step-1" / "state.json"
+    state.parent.mkdir(parents=True)
+    state.write_text("{}")
+    Trainer(assistant)._remember(plan, None, "shop")
+    return Trainer(assistant)
+
+
+def test_another_training_of_its_name_leaves_an_unfinished_run_as_it_is(cut_short, plan):
+    with pytest.raises(BadInput, match="can go on"):
+        cut_short.start(replace(plan, data=plan.data.with_name("february.jsonl"), epochs=1), collection="shop")
+    assert not cut_short.state.is_running
+    assert cut_short.unfinished() == [plan]
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_run_goes_on_for_the_collection_that_it_was_begun_for(assistant, cut_short, plan, monkeypatch, earlier):
+    kept, asked = assistant.settings.data_dir / "runs" / plan.name / "plan.json", []
+    if earlier:  # which kept no collection
+        kept.write_text(
+            json.dumps({key: one for key, one in json.loads(kept.read_text()).items() if key != "collection"})
+        )
+    monkeypatch.setattr("assistant.finetune.train", lambda *_, collection, **__: asked.append(collection))
+    cut_short.start(cut_short.unfinished()[0], collection="first", resume=True)
+    cut_short.wait(60)
+    assert asked == ["first" if earlier else "shop"]
 
 
 def test_a_failure_is_a_sentence(assistant, plan):

@@ -21,7 +21,7 @@ from assistant.core import Assistant
 from assistant.errors import AdapterRefused
 from assistant.hosting import Choice
 from assistant.runs import Plan
-from assistant.settings import Settings
+from assistant.settings import ModelSettings, Settings
 from assistant.types import Conversation, Done, GenerateOptions, Message
 
 DOCUMENT = (
@@ -68,7 +68,7 @@ def shop(model_dir, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def assistant(shop):
-    opened = Assistant.open(Settings(data_dir=shop / "data"))
+    opened = Assistant.open(Settings(data_dir=shop / "data", model=ModelSettings(max_new_tokens=32)))
     yield opened
     opened.close()
 

@@ -86,6 +86,34 @@ def test_the_row_of_what_is_called_by_name_stands_above_quotes_that_are_not_sure
     assert not answer.receipt.sure
 
 
+def test_goods_that_fit_stand_above_quotes_that_are_not_sure(assistant: Assistant, monkeypatch):
+    never_sure(assistant, monkeypatch)
+    answer = ask(assistant, "Do you have waterproof boots with spikes?", Conversation("c", "visitor"))
+    goods, warning, *_ = answer.text.split("\n\n")
+    assert goods.split("\n")[0] == "In the catalogue:"
+    assert answer.advice is not None
+    assert goods.split("\n")[1:] == answer.advice.text.split("\n")[1:]
+    assert warning.startswith("I am not sure")
+
+
+def test_a_wish_for_what_is_not_there_is_told_so_and_not_that_the_documents_are_silent(assistant: Assistant):
+    answer = ask(assistant, "I need a hooded jacket for my grandmother under 20", Conversation("c", "visitor"))
+    assert answer.outcome is Outcome.NOT_IN_KNOWLEDGE_BASE
+    assert answer.text.startswith("Nothing in the catalogue fits all of this")
+    assert answer.advice is not None
+    assert answer.text == answer.advice.text
+
+
+def test_an_item_of_the_list_is_searched_for_by_its_name(assistant: Assistant):
+    thread = Conversation("c", "visitor")
+    wish = ask(assistant, "recommend boots", thread)
+    assert wish.advice is not None
+    second = wish.advice.recommendations[1].item
+    answer = ask(assistant, "is the second one in stock?", thread)
+    assert answer.receipt.query == f"is {second.name} in stock?"
+    assert f"1. {second.name}: {second.price} EUR, 5 in stock" in answer.text
+
+
 def test_the_asked_field_of_a_named_product_in_the_documents_needs_no_warning(
     assistant: Assistant, tmp_path: Path, monkeypatch
 ):

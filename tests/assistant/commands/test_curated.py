@@ -53,6 +53,16 @@ def test_an_answer_is_given_until_the_end_of_its_last_day_where_the_desk_is(fold
     assert "--until" in capsys.readouterr().err
 
 
+def test_the_shops_own_order_numbers_are_not_shown_to_everybody(folder, capsys, monkeypatch):
+    monkeypatch.setenv("CONFIDE_PRIVACY__ORDER_FORMATS", '["KF-####-@@"]')
+    store = Store.open(folder)
+    suggestion = suggest(store, "default", "shop", "Parcel?", "KF-1001-XY is on its way.", "desk")
+    store.close()
+    for words in (("add", "Parcel?", "--answer", "KF-1001-XY is on its way."), ("approve", suggestion)):
+        assert confide(folder, *words) == 2
+        assert "KF-1001-XY" in capsys.readouterr().err
+
+
 def test_what_cannot_be_approved_is_said(folder, capsys):
     assert confide(folder, "add", "Mail?", "--answer", "Write to max@web.de.") == 2
     assert "max@web.de" in capsys.readouterr().err

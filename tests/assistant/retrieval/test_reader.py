@@ -55,6 +55,38 @@ def test_a_records_fields_are_units_under_its_first_line():
     assert units[1].key == "name: Alder 2"
 
 
+def test_a_row_of_two_columns_is_a_record_and_two_sentences_are_none():
+    units = split_units(hit("Ticket: Adult day ticket\nPrice: £12").passage, 0)
+    assert [(unit.span.text, unit.record) for unit in units] == [
+        ("Ticket: Adult day ticket", True),
+        ("Price: £12", True),
+    ]
+    for prose in (
+        "Returns: within 30 days.\nRefunds: at once.",
+        "Mon 9:30-18:00\nTue 9:30-18:00",
+        "Q: Can I pay?\nA: yes",
+    ):
+        assert not any(unit.record for unit in split_units(hit(prose).passage, 0))
+
+
+@pytest.mark.parametrize(
+    ("question", "price"),
+    [
+        ("how much to neuter a 30kg male dog", "330"),
+        ("neuter a dog of 8 kg", "245"),
+        ("neuter a dog of 52 kg", "395"),
+        ("neuter a male dog", "245 285 330 395"),
+        ("neuter 30 dogs", "245 285 330 395"),
+        ("neuter dogs of 5 kg and 30 kg", "245 285 330 395"),
+    ],
+)
+def test_a_row_of_a_range_that_the_number_asked_for_is_outside_of_is_not_read(hashing, question, price):
+    rows = {"up to 10 kg": 245, "10 - 25 kg": 285, "25 - 40 kg": 330, "over 40 kg": 395}
+    hits = [hit(f"Weight of dog: {weight}\nMale: {male}\nkind: dog", weight) for weight, male in rows.items()]
+    units = hashing.units(hashing.analyse(question), hits)
+    assert " ".join(unit.span.text[6:] for unit in units if unit.span.text.startswith("Male")) == price
+
+
 @pytest.mark.parametrize(
     ("question", "field"),
     [
