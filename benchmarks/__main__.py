@@ -438,9 +438,11 @@ def main(arguments: Sequence[str]) -> int:
         console.tell(f"{error.message} {error.hint}".strip())
         return error.exit_code
     except FileNotFoundError as error:
-        console.tell(
-            f"{error.filename} is not here. Its data set may be incomplete: docs/benchmarks.md says what it is."
-        )
+        from benchmarks.common import data_root
+
+        if data_root() not in Path(str(error.filename)).parents:  # a fault of the program
+            raise
+        console.tell(f"{error.filename} is not here: the data set is incomplete. docs/benchmarks.md says what it is.")
         return 2
     except KeyboardInterrupt:
         console.tell("Interrupted.")

@@ -13,9 +13,14 @@ from assistant.errors import BadInput
 from assistant.metrics import mean, quantile, ranking, ratio, share
 from assistant.provenance import provenance
 
-__all__ = ["ROOT", "eval_data", "mean", "provenance", "quantile", "ranking", "ratio", "share"]
+__all__ = ["ROOT", "data_root", "eval_data", "mean", "provenance", "quantile", "ranking", "ratio", "share"]
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def data_root() -> Path:
+    """Where the evaluation data is looked for."""
+    return Path(os.environ.get("CONFIDE_EVAL_DATA") or ROOT.parent / "shared" / "data")
 
 
 def eval_data(name: str) -> Path:
@@ -24,8 +29,7 @@ def eval_data(name: str) -> Path:
     Raises:
         BadInput: it is not on this machine; the message says where it is looked for.
     """
-    root = Path(os.environ.get("CONFIDE_EVAL_DATA") or ROOT.parent / "shared" / "data")
-    folder = root / name
+    folder = data_root() / name
     if not folder.is_dir():
         raise BadInput(
             f"The evaluation data {name!r} is not here: {folder} does not exist.",
