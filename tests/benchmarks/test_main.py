@@ -32,3 +32,10 @@ def test_a_report_that_cannot_be_saved_is_told_before_anything_is_measured(reads
     reads(tmp_path / "never read")
     assert main(["reads", "--save", str(tmp_path)]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_leaves_no_empty_report(reads, tmp_path):
+    reads(tmp_path / "none")
+    with pytest.raises(FileNotFoundError):
+        main(["reads", "--save", str(tmp_path / "folder" / "report.json")])
+    assert list((tmp_path / "folder").iterdir()) == []
