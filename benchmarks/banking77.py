@@ -47,8 +47,8 @@ def few() -> Report:
     gold = np.array(numbers(test))
     found: dict[str, list[float]] = {"accuracy": [], "svm_accuracy": []}
     for seed in range(SEEDS):
-        drawn = draw(train, SHOTS, seed)
-        odds = tuned(with_names(drawn), FEW, seed=seed).classify(test)
+        drawn = with_names(draw(train, SHOTS, seed))
+        odds = tuned(drawn, FEW, seed=seed).classify(test)
         found["accuracy"].append(float((odds.argmax(1) == gold).mean()))
         said = svm((_texts(drawn), numbers(drawn)), _texts(test))
         found["svm_accuracy"].append(float((said == gold).mean()))
