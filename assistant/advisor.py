@@ -23,9 +23,10 @@ from assistant.goods import Advice, Condition, Event, Interaction, Item, Reason,
 from assistant.likeness import Encode
 from assistant.recommend import filters, reasons
 from assistant.recommend.log import Ints
+from assistant.recommend.orders import Order
 from assistant.recommend.propensity import Propensity, fit_propensity
 from assistant.recommend.recommender import EVENTS, TAKEN, Ask
-from assistant.recommend.requests import Order, Wish
+from assistant.recommend.requests import Wish
 from assistant.recommend.table import Table
 from assistant.shops import Shop, Shops
 from assistant.stock import Stock
@@ -224,7 +225,7 @@ def _line(number: int, item: Item, language: str) -> str:
     stock = ""
     if item.stock is not None:
         stock = texts.say("advice_stock" if item.stock else "advice_no_stock", language, n=str(item.stock))
-    price = reasons.money(item)
+    price = reasons.money(item, language)
     values = {"n": str(number), "name": item.title(language), "stock": stock}
     return (
         texts.say("advice_line", language, price=price, **values)
@@ -285,7 +286,7 @@ def _explained(
     found = []
     for (row, score), counts in zip(ranked, together, strict=True):
         item = shop.table.items[row]
-        why = reasons.matched(item, asked)
+        why = reasons.matched(item, asked, query.language)
         why += [Reason("like", item=name) for name in seeds[:1]]
         why += [Reason("requires", item=name) for name in item.requires[:1]]
         others = [(int(n), name) for n, name in zip(counts, names, strict=True) if name != item.id]

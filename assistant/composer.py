@@ -56,7 +56,7 @@ def quotes(reading: Reading) -> list[Piece]:
         units = sorted(
             (unit for unit in chosen if unit.span.passage.id == passage_id), key=lambda unit: unit.span.start
         )
-        pieces += _as_pieces(_with_name(units) if units[0].record else units, first=not pieces)
+        pieces += _as_pieces(_with_name(units, reading.units) if units[0].record else units, first=not pieces)
     return pieces
 
 
@@ -154,11 +154,32 @@ def _repeats(unit: Unit, chosen: Iterable[Unit]) -> bool:
     return any(claims.coverage(unit.span.text, other.span.text) > 0.8 for other in chosen)
 
 
-def _with_name(units: Sequence[Unit]) -> list[Unit]:
-    """A record's fields under its first line: a price without its product's name says nothing."""
+def _with_name(units: Sequence[Unit], read: Iterable[Unit]) -> list[Unit]:
+    """A record's fields under its first line: a price without its product's name says nothing.
+
+    Where what was read has another record of that name, the first line that tells them apart comes with it.
+    """
     passage = units[0].span.passage
-    name = Span(passage, 0, len(passage.text.split("\n", 1)[0]))
-    return list(units) if units[0].span.start == 0 else [Unit(name, "", units[0].rank, record=True), *units]
+    name, *lines = (Span(passage, start, end) for start, end in language.fields(passage.text))
+    others = {unit.span.passage.text for unit in read if unit.record and unit.span.passage.id != passage.id}
+    twins = [text.split("\n") for text in others if text.split("\n", 1)[0] == name.text]
+    telling = (next((line for line in lines if _tells(line.text) and line.text not in twin), None) for twin in twins)
+    spans = {name.start: name} | {line.start: line for line in telling if line is not None}
+    named = {start: Unit(span, "", units[0].rank, record=True) for start, span in spans.items()}
+    together = named | {unit.span.start: unit for unit in units}
+    return [together[start] for start in sorted(together)]
+
+
+_CODE_OR_PRICE = re.compile(
+    r"[^:：]*(?:(?<![a-z])(?:id|sku|ean|gtin|barcode|code|price|cost|fee|stock|quantity)(?![a-z])|[价费]|编号|货号|条码|库存|数量)[^:：]*[:：]"
+    r"|[^:：]*[:：]\s*(?:[¥€$£]|\d[\d.,]*\s*(?:元|[€$£]|(?:eur|usd|gbp|cny)\b))",
+    re.IGNORECASE,
+)
+
+
+def _tells(line: str) -> bool:
+    """Whether a field may tell a customer two records of one name apart: no number of the shop's, no price."""
+    return not _CODE_OR_PRICE.match(line)
 
 
 _VERDICT = re.compile(
@@ -233,12 +254,12 @@ def pointed(sentence: str, units: Iterable[Unit]) -> Unit | None:
     return next((unit for unit in units if wanted and _bare(unit.span.text) == wanted), None)
 
 
-def quoted(unit: Unit, said: Sequence[Piece]) -> list[Piece]:
-    """A unit as one more quote, a field under its record's name; [] where that is said already."""
+def quoted(unit: Unit, said: Sequence[Piece], read: Iterable[Unit] = ()) -> list[Piece]:
+    """A unit as one more quote, a field under its record's name (see `_with_name`); [] where that is said already."""
     spans = [span for piece in said for span in piece.spans if span.passage.id == unit.span.passage.id]
     named = not unit.record or any(span.start == 0 for span in spans)
-    pieces = list(_as_pieces([unit] if named else _with_name([unit]), first=not said))
-    shown = pieces[-1].spans[0]
+    pieces = list(_as_pieces([unit] if named else _with_name([unit], read), first=not said))
+    shown = unit.span if unit.record else pieces[-1].spans[0]
     if any(span.start <= shown.start and shown.end <= span.end for span in spans):
         return []
     if not unit.record and any(claims.coverage(shown.text, piece.text) > 0.8 for piece in said):

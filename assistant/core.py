@@ -434,7 +434,7 @@ class Assistant:
                     continue
                 unit = composer.pointed(sentence, reading.units)
                 if unit is not None:  # it points at a sentence of a passage, which is quoted
-                    yield from map(draft.add, composer.quoted(unit, draft.pieces))
+                    yield from map(draft.add, composer.quoted(unit, draft.pieces, reading.units))
                     continue
                 piece = composer.checked(sentence, passages, draft.pieces)
                 if isinstance(piece, Piece):

@@ -141,7 +141,7 @@ def asked(turns: Sequence[Message]) -> Asked:
     earlier = [language.unaddressed(turn.text.strip()) for turn in turns[:-1] if turn.role == "user"]
     if not earlier or not any(character.isalnum() for character in question):  # "👍" asks nothing of what was said
         return Asked(question)
-    leans, short = bool(_LEANS.search(question)), _is_short(question)
+    leans, short = bool(_LEANS.search(language.simplified(question))), _is_short(question)
     if not leans and not short:
         return Asked(question)
     context = earlier[-1]
@@ -150,7 +150,7 @@ def asked(turns: Sequence[Message]) -> Asked:
     joined = f"{context} {question}"
     english = question.isascii() and language.detect(joined) == "en"  # a short text alone is often taken for another's
     whole = english and bool(_SENTENCE.search(question))
-    if leans or not language.content_words(question) or _ONLY_ASKS.fullmatch(question):
+    if leans or not language.content_words(question) or _ONLY_ASKS.fullmatch(language.simplified(question)):
         return Asked(joined)
     if english and not whole:
         return Asked(joined, question)  # "In red?", but also "Opening hours?"
@@ -173,7 +173,7 @@ def standalone(turns: Sequence[Message]) -> str:
 
 def leans_on_context(question: str) -> bool:
     """Whether a question of a conversation may need the turns before it to be understood."""
-    return _is_short(question) or bool(_LEANS.search(question))
+    return _is_short(question) or bool(_LEANS.search(language.simplified(question)))
 
 
 def _is_short(question: str) -> bool:

@@ -238,7 +238,7 @@ class Settings(BaseSettings):
     collection: str = Field(default="shop", pattern=NAME)
     """The collection that is asked when none is named."""
     language: Literal["auto", "en", "zh"] = "auto"
-    """The language of the page and of the command line."""
+    """The language of the page; the messages of the command line are English."""
     store_url: SecretStr = SecretStr("")
     """A PostgreSQL database for the store, postgresql://user:password@host/name. Empty: SQLite in the data folder."""
     model: ModelSettings = ModelSettings()

@@ -187,7 +187,7 @@ def _chunks(message: str, wanted: Callable[[str], bool]) -> Iterator[str]:
             continue
         han = language.is_han(sentence)
         last = 0
-        for joint in (_AND_HAN if han else _AND).finditer(sentence):
+        for joint in (_AND_HAN if han else _AND).finditer(language.simplified(sentence)):
             left, right = sentence[last : joint.start()], sentence[joint.end() :]
             wish = joint.group().isspace() and _WISH.search(left)  # "推荐鱼缸 60厘米 多少钱"
             if _asks(left) and _asks(right) and not _IF.search(left) and not wish:
@@ -198,6 +198,7 @@ def _chunks(message: str, wanted: Callable[[str], bool]) -> Iterator[str]:
 
 def _asks(chunk: str) -> bool:
     """Whether it is a question that documents could answer, by itself or behind the one before it."""
+    chunk = language.simplified(chunk)
     if _WHERE.search(chunk):
         return True
     if _EMPTY.search(chunk) or not language.content_words(chunk):

@@ -24,7 +24,7 @@ from assistant.likeness import Encode, described
 from assistant.recommend import kept
 from assistant.recommend.recommender import Recommender, fit
 from assistant.recommend.requests import Vocabulary
-from assistant.recommend.table import Table
+from assistant.recommend.table import Table, in_one_currency
 from assistant.stock import Pulse, Stock
 from assistant.store import Store
 
@@ -85,7 +85,7 @@ class Shops:
         return np.asarray(self._encode(collection, [request]), dtype=np.float32)[0]
 
     def _made(self, collection: str, stock: Stock, pulse: Pulse) -> Shop:
-        items = stock.items()
+        items = in_one_currency(stock.items())
         if not items:
             raise BadInput(
                 f"The collection {collection!r} has no catalogue.",

@@ -190,11 +190,6 @@ _PATTERNS: tuple[tuple[Intent, re.Pattern[str]], ...] = (
         ),
     ),
 )  # fmt: skip
-_SIMPLE = str.maketrans(
-    "’轉接幫個經們員聯係繫負責機說話談講溝對還嗎麼沒請問題諮詢謝見訂單號貨遞發維換戶積餘額賬帳貸買錢剛後進狀態處為時間點電費幾煩讓給應該樣瞭務會專這誰現預約別親櫃優東裡醫師總",
-    "'转接帮个经们员联系系负责机说话谈讲沟对还吗么没请问题咨询谢见订单号货递发维换户积余额账账贷买钱刚后进状态处为时间点电费几烦让给应该样了务会专这谁现预约别亲柜优东里医师总",
-)
-"""Traditional characters and the apostrophe as the patterns here are written."""
 _PLEASE = re.compile(r"\b(?:pl[sz]+|pleas)\b", re.IGNORECASE)
 
 
@@ -204,7 +199,7 @@ def intent(message: str) -> Intent:
     >>> [intent(text).value for text in ("Hi there!", "谢谢", "I want to talk to a real person", "Do you sell tents?")]
     ['greeting', 'thanks', 'person', 'question']
     """
-    message = _PLEASE.sub("please", language.unaddressed(message.translate(_SIMPLE)))
+    message = _PLEASE.sub("please", language.unaddressed(language.simplified(message).replace("’", "'")))
     if _PERSON.search(message):
         return Intent.PERSON
     if _PRIVATE.search(message):

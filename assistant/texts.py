@@ -21,7 +21,7 @@ _TEXTS: dict[str, dict[str, str]] = {
     },
     "not_found_of_several": {
         "en": "I could not find this in {company}'s documents: {question} You can rephrase it or ask for a person.",
-        "zh": "我在{company}的资料中没有找到这个问题的答案：{question} 您可以换一种说法，或要求转人工客服。",
+        "zh": "我在{company}的资料中没有找到这个问题的答案：{question}。您可以换一种说法，或要求转人工客服。",
     },
     "unsure": {
         "en": "I am not sure that {company}'s documents answer this. The nearest I found is below; a person can tell you for certain.",
@@ -80,13 +80,13 @@ _TEXTS: dict[str, dict[str, str]] = {
     },
     "advice_line": {"en": "{n}. {name}: {price}{stock}", "zh": "{n}. {name}：{price}{stock}"},
     "advice_bare": {"en": "{n}. {name}{stock}", "zh": "{n}. {name}{stock}"},
-    "advice_stock": {"en": ", {n} in stock", "zh": "，库存 {n} 件"},
+    "advice_stock": {"en": ", {n} in stock", "zh": "，库存 {n}"},
     "advice_no_stock": {"en": ", out of stock", "zh": "，暂时缺货"},
     "advice_none": {
         "en": "Nothing in the catalogue fits all of this: {filter}.",
         "zh": "目录中没有同时符合以下条件的商品：{filter}。",
     },
-    "advice_relax": {"en": "Without “{condition}” there are {n}.", "zh": "如果去掉“{condition}”，有 {n} 件。"},
+    "advice_relax": {"en": "Without “{condition}” there are {n}.", "zh": "如果去掉“{condition}”，有 {n} 项符合。"},
     "advice_empty": {
         "en": "There is nothing left to recommend: everything that fits was bought or dismissed.",
         "zh": "没有可推荐的了：符合条件的商品都已购买或被您排除。",
@@ -99,22 +99,22 @@ _TEXTS: dict[str, dict[str, str]] = {
     "because_matches": {"en": "{field}: {value}", "zh": "{field}：{value}"},
     "because_together": {
         "en": "{value} {value:customer|customers} who took {item} took this too",
-        "zh": "{value} 位选择了{item}的顾客也选择了它",
+        "zh": "{value} 位选择了{item}的客户也选择了它",
     },
     "because_shares": {
         "en": "{field} {value}, like {item} in your history",
         "zh": "与您记录中的{item}同为{field}：{value}",
     },
     "because_like": {"en": "Similar to {item}", "zh": "与{item}相似"},
-    "because_popular": {"en": "{value} {value:customer|customers} took it", "zh": "{value} 位顾客选择过"},
-    "because_new": {"en": "New: nobody has taken it yet", "zh": "新品：还没有顾客选择过"},
+    "because_popular": {"en": "{value} {value:customer|customers} took it", "zh": "{value} 位客户选择过"},
+    "because_new": {"en": "New: nobody has taken it yet", "zh": "新品：还没有客户选择过"},
     "because_requires": {"en": "You have done {item}, which it builds on", "zh": "您已完成它的前置内容：{item}"},
     "currency_note": {
         "en": "Prices here are in {ours}; the amount you gave was read as {ours}, not {theirs}.",
         "zh": "这里的价格以 {ours} 计；您给出的金额按 {ours} 而不是 {theirs} 理解。",
     },
     "no_catalogue": {"en": "There is no catalogue here yet.", "zh": "这里还没有商品目录。"},
-    "approved_answer": {"en": "Approved answer {n}", "zh": "人工审核答案 {n}"},
+    "approved_answer": {"en": "Approved answer {n}", "zh": "标准答案 {n}"},
     "this_company": {"en": "this company", "zh": "本公司"},
     "spent_nobody": {
         "en": "No adapter had a part in this answer: it holds nothing that training learned from customers.",
@@ -134,7 +134,7 @@ _TEXTS: dict[str, dict[str, str]] = {
     },
     "spent": {
         "en": "{adapter} had a part in this answer. Its training spent epsilon {epsilon} at delta {delta} for each {unit}: whether any one {unit} was among its records can be told from it only so far as that allows.",
-        "zh": "此回答使用了 {adapter}。其训练对每个{unit}的隐私开销为 epsilon {epsilon}（delta {delta}）：外界只能在此限度内判断某个{unit}是否在训练数据中。",
+        "zh": "此回答使用了 {adapter}。其训练对每个{unit}的隐私开销为 epsilon {epsilon}（delta {delta}）：外界只能在此限度内判断某一{unit}是否在训练数据中。",
     },
     "gate_session": {"en": "There is no session. Please reload the page.", "zh": "会话已失效，请刷新页面。"},
     "gate_not_yours": {"en": "This is not yours.", "zh": "您无权访问此内容。"},
@@ -156,7 +156,7 @@ _TEXTS: dict[str, dict[str, str]] = {
         "en": "Your earlier questions are still being answered. Please try again in {n} {n:second|seconds}.",
         "zh": "您之前的问题仍在回答中，请在 {n} 秒后重试。",
     },
-    "unit_example": {"en": "record", "zh": "单条记录"},
+    "unit_example": {"en": "record", "zh": "记录"},
     "unit_customer": {"en": "customer", "zh": "客户"},
     "unit_partner": {"en": "partner", "zh": "合作方"},
 }

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -49,6 +50,7 @@ def demo(
     settings = settings_of(context)
     outcome = run(settings, rounds=rounds, mode=mode, dp=dp, target=epsilon, on_round=_print_round, tell=console.tell)
     _print_outcome(outcome)
+    _require_rounds(outcome)
     if outcome["adapter"] and question:
         from assistant.commands import run as command_line
 
@@ -164,6 +166,7 @@ def init(
     from federated.coordinator import Address, Home
     from federated.deploy import require_posix
     from federated.learning import CALIBRATED, PROXIMAL, Recipe
+    from federated.local import Policy
     from federated.rounds import RunConfig
     from federated.spending import promise
 
@@ -184,6 +187,12 @@ def init(
     settings, address = settings_of(context), Address(host, port, insecure, listen)
     recipe.require(settings)
     Home(folder).init(config, recipe, address, data_dir=settings.data_dir, suite=suite, use_in=use_in)
+    allowed = Policy()
+    if rounds > allowed.max_rounds or clip_norm > allowed.max_norm:
+        console.tell(
+            f"Partners decline over {allowed.max_rounds} rounds and updates above norm {allowed.max_norm:g}, unless "
+            "their own partner.json allows it (max_rounds, max_norm): agree on it first."
+        )
     console.tell(f"{folder} is ready. Next: federated coordinator invite {folder} PARTNER")
 
 
@@ -247,19 +256,23 @@ def start_coordinator(folder: FolderArgument) -> None:
     from federated.coordinator import Home
 
     home = Home(folder)
-    before = home.outcome()
-    if before is not None and "void" not in before:
+    before, missing = home.outcome(), home.missing()
+    if before is not None and "void" not in before and not missing:
         console.tell("The run has ended; a new one has a folder of its own.")
         _print_outcome(before)
         return
-    (home.folder / "run" / "outcome.json").unlink(missing_ok=True)
-    seen = len(home.rounds())
+    if before is not None and missing:
+        console.tell(f"The run has ended; what was published is sent to {', '.join(missing)} once more.")
     with deploy.superlink(home):
+        (home.folder / "run" / "outcome.json").unlink(missing_ok=True)
+        seen = len(home.rounds())
         if not home.address.insecure:
             deploy.register(home)
-        console.tell(f"Listening on {home.address.host}:{home.address.port}. Partners: {_states(home)}. Ctrl-C stops.")
+        console.tell(f"Listening on {home.address.at()}. Partners: {_states(home)}. Ctrl-C stops.")
         deploy.start_run(home)
-        _print_outcome(deploy.follow(home, _print_round, seen=seen))
+        outcome = deploy.follow(home, _print_round, seen=seen)
+    _print_outcome(outcome, home.missing())
+    _require_rounds(outcome)
 
 
 @coordinator_cli.command(name="status")
@@ -271,7 +284,8 @@ def coordinator_status(folder: FolderArgument, as_json: JsonOption = False) -> N
     rounds, outcome = home.rounds(), home.outcome()
     if as_json:
         states, made = home.roster.states(), [result.to_dict() for result in rounds]
-        console.print_json({"partners": states, "rounds": made, "outcome": outcome, "privacy": home.privacy()})
+        told = {"outcome": outcome, "privacy": home.privacy(), "missing": home.missing()}
+        console.print_json({"partners": states, "rounds": made, **told})
         return
     console.print_table(["partner", "state"], [[name, state] for name, state in home.roster.states().items()])
     for result in rounds:
@@ -282,7 +296,7 @@ def coordinator_status(folder: FolderArgument, as_json: JsonOption = False) -> N
             f"Promised: epsilon {privacy['epsilon']:g} per {privacy['unit']}, delta {privacy['delta']:g}{spent}."
         )
     if outcome:
-        _print_outcome(outcome)
+        _print_outcome(outcome, home.missing())
 
 
 @coordinator_cli.command()
@@ -308,6 +322,8 @@ def _shares(wanted: Sequence[str]) -> tuple[tuple[str, float], ...]:
             found.append((name, float(share)))
         except ValueError:
             raise BadRequest(f"{text!r} is not PARTNER=SHARE.", hint="For example: --weight north=2") from None
+    if len(dict(found)) < len(found):
+        raise BadRequest("A partner is weighed twice.", hint="--weight PARTNER=SHARE once for each partner.")
     return tuple(found)
 
 
@@ -316,9 +332,10 @@ def _items(path: Path) -> list[str]:
     from federated.errors import BadRequest
 
     try:
-        return path.read_text(encoding="utf-8").split()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeError) as error:
         raise BadRequest(f"{path} cannot be read: {error}.", hint="--items is a text file in UTF-8.") from error
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _states(home: Home) -> str:
@@ -341,14 +358,27 @@ def _print_round(result: RoundResult) -> None:
         console.tell(f"  without {refusal.partner}: {refusal.reason}")
 
 
-def _print_outcome(outcome: dict[str, Any]) -> None:
+def _print_outcome(outcome: Mapping[str, Any], missing: Mapping[str, str] = MappingProxyType({})) -> None:
+    """How the run ended; `missing` = who has not got what was published, and why."""
+    from federated.rounds import UNMEASURED
+
     if outcome.get("ended"):
         console.tell(outcome["ended"])
     if outcome["adapter"]:
         console.tell(f"Published {outcome['adapter']}. Use it: adapters use {outcome['adapter']}")
+        for name, why in missing.items():
+            console.tell(f"  {name} has not got it: {why} `federated coordinator start` sends it again.")
     elif outcome.get("sums"):
         console.tell(f"The item-item sums of all partners are in {outcome['sums']}.")
     elif outcome.get("void"):
         console.tell(outcome["void"])
+    elif UNMEASURED in outcome["objections"]:
+        console.tell(f"Not published: {UNMEASURED}.")
     else:
         console.tell("Not published: the shared adapter is worse than none for " + "; ".join(outcome["objections"]))
+
+
+def _require_rounds(outcome: Mapping[str, Any]) -> None:
+    """Ends the command with 1 where the run stopped before its last round, for whoever started it from a script."""
+    if outcome.get("void"):
+        raise typer.Exit(1)

@@ -14,6 +14,8 @@ from federated.types import Encoding, Mode, Promise
 
 CARDS = "cards"
 """Key of a plan's `training`: the partners' cards, each signed by its own key."""
+BASE = "base_sha256"
+"""Key of a plan's `training`: the hash of the coordinator's base model; a plan of an older coordinator has none."""
 PRIVATE = "private"
 """Key of the options of an evaluation: whether the run promises differential privacy."""
 

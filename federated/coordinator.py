@@ -25,12 +25,13 @@ import numpy as np
 
 from assistant.adapters import check_name
 from federated.certificates import make_authority, renew_certificate
-from federated.config import CARDS
+from federated.config import BASE, CARDS
 from federated.enrol import Invitation, Roster
 from federated.errors import BadRequest, RoundVoid
 from federated.learning import (
     CALIBRATED,
     FROZEN,
+    PROXIMAL,
     RECIPE,
     RECOMMEND,
     Recipe,
@@ -39,12 +40,14 @@ from federated.learning import (
     put_weights,
     weights_of,
 )
+from federated.masking import alike
 from federated.publishing import Learnt, Notice, name_of, put_to_use, shelve
 from federated.rounds import Coordinator, RunConfig, Wire
 from federated.shipping import write_app
 from federated.types import Arrays, Promise, RoundResult
 from federated.weights import weights_sha256
 from privacy.accounting import epsilon
+from privacy.erasure import append_line, read_lines
 from privacy.keys import Signer, durable_write, load_signer, new_signer
 from privacy.ledger import Ledger
 from privacy.types import PrivacySpend
@@ -55,6 +58,8 @@ if TYPE_CHECKING:
     from assistant.types import Report
 
 HOME = "FEDERATED_COORDINATOR_HOME"
+ROUNDS = "rounds.jsonl"
+"""Every attempt of the run, in `run/`."""
 FAILED = "failed.txt"
 """What the coordinator's program leaves in `run/` when it ends without an outcome: why."""
 
@@ -87,10 +92,15 @@ class Address:
         """What its certificate is for."""
         return tuple(dict.fromkeys((self.host, self.here, "localhost", "127.0.0.1")))
 
+    def at(self, host: str = "") -> str:
+        """A host, by default the one that partners name, with the port; an IPv6 address in brackets."""
+        host = host or self.host
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
     @property
     def here(self) -> str:
         """The address by which this machine reaches its own coordinator."""
-        return "127.0.0.1" if self.listen in ("0.0.0.0", "::") else self.listen or self.host
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.listen, self.listen or self.host)
 
 
 def _is_address(text: str) -> bool:
@@ -138,10 +148,15 @@ class Home:
         """
         if self.folder.exists() and not self.folder.is_dir():
             raise BadRequest(f"{self.folder} is a file.", hint="Name a folder for the coordinator.")
-        if recipe.task == RECOMMEND and (config.rounds != 1 or config.mode == "robust" or config.weights or config.dp):
+        added = config.share, config.step, config.server_rate, config.refactor, config.combine
+        if recipe.task == RECOMMEND and (
+            config.rounds != 1 or config.mode == "robust" or config.weights or config.dp
+            or added != (1.0, "plain", 1.0, 0, "mean")
+        ):  # fmt: skip
             raise BadRequest(
                 "Item-item sums take one round in which every partner counts alike, masked or plain, and no noise.",
-                hint="--task recommend --rounds 1, without --weight and --dp.",
+                hint="--task recommend --rounds 1, without --weight, --dp, --share, --server, --server-rate, "
+                "--refactor and --combine.",
             )
         if (recipe.method == "lora") != (config.combine == "stack"):
             raise BadRequest(
@@ -157,6 +172,7 @@ class Home:
                 f"The task {recipe.task} needs its classes, tags or items by name, each once.",
                 hint="--label A --label B for classify and tag, --items FILE for recommend.",
             )
+        _require_partners_can_follow(config)
         if suite and recipe.task != RECOMMEND:
             self._records(suite, recipe)
         check_name(name_of(config.run))
@@ -178,12 +194,12 @@ class Home:
         return renew_certificate(self.folder, self.address.names)
 
     def invite(self, partner: str, *, days: float = 7) -> Invitation:
-        """A new invitation for a partner."""
+        """A new invitation for a partner. Without TLS it names no authority: the partner's node asks for none then."""
         address = self.address
+        authority = "" if address.insecure else (self.folder / "ca.pem").read_text(encoding="ascii")
         return self.roster.invite(
-            partner, address=f"{address.host}:{address.port}", days=days, coordinator=self.signer.public,
-            authority=(self.folder / "ca.pem").read_text(encoding="ascii"),
-        )  # fmt: skip
+            partner, address=address.at(), days=days, coordinator=self.signer.public, authority=authority
+        )
 
     @property
     def signer(self) -> Signer:
@@ -209,13 +225,24 @@ class Home:
 
     def rounds(self) -> list[RoundResult]:
         """What became of each attempt so far, oldest first: for a live view."""
-        path = self.folder / "run" / "rounds.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [RoundResult.from_dict(json.loads(line)) for line in lines]
+        return [RoundResult.from_dict(line) for line in read_lines(self.folder / "run" / ROUNDS)]
 
     def outcome(self) -> dict[str, Any] | None:
         """How the run ended: the adapter that was published, or the objections; None = it has not."""
         path = self.folder / "run" / "outcome.json"
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+    def missing(self) -> dict[str, str]:
+        """Who has not got the adapter that was published, and why; a new `coordinator start` sends it to them."""
+        told = self._told()
+        if told is None:
+            return {}
+        away = {name: told.get(name, "It was not connected.") for name in self.roster.cards()}
+        return {name: why for name, why in away.items() if not why.startswith(f"{name_of(self.config.run)}@")}
+
+    def _told(self) -> dict[str, str] | None:
+        """What each partner answered when the adapter was published: its adapter there or why not; None = none did."""
+        path = self.folder / "run" / "published.json"
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
     def pack(self, target: Path | IO[bytes]) -> None:
@@ -229,7 +256,7 @@ class Home:
         cards = {name: card.content().decode() for name, card in self.roster.cards().items()}
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("partners.json", json.dumps({"states": states, "cards": cards}, indent=1))
-            for name in ("run.json", "run/rounds.jsonl", "run/outcome.json"):
+            for name in ("run.json", f"run/{ROUNDS}", "run/outcome.json", "run/published.json"):
                 if (self.folder / name).exists():
                     archive.write(self.folder / name, name)
 
@@ -249,14 +276,15 @@ class Home:
         frozen = frozen_sha256(model)
         config = self.config
         cards = [dataclasses.asdict(card) for card in self.roster.cards().values()]
-        training = {**config.training, RECIPE: self.recipe.to_dict(), FROZEN: frozen, CARDS: cards}
+        training = {**config.training, RECIPE: self.recipe.to_dict(), FROZEN: frozen, BASE: base.sha256, CARDS: cards}
         lead = Coordinator(
             dataclasses.replace(config, training=training), self.folder / "run", weights_of(model), wire=wire,
             verify=self.roster.verify, judge=self._judge(model, tokenizer),
             book=self.book if config.hides_partners else None, frozen=frozen_of(model),
         )  # fmt: skip
         try:
-            lead.go(self._note)
+            lead.go(lambda result: self._note(lead))
+            self._note(lead)  # a kill before a round was noted leaves it to the next start
         except RoundVoid as void:
             self._end({"adapter": None, "objections": [], "rounds": lead.round, "void": str(void)})
             raise
@@ -277,10 +305,13 @@ class Home:
         start = {spec.name: np.zeros(spec.shape) for spec in recommending.specs(len(recipe.labels))}
         cards = [dataclasses.asdict(card) for card in self.roster.cards().values()]
         training = {RECIPE: recipe.to_dict(), CARDS: cards}
-        whole = dataclasses.replace(config, training=training)
+        # a plain round sends them in full: nothing that halves lose is sent in a second one
+        encoding = config.encoding if config.mode == "masked" else "float32"
+        whole = dataclasses.replace(config, training=training, encoding=encoding)
         lead = Coordinator(whole, self.folder / "run", start, wire=wire, verify=self.roster.verify)
         try:
-            (result, *_) = lead.go(self._note)[-1:]
+            (result, *_) = lead.go(lambda result: self._note(lead))[-1:]
+            self._note(lead)
         except RoundVoid as void:
             self._end({"adapter": None, "objections": [], "rounds": lead.round, "void": str(void)})
             raise
@@ -338,23 +369,27 @@ class Home:
 
         return read_records(suite, recipe.learns, labels=recipe.labels or None)
 
-    def _note(self, result: RoundResult) -> None:
-        with (self.folder / "run" / "rounds.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(result.to_dict(), sort_keys=True) + "\n")
+    def _note(self, lead: Coordinator) -> None:
+        """Adds the attempts that rounds.jsonl does not have."""
+        noted = {result.nonce for result in self.rounds()}
+        for result in lead.results:
+            if result.nonce not in noted:
+                append_line(self.folder / "run" / ROUNDS, result.to_dict())
 
     def _publish(self, parts: tuple[Any, Any, Any], lead: Coordinator, wire: Wire, settings: Settings) -> str:
         """The adapter on the coordinator's shelf, and sent to the partners; their spends are not on its card."""
-        config, last, weights = self.config, lead.results[-1], lead.sent_weights()
+        config, weights = self.config, lead.sent_weights()
+        last = next(result for result in reversed(lead.results) if result.committed)
         notice = Notice(
             config.run, last.round, weights_sha256(weights), self.recipe.to_dict(), last.accepted,
             _promised(config.dp) if config.dp else "",
         ).signed(self.signer)  # fmt: skip
         learnt = Learnt(self._spends(), before=_report(lead.baseline), after=_report(last.metrics))
         adapter = shelve(notice, weights, parts, settings, learnt)
-        collection = self._about().get("use_in")
-        if collection:
+        collection, before = self._about().get("use_in"), self._told()
+        if collection and before is None:  # sent once more, it moves nothing that was rolled back
             put_to_use(adapter, settings, collection, note=f"published by the run {config.run}")
-        told = dict(wire.publish(notice.to_dict(), weights))
+        told = {**(before or {}), **dict(wire.publish(notice.to_dict(), weights))}
         durable_write(self.folder / "run" / "published.json", json.dumps(told, indent=1).encode())
         return adapter.id
 
@@ -365,6 +400,20 @@ class Home:
             raise BadRequest(
                 f"{self.folder} is no coordinator's folder: {error}.", hint="Make one: federated coordinator init"
             ) from error
+
+
+def _require_partners_can_follow(config: RunConfig) -> None:
+    """Passes a run whose plans no partner has to decline. Raises BadRequest: they all would, in each round."""
+    if config.dp and not config.hides_partners and config.training.get(PROXIMAL):
+        raise BadRequest(
+            "FedProx and differential privacy at the partners exclude each other: the pull is not clipped.",
+            hint="--proximal goes without --dp, or with --dp partner.",
+        )
+    if config.mode == "masked" and not alike([1.0, *(share for _, share in config.weights)]):
+        raise BadRequest(
+            "Who is not named by --weight counts 1, and masked shares differ tenfold at most.",
+            hint="Weigh from 0.1 to 10.",
+        )
 
 
 def _report(measures: Mapping[str, float]) -> Report | None:

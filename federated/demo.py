@@ -7,7 +7,6 @@ kept: the partners' manifests and the coordinator's rounds can be read in it aft
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import secrets
 import time
 from collections.abc import Callable
@@ -80,8 +79,8 @@ def run(
 
 
 def _join(home: Home, data: Path, folder: Path, settings: Settings, approved: str) -> Site:
-    """A partner's folder, enrolled the way a real one is, but for the authority that loopback does without."""
-    invitation = dataclasses.replace(home.invite(data.stem), authority="")
+    """A partner's folder, enrolled the way a real one is."""
+    invitation = home.invite(data.stem)
     site = Site(folder)
     # these shops are made up: they may tell their measures also where epsilon does not cover them
     policy = Policy(evaluates_private=True)

@@ -221,9 +221,7 @@ def _flwr(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
 def _write_connection(home: Home) -> None:
     address = home.address
     trust = "insecure = true" if address.insecure else f'root-certificates = "{(home.folder / "ca.pem").resolve()}"'
-    text = (
-        f'[superlink]\ndefault = "confide"\n\n[superlink.confide]\naddress = "{address.here}:{address.port}"\n{trust}\n'
-    )
+    text = f'[superlink]\ndefault = "confide"\n\n[superlink.confide]\naddress = "{address.at(address.here)}"\n{trust}\n'
     durable_write(home.folder / "flwr" / "config.toml", text.encode())
 
 
@@ -233,19 +231,34 @@ def _daemon(
 ) -> Iterator[subprocess.Popen[bytes]]:
     require_posix()
     folder.mkdir(parents=True, exist_ok=True)
-    _end_leftover(folder / f"{program}.pid", program)
-    with _own(folder / f"{program}.log").open("ab") as log:
-        process = subprocess.Popen(
-            [_program(program), *flags], env=_environment(folder, more, first), stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
-    durable_write(folder / f"{program}.pid", str(process.pid).encode())
+    with _alone(folder / f"{program}.lock"):
+        _end_leftover(folder / f"{program}.pid", program)
+        with _own(folder / f"{program}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [_program(program), *flags], env=_environment(folder, more, first), stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        durable_write(folder / f"{program}.pid", str(process.pid).encode())
+        try:
+            with _leaving_on_sigterm():
+                yield process
+        finally:
+            stop(process)
+            (folder / f"{program}.pid").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Holds a daemon's lock, which a starter that is killed lets go: who starts second ends nobody's daemon."""
+    from filelock import FileLock, Timeout
+
     try:
-        with _leaving_on_sigterm():
-            yield process
-    finally:
-        stop(process)
-        (folder / f"{program}.pid").unlink(missing_ok=True)
+        with FileLock(lock, timeout=0):
+            yield
+    except Timeout as error:
+        raise RunLocked(
+            f"{lock.parent} is started already: its {lock.stem} runs.", hint="End the other start first."
+        ) from error
 
 
 def _own(path: Path) -> Path:

@@ -202,8 +202,14 @@ def _proof(token: str, card: Card) -> str:
 # The coordinator's list
 
 
+def _keys(card: dict[str, str]) -> list[str]:
+    """The public keys on a card."""
+    return [card[name] for name in ("signing", "masking", "node") if name in card]
+
+
 class Roster:
-    """The coordinator's partners, in `roster.json`: invited, enrolled, revoked. Written whole each time."""
+    """The coordinator's partners, in `roster.json`: invited, enrolled, revoked. Written whole each time. `lost` are
+    keys that were revoked: nobody joins with one again."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "roster.json"
@@ -223,7 +229,9 @@ class Roster:
             raise BadRequest(f"{partner} is enrolled already.", hint=f"Revoke it first: coordinator revoke {partner}")
         expires = (dt.datetime.now(dt.UTC) + days * _DAY).timestamp()
         token = secrets.token_hex(32)
-        entries[partner] = {"token": token, "expires": expires}
+        before = entries.get(partner, {})
+        lost = {*before.get("lost", ()), *_keys(before.get("card", {}))}
+        entries[partner] = {"token": token, "expires": expires, "lost": sorted(lost)}
         self._write(entries)
         return Invitation(partner, address, authority, coordinator, token, expires)
 
@@ -246,7 +254,12 @@ class Roster:
             raise IdentityRefused(f"The answer of {card.name} does not prove its invitation.")
         if any(other.get("card", {}).get("signing") == card.signing for other in entries.values()):
             raise IdentityRefused(f"The key of {card.name} is another partner's already.")
-        entries[card.name] = {"card": dataclasses.asdict(card), "revoked": False}
+        if any({*other.get("lost", ())} & {*_keys(dataclasses.asdict(card))} for other in entries.values()):
+            raise IdentityRefused(
+                f"A key of {card.name} was revoked before: it joins with new ones.",
+                hint="There: federated partner join FILE with a new folder. The invitation still works.",
+            )
+        entries[card.name] = {"card": dataclasses.asdict(card), "revoked": False, "lost": entry.get("lost", [])}
         self._write(entries)
         return card
 

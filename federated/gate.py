@@ -2,7 +2,8 @@
 
 The gate is the coordinator's, and each partner runs it on its own update before sending. In a
 masked round single updates cannot be read: there it checks identity, binding, names, shapes and
-integer type, and each partner clips its own update; the publication gate judges the sum.
+integer type, and each partner clips its own update; the sum's norm (`masking.longest`) and the publication
+gate judge the rest.
 
 What is not here: outvoting well-formed but hostile updates (`aggregation.robust`), judging the
 new adapter (`rounds.py`).

@@ -18,7 +18,7 @@ import numpy as np
 
 from assistant.types import Task as TaskName
 from federated.aggregation import widen
-from federated.config import CARDS
+from federated.config import BASE, CARDS
 from federated.errors import BadRequest, PlanRefused
 from federated.local import Trained
 from federated.losses import Calibrated, Proximal
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 RECOMMEND = "recommend"
 """The task that adds up item-item sums instead of training an adapter: see `recommending.py`."""
 PROXIMAL, CALIBRATED, FROZEN, RECIPE = "proximal", "calibrated", "frozen_sha256", "recipe"
-"""Keys of a plan's `training` beside the loop's options and `CARDS`."""
+"""Keys of a plan's `training` beside the loop's options, `BASE` and `CARDS`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -180,7 +180,8 @@ def put_weights(model: Any, weights: Arrays) -> None:
 
 
 def frozen_sha256(model: Any) -> str:
-    """Of the adapter's frozen matrices: equal at all partners, or B means something else at each."""
+    """Of the adapter's frozen matrices: equal at all partners, or B means something else at each. They are drawn
+    from the seed: of the base under them they say nothing."""
     return weights_sha256(frozen_of(model))
 
 
@@ -197,16 +198,19 @@ def _options(wanted: Mapping[str, Any], number: int) -> loop.LoopOptions:
     """The loop's options for a round; each round draws its own order."""
     from assistant.tuning import loop
 
-    known = {name: value for name, value in wanted.items() if name not in (RECIPE, CARDS, FROZEN)}
+    known = {name: value for name, value in wanted.items() if name not in (RECIPE, CARDS, FROZEN, BASE)}
     try:
         return loop.LoopOptions(**{"warmup": 0.0, **known, "seed": int(known.get("seed", 0)) + number})
     except TypeError as error:
-        raise PlanRefused(f"The plan's training options are not understood: {error}.") from error
+        raise PlanRefused(
+            f"The plan's training options are not understood: {error}.",
+            hint="Where it is an option of a newer Confide, update the other side.",
+        ) from error
 
 
 class LoraTrainer:
     """A `local.Trainer` over the training loop. The model has its adapter attached. `rank` is what a weaker
-    partner trains of the shared rank: its first columns, 0 = all."""
+    partner trains of the shared rank: its first columns, 0 = all. `base` is the base model's hash, "" = not known."""
 
     def __init__(
         self,
@@ -217,8 +221,10 @@ class LoraTrainer:
         judge: Judge | None = None,
         book: OwnBook | None = None,
         rank: int = 0,
+        base: str = "",
     ) -> None:
         self._rank = rank
+        self._base = base
         self._model = model
         self._task = task
         self._examples = tuple(examples)
@@ -237,13 +243,18 @@ class LoraTrainer:
         """One round: the plan's `training` are fields of `LoopOptions`, `proximal` and `calibrated`.
 
         Raises:
-            BadRequest: another frozen A than the plan's, or an option that does not exist.
+            BadRequest: another base or frozen A than the plan's, or an option that does not exist.
             BudgetExceeded: this partner's book does not cover the round; nothing was trained.
         """
         from assistant.tuning import lora
 
         wanted = dict(plan.training)
         proximal, calibrated = (float(wanted.pop(name, 0.0)) for name in (PROXIMAL, CALIBRATED))
+        if self._base and wanted.get(BASE, self._base) != self._base:
+            raise PlanRefused(
+                "This partner's base model is not the coordinator's: its weights have another hash.",
+                hint="Prepare the same model on both sides: `models prepare`.",
+            )
         brought = set(start) & set(_frozen(self._model))
         if wanted.get(FROZEN) is not None and not brought and wanted[FROZEN] != frozen_sha256(self._model):
             raise PlanRefused(

@@ -33,11 +33,14 @@ from federated.masking import Disclosure, Masker
 from federated.spending import OwnBook, round_spend
 from federated.types import Arrays, ClientUpdate, Encoded, Mode, RoundPlan, TensorSpec
 from federated.weights import load_weights, save_weights, weights_sha256
+from privacy.erasure import append_line
 from privacy.errors import BudgetExceeded
 from privacy.keys import durable_write, is_signed
 from privacy.ledger import MOST_DELTA
 from privacy.types import PrivacySpend
 
+SENT, SKIPPED, TOLD = "sent.jsonl", "skipped.jsonl", "told.jsonl"
+"""In a partner's `run/`: the updates that left, the rounds that were sat out, the measures that were told."""
 COUNT = "n"
 """Among a partner's measures: how many records they are of, so that all partners' can be added up."""
 
@@ -193,7 +196,10 @@ class Partner:
         """Its own measures of shared weights; nothing where its policy keeps them. `private` = in a run with
         differential privacy."""
         tells = self.policy.evaluates and (self.policy.evaluates_private or not private)
-        return self._trainer.evaluate(weights) if tells else {}
+        found = self._trainer.evaluate(weights) if tells else {}
+        if found:
+            append_line(self._folder / TOLD, {"at": time.time(), "measures": dict(found)})
+        return found
 
     # Privacy of the sum: the unit partner
 
@@ -297,20 +303,17 @@ class Partner:
             "tensors": len(update.tensors),
             "numbers": plan.size,
             "bytes": update.nbytes,
+            "examples": update.examples,
             "norm": size,
             "metrics": dict(update.metrics),
             "spend": spend.to_dict() if spend else None,
             "epsilon": self._book.spent(plan) if self._book else None,
             "payload_sha256": update.payload_sha256(),
         }
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / "sent.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry, sort_keys=True) + "\n")
+        append_line(self._folder / SENT, entry)
 
 
 def note_skipped(folder: Path, plan: RoundPlan, reason: str) -> None:
     """Writes down why a round was sat out, for this partner's own eyes."""
-    folder.mkdir(parents=True, exist_ok=True)
     entry = {"at": time.time(), "run": plan.run, "round": plan.round, "nonce": plan.nonce, "reason": reason}
-    with (folder / "skipped.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry, sort_keys=True) + "\n")
+    append_line(folder / SKIPPED, entry)

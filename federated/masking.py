@@ -43,6 +43,8 @@ LEAST_SHARE = 0.1
 """The least share of a masked round, the largest being 1: below it the sum would be nearly one partner's update."""
 _TAILS = 10.0
 """Standard deviations of the sum's noise that the integers leave room for; a wrap would only spoil the sum."""
+_ROUNDED = 1.01
+"""What rounding to integer steps may lengthen a sum by, and more."""
 _SEED_BYTES = 32
 Vector = NDArray[np.uint32]
 
@@ -160,6 +162,16 @@ def unmask(plan: RoundPlan, total: Vector, disclosures: Sequence[Disclosure]) ->
             result -= _signed(_expand(seed, result.size), add=disclosure.partner < peer)
     values = dequantise(result, plan.clip_norm, len(plan.partners), noise=_room(plan))
     return unflatten(values, plan.tensors)
+
+
+def longest(plan: RoundPlan, senders: Sequence[str]) -> float:
+    """The largest norm that the sum of these partners' clipped updates can have, with the noise that they add."""
+    shares = sum(plan.weights[plan.partners.index(name)] for name in senders)
+    noise = 0.0
+    if plan.dp is not None and plan.hides_partners:
+        std = plan.dp.noise_multiplier * plan.clip_norm * math.sqrt(len(senders) / plan.quorum)
+        noise = std * (math.sqrt(plan.size) + _TAILS)
+    return _ROUNDED * (plan.clip_norm * shares + noise)
 
 
 def noise_share(plan: RoundPlan, *, entropy: Entropy = random_bytes) -> NDArray[np.int64]:

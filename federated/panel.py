@@ -83,7 +83,8 @@ def folders(data_dir: Path) -> dict[str, Home | Site]:
     """The coordinators' and partners' folders below `data_dir/federated`, by name, oldest first."""
     root = data_dir / "federated"
     marks = [*root.rglob("run.json"), *root.rglob("partner.json")] if root.is_dir() else []
-    made = sorted((path for path in marks if "app" not in path.parts), key=lambda path: path.stat().st_mtime)
+    ours = (path for path in marks if "app" not in path.relative_to(root).parts)
+    made = sorted(ours, key=lambda path: path.stat().st_mtime)
     return {
         str(path.parent.relative_to(root)): Home(path.parent) if path.name == "run.json" else Site(path.parent)
         for path in made

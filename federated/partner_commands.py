@@ -76,16 +76,20 @@ def start_partner(folder: FolderArgument) -> None:
 
 @partner_cli.command(name="status")
 def partner_status(folder: FolderArgument, as_json: JsonOption = False) -> None:
-    """Policy, approved app code, and everything that was ever sent."""
+    """Policy, approved app code, and every update and measure that was ever sent."""
     from federated.site import Site
 
     site = Site(folder)
-    sent = site.sent()
+    site.require()
+    sent, told = site.sent(), site.told()
     if as_json:
-        told = {"config": site.config.to_dict(), "approved": list(site.approved()), "sent": sent}
-        console.print_json({**told, "skipped": site.skipped()})
+        about = {"config": site.config.to_dict(), "approved": list(site.approved()), "sent": sent}
+        console.print_json({**about, "told": told, "skipped": site.skipped()})
         return
-    console.tell(f"{site.identity.card.name}, fingerprint {site.identity.card.fingerprint}")
+    if site.left:
+        console.tell(f"{site.invitation.partner} has left: its keys are deleted. What was sent stays listed.")
+    else:
+        console.tell(f"{site.identity.card.name}, fingerprint {site.identity.card.fingerprint}")
     console.tell(f"Approved app code: {', '.join(site.approved()) or 'none'}")
     rows = [
         [
@@ -100,6 +104,9 @@ def partner_status(folder: FolderArgument, as_json: JsonOption = False) -> None:
         for entry in sent
     ]
     console.print_table(["run", "round", "mode", "numbers sent", "bytes", "norm", "epsilon spent"], rows)
+    if told:
+        last = ", ".join(f"{name} {value:.4g}" for name, value in sorted(told[-1]["measures"].items()))
+        console.tell(f"Told its own measures of the shared adapter, times: {len(told)}. The last ones: {last}")
     for entry in site.skipped():
         console.tell(f"Sat out round {entry['round']} of {entry['run']}: {entry['reason']}")
 

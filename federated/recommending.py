@@ -9,6 +9,7 @@ What is not here: the model itself (`assistant/recommend/scorers.py: Ease`).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +19,15 @@ import numpy as np
 from federated.aggregation import Matrix, norm
 from federated.errors import BadRequest
 from federated.local import Trained
+from federated.spending import OwnBook
 from federated.types import Arrays, RoundPlan, TensorSpec
 from federated.weights import load_weights, save_weights
+from privacy.types import PrivacySpend
 
 if TYPE_CHECKING:
     from assistant.recommend.scorers import Ease
+
+_log = logging.getLogger(__name__)
 
 GRAM = "gram"
 UNIT = 1000.0
@@ -30,10 +35,11 @@ UNIT = 1000.0
 
 
 class GramTrainer:
-    """A `local.Trainer` that trains nothing: its change is this partner's item-item sums."""
+    """A `local.Trainer` that trains nothing: its change is this partner's item-item sums. They are on its `book`
+    as an ordinary training is."""
 
-    def __init__(self, gram: Matrix, customers: int) -> None:
-        self._gram, self._customers = gram, customers
+    def __init__(self, gram: Matrix, customers: int, *, book: OwnBook | None = None) -> None:
+        self._gram, self._customers, self._book = gram, customers, book
 
     def tensors(self) -> tuple[TensorSpec, ...]:
         """The upper triangle as one vector."""
@@ -44,6 +50,7 @@ class GramTrainer:
 
         Raises:
             BadRequest: they are longer than the round's bound: clipped sums would be wrong sums.
+            BudgetExceeded: the data set has a budget, which sums without noise do not keep.
         """
         if plan.dp is not None:
             raise BadRequest("Item-item sums carry no noise, and this run promises differential privacy.")
@@ -53,7 +60,10 @@ class GramTrainer:
                 f"This partner's item-item sums have norm {norm(change):.3g}; the round's bound is {plan.clip_norm:g}.",
                 hint="The coordinator sets it: federated coordinator init --clip-norm",
             )
-        return Trained(change, self._customers)
+        spend = PrivacySpend.nonprivate(self._book.dataset if self._book else GRAM)
+        if self._book is not None:
+            self._book.settle(self._book.charge(plan, spend), steps=1)
+        return Trained(change, self._customers, spend=spend)
 
     def evaluate(self, weights: Arrays) -> Mapping[str, float]:
         """Nothing is told."""
@@ -66,6 +76,9 @@ def gram_of(
     """(item-item sums (n, n) in the order of `items`, number of customers) of an interactions file.
 
     `gone` names the customers who were erased: theirs do not count.
+
+    Raises:
+        BadRequest: an item is named twice, or nothing is left to count: zeros would pass for an answer.
     """
     from assistant.recommend.interactions import read_interactions
     from assistant.recommend.log import Log
@@ -74,9 +87,18 @@ def gram_of(
     row = {item: place for place, item in enumerate(items)}
     if len(row) != len(items) or not items:
         raise BadRequest("The items that everybody counts are named once each, and there is at least one.")
-    found = [one for one in read_interactions(path, items=row).interactions if one.event in EVENTS]
+    read = read_interactions(path, items=row)
+    if read.bad or read.unknown:
+        _log.warning("%s: %d rows cannot be read, %d are of other items.", path, len(read.bad), read.unknown)
+    found = [one for one in read.interactions if one.event in EVENTS]
     erased = gone({one.customer for one in found})
     found = [one for one in found if one.customer not in erased]
+    if not found:
+        raise BadRequest(
+            f"{path} holds no interaction that counts: no item is one of those that everybody counts, or every "
+            "customer was erased.",
+            hint="Ids are compared letter by letter: compare them with the coordinator's list.",
+        )
     users = {name: place for place, name in enumerate(sorted({one.customer for one in found}))}
     log = Log.of(
         [users[one.customer] for one in found], [row[one.item] for one in found],

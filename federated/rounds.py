@@ -25,8 +25,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from federated import gate, masking
-from federated.aggregation import ServerStep, clip, mean, refactored, robust, stacked
-from federated.config import CARDS
+from federated.aggregation import ServerStep, clip, mean, norm, refactored, robust, stacked
+from federated.config import BASE, CARDS
 from federated.config import PRIVATE as PRIVATE
 from federated.config import RunConfig as RunConfig
 from federated.encoding import decode
@@ -46,6 +46,8 @@ ASKED = "asked.json"
 """Who was asked to take the masks off, for which round; in the run's folder."""
 WORST = -1e30
 """What a measure counts as that is no finite number."""
+UNMEASURED = "nobody measured it: the coordinator has no suite, and no partner tells its own measures"
+"""The objection to weights of which nothing is known."""
 POOLED = "pooled_"
 """Begins the name of a measure over all partners' records."""
 
@@ -190,7 +192,10 @@ class Coordinator:
     def _measure_last(self) -> RoundResult:
         """The last round's result with its measures."""
         last, began = self.results[-1], time.time()
-        metrics = self._measures(last.accepted)
+        asked = last.accepted
+        if self.config.share < 1 and self.round == self.config.rounds:
+            asked = tuple(sorted(self._wire.partners()))  # who was not drawn has a say in what is published
+        metrics = self._measures(asked)
         result = dataclasses.replace(last, metrics=metrics, seconds=last.seconds + time.time() - began)
         self._commit(result)
         return result
@@ -285,13 +290,21 @@ class Coordinator:
             durable_write(path, json.dumps({"round": plan.round, "partners": names}).encode())
         disclosures = list(self._wire.disclose(plan, names))
         try:
-            return masking.unmask(plan, total, disclosures)
+            summed = masking.unmask(plan, total, disclosures)
         except RoundVoid as void:
             if fresh:  # this attempt was not cut off: it is known that the sum stayed masked
                 path.unlink()
             silent = {*names} - {each.partner for each in disclosures}
             reasons += tuple((name, "It did not take off its mask.") for name in sorted(silent))
             raise RoundVoid(void.message, refused=reasons, charged=True) from void
+        size, most = norm(summed), masking.longest(plan, names)
+        if not size <= most:
+            raise RoundVoid(
+                f"The sum of {len(names)} updates has the norm {size:.3g}, and clipped ones have {most:.3g} at most: "
+                "one of them is no clipped update, and masks do not show which.",
+                refused=reasons, charged=True,
+            )  # fmt: skip
+        return summed
 
     def _asked(self) -> tuple[str, ...]:
         """Who was asked to take off the masks in an attempt of the coming round that was cut off; () = nobody."""
@@ -334,13 +347,19 @@ class Coordinator:
         return {name: value if np.isfinite(value) else WORST for name, value in found.items()}
 
     def objections(self) -> tuple[str, ...]:
-        """What the shared weights do worse than the weights of round 0: with one, they are not published."""
-        last = next((result.metrics for result in reversed(self.results) if result.committed), {})
+        """What the shared weights do worse than the weights of round 0: with one, they are not published. A partner
+        that is away in the last round has said what it said before."""
+        told: dict[str, float] = {}
+        last: Mapping[str, float] = {}
+        for result in self.results:
+            if result.committed:
+                last = result.metrics
+                told |= last
         if not any(name in self.baseline and not name.startswith(POOLED) for name in last):
-            return ("nobody measured it: the coordinator has no suite, and no partner tells its own measures",)
+            return (UNMEASURED,)
         return tuple(
             f"{name}: {self.baseline[name]:.4g} before, {value:.4g} after"
-            for name, value in sorted(last.items())
+            for name, value in sorted(told.items())
             # what is pooled is of whoever answered, and those may be others than before
             if name in self.baseline and value < self.baseline[name] and not name.startswith(POOLED)
         )
@@ -421,8 +440,9 @@ def _half(weights: Arrays) -> Arrays:
 
 
 def _settings(config: RunConfig) -> dict[str, Any]:
-    """What must be the same on a resume. Who takes part may change: one is revoked, another joins anew."""
-    training = {name: value for name, value in config.training.items() if name != CARDS}
+    """What must be the same on a resume. Who takes part may change: one is revoked, another joins anew; and the base
+    is compared by every partner."""
+    training = {name: value for name, value in config.training.items() if name not in (BASE, CARDS)}
     return dict(json.loads(json.dumps({**dataclasses.asdict(config), "training": training})))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,10 +16,12 @@ from assistant.texts import fill
 from assistant.ui.render import notice, safe, table
 from federated.coordinator import Home
 from federated.local import COUNT
-from federated.rounds import POOLED
+from federated.rounds import POOLED, UNMEASURED
 from federated.site import Site
+from federated.spending import UNITS
 from federated.types import RoundResult
 from privacy.accounting import epsilon
+from privacy.errors import PrivacyError
 from privacy.types import PrivacySpend
 
 Say = Callable[..., str]
@@ -64,6 +67,20 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "plain": {"en": "Plain: everybody is trusted", "zh": "普通模式：信任所有人"},
     "published": {"en": "Published: {adapter}", "zh": "已发布：{adapter}"},
     "objections": {"en": "Not published; worse for {reason}", "zh": "未发布；变差的指标：{reason}"},
+    "got_worse": {"en": "{name}: {before} before, {after} after", "zh": "{name}：之前 {before}，之后 {after}"},
+    "unmeasured": {
+        "en": "Not published: nobody measured it. The coordinator has no suite, and no partner tells its own measures.",
+        "zh": "未发布：无人评估。协调方没有测试集，也没有合作方告知自测指标。",
+    },
+    "sums": {
+        "en": "The item-item sums of all partners are in {path}.",
+        "zh": "全部合作方的商品共现总和已存于 {path}。",
+    },
+    "ended_early": {
+        "en": "The run ended after round {rounds}: its privacy is spent.",
+        "zh": "训练在第 {rounds} 轮后提前结束：隐私预算已用尽。",
+    },
+    "missing": {"en": "{name} has not got it: {reason}", "zh": "{name} 尚未收到：{reason}"},
     "ended_void": {"en": "Stopped: {reason}", "zh": "已停止：{reason}"},
     "running": {"en": "Not ended yet.", "zh": "尚未结束。"},
     "privacy": {"en": "Privacy", "zh": "隐私"},
@@ -104,10 +121,14 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "en": "When|Run|Round|Mode|Numbers|MB|Norm|Spend",
         "zh": "时间|训练|轮次|模式|数值个数|MB|范数|隐私消耗",
     },
+    "told": {
+        "en": "Your measures of the shared adapter were told {n} {n:time|times}, last: {last}.",
+        "zh": "您对共享适配器的自测指标已告知 {n} 次，最近一次：{last}。",
+    },
     "own_spent": {
-        "en": "These updates have spent epsilon {spent} per {unit} of your data (delta {delta}); "
+        "en": "Federated training has spent epsilon {spent} per {unit} of your data (delta {delta}); "
         "the Privacy tab shows the whole book.",
-        "zh": "这些更新消耗了您数据的每{unit} epsilon {spent}（delta {delta}）；完整账本见“隐私”页。",
+        "zh": "联邦训练消耗了您数据的每{unit} epsilon {spent}（delta {delta}）；完整账本见“隐私”页。",
     },
     "own_open": {
         "en": "No bound: these trainings were without noise, so their epsilon is infinite.",
@@ -143,7 +164,7 @@ def run(home: Home, say: Say, download: str) -> str:
     )
     return "".join(
         (
-            _ending(outcome, say),
+            _ending(outcome, say, home.missing()),
             _quiet(facts),
             _title(say("quality")),
             _partners(home.roster.states(), committed, baseline, say),
@@ -161,13 +182,12 @@ def run(home: Home, say: Say, download: str) -> str:
 def site(own: Site, say: Say) -> str:
     """A partner's own view: who it is, what it allows, what left it, what that spent."""
     policy = own.config.policy
-    left = not (own.home / "identity").is_dir()
-    card = None if left else own.identity.card
+    card = None if own.left else own.identity.card
     head = notice(say("left"), "bad") if card is None else ""
     who = "" if card is None else _quiet(say("site", name=card.name, fingerprint=card.fingerprint))
     modes = ", ".join(policy.modes)
     told = say("tells" if policy.evaluates else "keeps")
-    sent = own.sent()
+    sent, measured = own.sent(), own.told()
     sums = say("sent_sum", n=len(sent), mb=f"{sum(entry['bytes'] for entry in sent) / 1e6:.2f}")
     return "".join(
         (
@@ -176,7 +196,8 @@ def site(own: Site, say: Say) -> str:
             _quiet(say("policy", modes=modes, rounds=policy.max_rounds, told=told)),
             _title(say("sent")),
             f"{_quiet(sums)}{_sent(sent, say)}" if sent else _quiet(say("sent_none")),
-            f"{_title(say('privacy'))}{_quiet(_own_spend(sent, say))}" if sent else "",
+            _quiet(_measured(measured, say)) if measured else "",
+            f"{_title(say('privacy'))}{_quiet(_own_spend(own, sent, say))}" if sent else "",
         )
     )
 
@@ -235,14 +256,27 @@ def _row(result: RoundResult, say: Say) -> list[str]:
     return [str(result.round), accepted, why, traffic, f"{result.seconds:.0f}"]
 
 
-def _ending(outcome: Mapping[str, Any] | None, say: Say) -> str:
+def _ending(outcome: Mapping[str, Any] | None, say: Say, missing: Mapping[str, str] | None = None) -> str:
     if outcome is None:
         return notice(say("running"))
+    early = _quiet(say("ended_early", rounds=outcome["rounds"])) if outcome.get("ended") else ""
     if outcome.get("adapter"):
-        return notice(say("published", adapter=outcome["adapter"]))
+        away = [_quiet(say("missing", name=name, reason=reason)) for name, reason in (missing or {}).items()]
+        return "".join((notice(say("published", adapter=outcome["adapter"])), early, *away))
+    if outcome.get("sums"):
+        return notice(say("sums", path=outcome["sums"]))
     if outcome.get("void"):
         return notice(say("ended_void", reason=outcome["void"]), "bad")
-    return notice(say("objections", reason="; ".join(outcome.get("objections", ()))), "bad")
+    objections = outcome.get("objections", ())
+    if UNMEASURED in objections:
+        return notice(say("unmeasured"), "bad") + early
+    return notice(say("objections", reason="; ".join(_objection(each, say) for each in objections)), "bad") + early
+
+
+def _objection(text: str, say: Say) -> str:
+    """An objection of `rounds.py` in the page's language; another text as it is."""
+    found = re.fullmatch(r"(.+): (\S+) before, (\S+) after", text)
+    return say("got_worse", name=found[1], before=found[2], after=found[3]) if found else text
 
 
 def _curves(committed: Sequence[RoundResult], baseline: Mapping[str, float], say: Say) -> str:
@@ -299,12 +333,21 @@ def _noise(entry: Mapping[str, Any], say: Say) -> str:
     return f"σ {spend['noise_multiplier']:.2f} × {spend['steps']}"
 
 
-def _own_spend(sent: Sequence[Mapping[str, Any]], say: Say) -> str:
-    """Epsilon of the updates that left, by what is written down of them here."""
-    spends = [PrivacySpend.from_dict(entry["spend"]) for entry in sent if entry.get("spend")]
+def _measured(told: Sequence[Mapping[str, Any]], say: Say) -> str:
+    last = ", ".join(f"{name} {value:.4g}" for name, value in sorted(told[-1]["measures"].items()))
+    return say("told", n=len(told), last=last)
+
+
+def _own_spend(own: Site, sent: Sequence[Mapping[str, Any]], say: Say) -> str:
+    """Epsilon by the own book, where a round that was asked for twice stands once; without one by what left."""
+    try:
+        spends = own.spends()
+    except PrivacyError as error:
+        return str(error)
+    spends = spends or tuple(PrivacySpend.from_dict(entry["spend"]) for entry in sent if entry.get("spend"))
     if not spends:
         return say("own_open")
-    unit = spends[-1].unit
+    unit = min((spend.unit for spend in spends), key=UNITS.index)  # what is spent for a larger one covers it too
     spent = epsilon(spends, _DELTA, unit=unit)
     if not math.isfinite(spent):
         return say("own_open")

@@ -26,12 +26,12 @@ from federated.config import CARDS
 from federated.enrol import Card, Identity, Invitation, load_identity, make_identity
 from federated.errors import BadRequest, PolicyVeto
 from federated.learning import RECIPE, RECOMMEND, LoraTrainer, Recipe, put_weights
-from federated.local import COUNT, Partner, Policy, Trained, Trainer
+from federated.local import COUNT, SENT, SKIPPED, TOLD, Partner, Policy, Trained, Trainer
 from federated.publishing import Learnt, Notice, put_to_use, shelve
 from federated.spending import OwnBook
 from federated.types import Arrays, RoundPlan, TensorSpec
 from federated.weights import load_weights, save_weights
-from privacy.erasure import Tombstones
+from privacy.erasure import Tombstones, read_lines
 from privacy.keys import durable_write
 from privacy.types import PrivacySpend
 
@@ -158,16 +158,16 @@ class Site:
 
     def sent(self) -> list[dict[str, Any]]:
         """Everything that ever left, oldest first: the manifests."""
-        path = self.home / "run" / "sent.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines]
+        return read_lines(self.home / "run" / SENT)
+
+    def told(self) -> list[dict[str, Any]]:
+        """The measures of its own that were told, oldest first."""
+        return read_lines(self.home / "run" / TOLD)
 
     def skipped(self) -> list[dict[str, Any]]:
         """The rounds that were sat out, because the privacy budget was spent or something failed: for this partner's
         eyes."""
-        path = self.home / "run" / "skipped.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines]
+        return read_lines(self.home / "run" / SKIPPED)
 
     def show(self, weights: Arrays) -> None:
         """Keeps shared weights that came to be judged: the next round begins with them."""
@@ -178,6 +178,11 @@ class Site:
         """What `show` kept; nothing where it kept nothing."""
         path = self.home / "run" / "shown.safetensors"
         return load_weights(path)[0] if path.exists() else {}
+
+    @property
+    def left(self) -> bool:
+        """Whether this partner's part has ended: its keys are deleted."""
+        return not (self.home / "identity").is_dir()
 
     def leave(self) -> None:
         """No app code may run here any more; keys, masks and trained changes are deleted, the manifests stay.
@@ -231,11 +236,15 @@ class Site:
         if recipe.task == RECOMMEND:
             from federated.recommending import GramTrainer, gram_of
 
-            return GramTrainer(*gram_of(Path(self.config.data), recipe.labels, gone=self._gone))
+            sums = gram_of(Path(self.config.data), recipe.labels, gone=self._gone)
+            return GramTrainer(*sums, book=self.book())
         desk = self._desk(recipe)
         count = float(len(desk.test))
         judge = (lambda net: {"score": -loop.evaluate(net, desk.task, desk.test), COUNT: count}) if count else None
-        return LoraTrainer(desk.model, desk.task, desk.train, judge=judge, book=desk.book, rank=self._rank(recipe))
+        return LoraTrainer(
+            desk.model, desk.task, desk.train, judge=judge, book=desk.book, rank=self._rank(recipe),
+            base=desk.base.sha256,
+        )  # fmt: skip
 
     def _rank(self, recipe: Recipe) -> int:
         """How many columns this site trains; 0 = all."""
@@ -297,12 +306,14 @@ class Site:
         from assistant.types import Report
 
         notice.check(self.invitation.coordinator, weights)
+        if (kept := self._kept(notice)) is not None:
+            return kept
         recipe = Recipe.of({RECIPE: notice.recipe})
         desk = self._desk(recipe)
         learnt = Learnt()
         if any(entry["run"] == notice.run for entry in self.sent()):
             owners = tuple(sorted({example.owner for example in desk.train} - {""}))
-            learnt = Learnt(self._spends(notice.run), owners, len(desk.train), len(owners))
+            learnt = Learnt(self.spends(notice.run), owners, len(desk.train), len(owners))
         if desk.test:
             plain = recipe.task == "chat"
             before = heldout.judge(desk.model, desk.task, desk.test) if plain else desk.guess()
@@ -318,6 +329,15 @@ class Site:
             put_to_use(adapter, desk.settings, self.config.use_in, note=f"published by the run {notice.run}")
         return adapter.id
 
+    def _kept(self, notice: Notice) -> str | None:
+        """The adapter that this very notice became before: sent again, it moves nothing that was rolled back."""
+        from assistant.adapters import Shelf
+
+        path = self.home / "published.json"
+        if not path.exists() or (found := self.published())[0].signature != notice.signature:
+            return None
+        return found[1] if any(one.id == found[1] for one in Shelf(Path(self.config.data_dir)).all()) else None
+
     def published(self) -> tuple[Notice, str]:
         """The last notice and the adapter it became here. Raises BadRequest: nothing was published yet."""
         path = self.home / "published.json"
@@ -329,10 +349,11 @@ class Site:
         fields = json.loads(path.read_text(encoding="utf-8"))
         return Notice.from_dict({name: value for name, value in fields.items() if name != "adapter"}), fields["adapter"]
 
-    def _spends(self, run: str) -> tuple[PrivacySpend, ...]:
-        """What this partner's own book says the run spent here."""
+    def spends(self, run: str = "") -> tuple[PrivacySpend, ...]:
+        """What this partner's own book says the run spent here, or all runs."""
         charges = self.book().ledger.book().charges.values()
-        return tuple(one.counted for one in charges if one.purpose.startswith(f"federation {run}, "))
+        purpose = f"federation {run}, " if run else "federation "
+        return tuple(one.counted for one in charges if one.purpose.startswith(purpose))
 
 
 @dataclasses.dataclass(slots=True)

@@ -22,7 +22,7 @@ from federated.types import Promise, RoundPlan
 from privacy.accounting import calibrate, epsilon
 from privacy.errors import BudgetExceeded
 from privacy.keys import durable_write
-from privacy.ledger import Ledger
+from privacy.ledger import MOST_DELTA, Ledger
 from privacy.types import PrivacyBudget, PrivacySpend, Unit
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ def promise(unit: str, target: float, delta: float, rounds: int, *, clip_norm: f
     """
     if not unit:
         return None
-    if unit not in UNITS or not 0 < target < float("inf") or not 0 < delta < 1 or rounds < 1:
+    if unit not in UNITS or not 0 < target < float("inf") or not 0 < delta <= MOST_DELTA or rounds < 1:
         raise BadRequest(
             f"A run cannot promise epsilon {target:g} at delta {delta:g} per {unit}.",
-            hint="--dp is example, customer or partner; epsilon is above 0, delta between 0 and 1.",
+            hint=f"--dp is example, customer or partner; epsilon is above 0, delta above 0 and at most {MOST_DELTA:g}.",
         )
     noise = 0.0
     if unit == "partner":

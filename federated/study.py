@@ -17,6 +17,7 @@ from federated.enrol import Roster, apply, make_identity
 from federated.errors import BadRequest
 from federated.learning import LoraTrainer, Recipe, frozen_of, put_weights, weights_of
 from federated.local import Partner, Policy
+from federated.masking import THRESHOLD
 from federated.rounds import Coordinator, RunConfig
 from federated.simulate import InProcess
 from federated.spending import OwnBook, promise
@@ -111,10 +112,8 @@ def run(study: Study, settings: Settings, *, on_round: Callable[[RoundResult], N
 
     began, spent = time.time(), list[float]()
     parts = _parts(study, kept)
-    # with a quorum of all, the first partner whose budget is spent would end the run
-    quorum = study.partners if not study.dp else max(3, study.partners - 1)
     shared = conduct(
-        parts, study.mode, quorum, promise(study.dp, study.epsilon, study.delta, study.rounds),
+        parts, study.mode, _quorum(study), promise(study.dp, study.epsilon, study.delta, study.rounds),
         refactor=study.refactor, combine=study.combine,
     )  # fmt: skip
     put_weights(model, {**frozen, **start})  # factorised anew, the frozen matrices are others
@@ -148,6 +147,12 @@ def _parts(study: Study, records: Any) -> partition.Parts:
     if study.split == "iid":
         return partition.iid(rows, count, seed=seed)
     raise BadRequest(f"There is no split {study.split!r}.", hint="One of: iid, size, label, customer.")
+
+
+def _quorum(study: Study) -> int:
+    """All partners; with `dp` one fewer, or the first whose budget is spent would end the run."""
+    least = 1 if study.mode == "plain" else THRESHOLD
+    return min(study.partners, max(least, study.partners - 1)) if study.dp else study.partners
 
 
 def _method(study: Study) -> Literal["lora", "frozen-a"]:

@@ -21,7 +21,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parent.parent
 
 
-LONGEST = ("flows", "federated", "assistant/engines", "assistant/widget", "assistant/tuning", "assistant/api")
+LONGEST = (
+    "flows", "federated", "assistant/engines", "assistant/widget", "assistant/tuning", "assistant/api",
+    "assistant/retrieval", "benchmarks", "privacy",
+)  # fmt: skip
 """Folders of tests whose files take long: they come first, so that no process is left with one while the other idles."""
 
 

@@ -97,6 +97,8 @@ def catalog_import(
             shelf.save_words(said)
         noted(store, settings, "goods.import", f"{collection or settings.collection}: {len(read.items)}")
     _report(dataclasses.asdict(changed), read.bad, as_json=as_json)
+    if "price" not in read.columns:
+        console.tell(f"No column of {file.name} is the price, so its items have none. Name the column price or 价格.")
 
 
 @catalog_cli.command("list")

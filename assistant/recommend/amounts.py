@@ -32,28 +32,28 @@ _TO = r"\s*(?:-|–|—|~|to|and|up to|到|至|和)\s*"
 _BELOW = r"under|below|beneath|less than|less expensive than|cheaper than|lower than|lighter than|shorter than|smaller than|低于|少于|小于|不到|轻于"
 _AT_MOST = (
     r"up to|at most|(?:below|under|less than) or equal to|equal to or (?:below|under|less than)|(?:a )?max(?:imum)?(?: of)?|no more than|not more than|not over|not above|no higher than|within|"
-    r"(?:my )?budget(?: is| of|:)?|for|不超过|不高于|最多|至多|最高|上限|别超过|不要超过|预算(?:是|为|在|有|只有|:)?"
+    r"(?:my )?budget(?: is| of|:)?|for|不超过|不高于|最多|至多|最高|上限|(?:别|不要?|不能)超过?|预算(?:是|为|在|有|只有|:)?"
 )
-_ABOVE = r"over|above|more than|more expensive than|dearer than|pricier than|exceeds?|in excess of|upwards of|greater than|higher than|exceeding|heavier than|longer than|高于|超过|超出|大于|多于"
+_ABOVE = r"over|above|more than|more expensive than|dearer than|pricier than|exceeds?|in excess of|upwards of|greater than|higher than|exceeding|heavier than|longer than|高于|超过|超出|超(?=\s*\d)|大于|多于"
 _AT_LEAST = r"at least|(?:above|over|more than) or equal to|no less than|not less than|not under|not below|min(?:imum)?(?: of)?|starting at|from|至少|最少|不低于|不少于"
 _ABOUT = r"around|about|roughly|approximately|approx\.?|circa|~|大约|大概|约"
 _COUNTED = r"\s+(?:[a-z]+ )?(?:people|persons?|adults?|kids|children|years?|months?|days?|hours?|nights?|pairs?|pieces?|pockets?|seasons?|stars?|colou?rs|items?)\b"
 _PATTERNS: tuple[tuple[str, str], ...] = (
-    ("between", rf"(?:(?:between|from|for|of|介于|在)\s*)?{_N}{_TO}{_N}\s*(?:之间|以内)?"),
-    ("around", rf"(?:{_ABOUT})\s*{_N}|{_N}\s*(?:左右|上下)"),
+    ("between", rf"(?:(?:between|from|for|of|介于|在|预算[是为在有]?)\s*)?{_N}{_TO}{_N}\s*(?:之间|以内|左右|上下)?"),
+    ("around", rf"(?:预算[是为在有]?\s*)?(?:(?:{_ABOUT})\s*{_N}|{_N}\s*(?:左右|上下))"),
     (
         ">=",
         rf"(?:{_AT_LEAST})\s*{_N}|{_N}\s*(?:(?:or more|or above|or over|and up|and above|and over)\b(?!{_COUNTED})|以上|起)",
     ),
     (
         "<=",
-        rf"(?:{_AT_MOST})\s*{_N}|{_N}\s*(?:(?:or less|or under|or below|or cheaper|and under|and below|and less)\b(?!{_COUNTED})|(?:max|maximum|tops|at most)\b(?!\s*[\d€$£])|(?:或者?|及|或更)?以下|以内|之内|之下|内)",
+        rf"(?:{_AT_MOST})\s*{_N}(?:\s*(?:[以之][内下]|封顶))?|{_N}\s*(?:(?:or less|or under|or below|or cheaper|and under|and below|and less)\b(?!{_COUNTED})|(?:max|maximum|tops|at most)\b(?!\s*[\d€$£])|(?:或者?|及|或更)?以下|以内|之内|之下|封顶|内(?=的|\W|$)|(?<=[元块钱欧镑币])内|(?:能|可以|够)买到?)",
     ),
     ("<", rf"(?:{_BELOW})\s*{_N}|比\s*{_N}\s*便宜"),
     (">", rf"(?:{_ABOVE})\s*{_N}"),
 )
 _COMPILED = tuple((kind, re.compile(rf"(?<![a-z0-9.-])(?:{pattern})")) for kind, pattern in _PATTERNS)
-_NEEDS_MONEY = re.compile(r"^for\b|(?<!以)内$")  # "for 2 people", "3内": only with a currency
+_NEEDS_MONEY = re.compile(r"^for\b|(?<!\d\d)(?<![以之])内$")  # "for 2 people", "3内": only with a currency
 _NO_PRICE = re.compile(  # a range right behind these is one of sizes or ages
     r"(?:\b(?:sizes?|sz|eu|age[sd]?|years?|kids|children|boys|girls|toddlers|grades?|levels?|pages?|players)|尺码|码|号|岁|年龄|身高)(?:\s|:|是|为|在|of|from|between)*$"
 )
@@ -80,7 +80,7 @@ _NOT_SO_ZH = tuple(
     )
     for turned, words in _TURNED.items()
 )
-_NO = r"(?:了|就|的话?|都|也|一律|统统|价位|价格|我|,|，)*(?:不要|不行|不可以?|不考虑|不能|不买|不想要?|不接受|接受不了|别|免谈|算了|太贵|太高|除外|超预算)(?:推荐|给我看|考虑|买|要|接受)*(?=[了的啊哦吧呢]*\s*(?:$|[,，。；;!！?？]))"
+_NO = r"(?:了|就|的话?|都|也|一律|统统|价位|价格|我|,|，)*(?:不要|不行|不可以?|不考虑|不能|不买|不想要?|不接受|接受不了|别|免谈|算了|太贵|太高|除外|超预算)(?:推荐|给我看|考虑|买|要|接受)*(?=[了的啊哦吧呢]*(?:$|[\s,，。；;!！?？]))"
 _TOO_MUCH = r"\s*(?:(?:is|are|would be|'s) (?:too|not|out of|impossible|beyond|excluded|no )|(?:isn't|aren't|won't|wouldn't|doesn't|can't|cannot)\b)"
 _SUM = rf"({_SIGN}?\s*\d+(?:[.,]\d+)?\s*(?:{'|'.join(map(re.escape, _CURRENCIES))}|元|块钱|块)?)(?![a-z])"
 _BEHIND = (  # "over 100 is too much", 100元以上的不要; what is said of a lower limit that way is open
@@ -136,6 +136,21 @@ _HAN_NUMBER = re.compile(
 )
 _HAN_AMOUNT = re.compile(  # without a unit: "预算三百", "300到五百"; "至少一个" is no amount
     rf"((?:{_BELOW}|{_AT_MOST}|{_ABOVE}|{_AT_LEAST}|{_ABOUT}|\d{_TO})\s*)({_HAN}*[十百千万]{_HAN}*)"
+)
+_MONEY = r"\s*(?:元|块|欧|美元|英镑|人民币)"
+_CLOSED = r"(?:[以之][内下]|封顶|内(?=的|\W|$))"
+_HAN_DIGIT = "[一二两三四五六七八九]"
+_SHARED = re.compile(  # 两到三百, 1-2k: the first has the unit of the second
+    rf"(?<![\d.零一二两三四五六七八九十百千万])(\d(?:\.\d)?|{_HAN_DIGIT})({_TO})(\d(?:\.\d)?|{_HAN_DIGIT})([百千万]|k(?![a-z0-9]))"
+)
+_PAIR = re.compile(rf"(?<!{_HAN})({_HAN_DIGIT})({_HAN_DIGIT})([十百千万])(?!{_HAN})")
+_SOME = re.compile(r"好?几([十百千万])(?!分)")
+_ODD = re.compile(rf"(?<![\d.,])(\d*[1-9]0+|{_HAN}*[十百千万])多(?!{_HAN})")
+_OR_SO = re.compile(rf"(?<![\d.,])(\d*[1-9]0+|{_HAN}*[十百千万])[来把](?={_MONEY})")
+_K = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)k(?![a-z0-9])")
+_K_BEFORE = re.compile(rf"(?:{_BELOW}|{_AT_MOST}|{_ABOVE}|{_AT_LEAST}|{_ABOUT}|{_SIGN}|\dk?{_TO}|预算\w)\s*$")
+_K_BEHIND = re.compile(
+    rf"{_MONEY}|\s*(?:€|\$|£|(?:euros?|eur|dollars?|usd|pounds?|or (?:less|more|under|below)|max|tops)\b|{_CLOSED}|以上|之间|左右|上下|起)|{_TO}\d"
 )
 _MIXED = re.compile(r"(\d+(?:\.\d+)?)([百千万])(?![搭能])(?:(\d)(?!\d)([百千])?)?")  # not 百搭, 万能
 
@@ -234,11 +249,56 @@ def in_digits(text: str) -> str:
 
     >>> in_digits("三百元以下的双人帐篷"), in_digits("预算一百五"), in_digits("四季帐篷")
     ('300元以下的2人帐篷', '预算150', '四季帐篷')
+    >>> in_digits("两三百块"), in_digits("五百多的鱼缸"), in_digits("under 1.2k"), in_digits("4k screens")
+    ('200到300块', '500块到600块的鱼缸', 'under 1200', '4k screens')
     """
     text = text.replace("双人", "2人").replace("单人", "1人")
+    text = _SHARED.sub(r"\1\4\2\3\4", text)
+    text = _K.sub(_thousands, text)
     text = _MIXED.sub(_plain, text)
+    text = _PAIR.sub(_pair, text)
+    text = _SOME.sub(lambda match: _span(match, _TIMES[match[1]], 10 * _TIMES[match[1]]), text)
+    text = _ODD.sub(_odd, text)
+    text = _OR_SO.sub(lambda match: f"约{_spoken(match[1])}", text)
     text = _HAN_NUMBER.sub(lambda match: str(_han(match.group())), text)
     return _HAN_AMOUNT.sub(lambda match: match[1] + str(_han(match[2])), text)
+
+
+def _thousands(match: re.Match[str]) -> str:
+    """1.2k as a number, where what stands beside it says that it is an amount: "4k screens" are none."""
+    before, behind = match.string[: match.start()], match.string[match.end() :]
+    amount = _K_BEFORE.search(before) or _K_BEHIND.match(behind)
+    return f"{float(match[1]) * 1000:.12g}" if amount else match.group()
+
+
+def _pair(match: re.Match[str]) -> str:
+    """两三百 is between the two."""
+    low, high = (_DIGITS[one] * _TIMES[match[3]] for one in match.groups()[:2])
+    return _span(match, low, high) if low < high else match.group()
+
+
+def _odd(match: re.Match[str]) -> str:
+    """500多 is between 500 and 600."""
+    number = _spoken(match[1])
+    return _span(match, number, number + 10 ** (len(str(number)) - len(str(number).rstrip("0"))))
+
+
+def _spoken(number: str) -> int:
+    return int(number) if number.isdecimal() else _han(number)
+
+
+def _span(match: re.Match[str], low: int, high: int) -> str:
+    """A spoken range in digits, or the end of it that a limit beside it means; as it was where it counts other things."""
+    before, behind = match.string[: match.start()], match.string[match.end() :]
+    if re.match(rf"(?:{_MONEY}钱?)?\s*{_CLOSED}", behind) or re.search(
+        r"(?:超过?|高于|最多|至多|最高|上限)\s*$", before
+    ):
+        return str(high)
+    if re.match(rf"(?:{_MONEY}钱?)?\s*(?:以上|起)", behind) or re.search(r"(?:至少|最少|不低于|不少于)\s*$", before):
+        return str(low)
+    if re.match(rf"{_MONEY}|公?斤|千?克", behind):
+        return f"{low}到{high}"
+    return f"{low}块到{high}块" if re.match(r"\s*(?:$|[^\w\s]|\s|的|左右|上下)", behind) else match.group()
 
 
 def _taker(take: Callable[[str, re.Match[str]], str], kind: str) -> Callable[[re.Match[str]], str]:

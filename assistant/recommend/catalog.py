@@ -22,7 +22,7 @@ from typing import Any
 
 from assistant.errors import BadInput
 from assistant.goods import Item
-from assistant.language import is_gb18030
+from assistant.language import is_gb18030, is_han
 from assistant.recommend import cells
 
 LIMIT = 2_000
@@ -41,19 +41,37 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "编号",
         "货号",
         "商品编号",
+        "产品编号",
+        "商品编码",
+        "产品编码",
+        "sku编码",
     ),
-    "name": ("name", "title", "product name", "product", "名称", "商品名称", "标题"),
-    "price": ("price", "variant price", "sale price", "regular price", "价格", "售价"),
+    "name": (
+        "name",
+        "title",
+        "product name",
+        "product",
+        "名称",
+        "商品名称",
+        "商品名",
+        "产品名称",
+        "产品名",
+        "品名",
+        "标题",
+    ),
+    "price": ("price", "variant price", "sale price", "regular price", "价格", "售价", "销售价", "零售价", "单价"),
     "currency": ("currency", "货币", "币种"),
     "category": ("category", "categories", "type", "product type", "product category", "分类", "类别", "品类"),
     "brand": ("brand", "vendor", "brands", "manufacturer", "品牌"),
     "colour": ("colour", "color", "attribute colour", "颜色"),
     "size": ("size", "size range", "sizes", "attribute size", "尺码", "尺寸"),
-    "stock": ("stock", "variant inventory qty", "quantity", "inventory", "in stock", "库存"),
+    "stock": ("stock", "variant inventory qty", "quantity", "inventory", "in stock", "库存", "库存量", "库存数量"),
     "description": ("description", "body (html)", "short description", "body", "描述", "说明", "简介"),
     "url": ("url", "link", "product url", "链接"),
     "requires": ("requires", "prerequisites", "先修", "前置"),
 }
+_IN_CURRENCY = re.compile(r"(.+?) ?\(([^()\d]+)\)")
+"""A price column's name with the currency behind it: 价格（元）, Price (EUR)."""
 _WEIGHTS = {"weight g": 1, "variant grams": 1, "weight (g)": 1, "grams": 1, "weight (kg)": 1000, "weight kg": 1000}
 _PER_ROW = ("id", "price")
 """A shop's export leaves the first empty where another holds: no own number, not on sale."""
@@ -104,7 +122,9 @@ def read_catalog(path: Path, *, currency: str = "") -> Read:
     fields, options = _fields(heads), _options(heads)
     missing = [field for field in ("id", "name") if field not in fields]
     if missing:
-        names = {field: " or ".join(_COLUMNS[field][:4]) for field in missing}
+        chinese = is_han("".join(heads))
+        spellings = {field: [name for name in _COLUMNS[field] if is_han(name) == chinese] for field in missing}
+        names = {field: " or ".join(known[:4]) for field, known in spellings.items()}
         wanted = "; ".join(f"{field}: {name}" for field, name in names.items())
         raise BadInput(f"{path.name} has no column for its items' {' and '.join(missing)}.", hint=f"Name one {wanted}.")
     items: dict[str, Item] = {}
@@ -228,12 +248,25 @@ def plain(head: str) -> str:
 def _fields(heads: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """field -> the file's column for it; of `_PER_ROW` every column that may hold it, the first that is filled wins."""
     known = {plain(head): head for head in heads}
+    priced = {_unpriced(head)[0]: head for head in heads} | known
     found = {}
     for field, names in _COLUMNS.items():
-        columns = tuple(known[name] for name in names if name in known)
+        there = priced if field == "price" else known
+        columns = tuple(there[name] for name in names if name in there)
         if columns:
             found[field] = columns if field in _PER_ROW else columns[:1]
     return found
+
+
+def _unpriced(head: str) -> tuple[str, str]:
+    """A column's name without the currency in brackets behind it, and that currency, or "".
+
+    >>> _unpriced("价格（元）"), _unpriced("weight (g)")
+    (('价格', 'CNY'), ('weight (g)', ''))
+    """
+    found = _IN_CURRENCY.fullmatch(plain(head))
+    currency = cells.price(f"1 {found[2]}")[1] if found else ""
+    return (found[1], currency) if found and currency else (plain(head), "")
 
 
 def _options(heads: Sequence[str]) -> list[tuple[str, str]]:
@@ -313,7 +346,7 @@ def _item(
     price, stock = None, None
     try:
         price, own = cells.price(said.get("price", ""))
-        currency = said.get("currency", "").upper() or own or currency
+        currency = said.get("currency", "").upper() or own or _unpriced(columns.get("price", ""))[1] or currency
     except ValueError as error:
         problems.append(str(error))
     try:

@@ -12,7 +12,7 @@ import unicodedata
 from decimal import Decimal
 
 from assistant.goods import Item
-from assistant.language import stem
+from assistant.language import content_words, simplified, stem
 from assistant.recommend.lexicon import FALSE, TERMS, TRUE, Term
 
 TEXT_FIELDS = ("id", "name", "category", "brand", "colour", "size", "description")
@@ -26,12 +26,15 @@ _NUMBER = re.compile(r"(?<![\w.,])[.,]\d+|\d+(?:[.,]\d+|[ '’]\d{3}(?!\d))*")
 _CURRENCIES = {  # the first that a price has
     "hk$": "HKD", "nt$": "TWD", "nz$": "NZD", "us$": "USD", "ca$": "CAD", "c$": "CAD", "au$": "AUD", "a$": "AUD",
     "s$": "SGD", "r$": "BRL", "€": "EUR", "$": "USD", "£": "GBP", "¥": "CNY", "元": "CNY", "eur": "EUR", "usd": "USD",
-    "cny": "CNY",
+    "cny": "CNY", "rmb": "CNY", "人民币": "CNY", "gbp": "GBP",
 }  # fmt: skip
 _POINTED = re.compile(
     r"€|eur|r\$|₺|₫|(?<![a-z])(?:kr|dkk|nok|sek|zł|pln|kč|czk|lei|ron|tl|try|ft|huf|rp|idr|brl)(?![a-z])"
 )
 """Whose prices have a point between the thousands."""
+_LATIN, _HAN = r"([A-Za-z0-9][A-Za-z0-9&'. -]*)", "([\u3400-\u9fff]+)"
+_TWO_SCRIPTS = re.compile(rf"{_LATIN}[\s/|·(（]*{_HAN}[)）]?|{_HAN}[\s/|·(（]*{_LATIN}[)）]?")
+_COUNTRY = re.compile(r".*国|日本|意大利|瑞士|瑞典|丹麦|荷兰|西班牙|澳洲|台湾|香港|进口|国产")
 _TIMES = {"万": 10_000, "萬": 10_000, "千": 1000, "k": 1000}
 _STOCKS: dict[str, int | None] = {
     **dict.fromkeys(("in stock", "instock", "yes", "true", "available", "有货", "现货")),
@@ -78,8 +81,8 @@ def holds(field: str, value: str, text: str, *, whole: bool = False) -> bool:
 
 @functools.lru_cache(maxsize=1 << 18)
 def normal(text: str) -> str:
-    """Lower case, one width, straight apostrophes."""
-    return unicodedata.normalize("NFKC", text).replace("’", "'").casefold()
+    """Lower case, one width, straight apostrophes, simplified characters."""
+    return simplified(unicodedata.normalize("NFKC", text).replace("’", "'").casefold())
 
 
 def singular(word: str) -> str:
@@ -107,6 +110,17 @@ def contains(text: str, term: str) -> bool:
     said = [singular(word) for word in WORD.findall(text)]
     n = len(wanted)
     return bool(n) and any(said[start : start + n] == wanted for start in range(len(said) - n + 1))
+
+
+def halves(brand: str) -> list[str]:
+    """The names of a brand that is written in Latin letters and in Chinese; a country beside one is none.
+
+    >>> halves("EHEIM 伊罕"), halves("苹果（Apple）"), halves("德国Sera"), halves("The North Face")
+    (['EHEIM', '伊罕'], ['苹果', 'Apple'], ['Sera'], [])
+    """
+    found = _TWO_SCRIPTS.fullmatch(brand.strip())
+    parts = [one.strip() for one in found.groups() if one] if found else []
+    return [one for one in parts if len(one) > 1 and content_words(one) and not _COUNTRY.fullmatch(one)]
 
 
 def is_true(text: str) -> bool:

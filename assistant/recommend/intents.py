@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from assistant.recommend.cells import normal
-from assistant.recommend.requests import COMPARED, Wish
+from assistant.recommend.orders import COMPARED
+from assistant.recommend.requests import Wish
 
 MOST_CALLED = 3
 """Items that a message calls by name, to be shown beside its answer."""
@@ -22,20 +23,21 @@ _STRONG = re.compile(
 )
 _WISH = re.compile(
     r"\b(?:i'm |i am |we're |we are )?(?:looking for|searching for|after a|in search of)\b|\b(?:(?:i|we)(?:'d like| would like| want| need|'m in need of)|and (?:need|want) (?:an?|some|new))\b(?! to (?:return|exchange|cancel|know|complain|speak|talk|track|send|change))"
-    r"|\b(?:something|anything|gift) (?:like|similar|for|from|by|in|under|below|waterproof|warm|light)|\bgift for\b|^(?:any|a|an|some)\b|想买|想要|要买|需要|想找|找一|来一|挑一|买一|看看|类似"
+    r"|\b(?:something|anything|gift) (?:like|similar|for|from|by|in|under|below|waterproof|warm|light)|\bgift for\b|^(?:any|a|an|some)\b|想买|想要|要买|需要|想找|找一|来一|挑一|买一|看看|类似|预算|\bbudget\b"
 )
 _HAVE = re.compile(
     r"\bdo (?:you|u|ya) (?:have|sell|stock|carry)\b|\b(?:you )?got any\b|\bhave you got\b|\bare there any\b|有没有|有哪些|有什么"
 )
-_QUESTION = re.compile(rf"{_HAVE.pattern}|\b(?:which|what)\b|哪(?:些|款|种|个)|吗[？?]?$")
+_QUESTION = re.compile(rf"{_HAVE.pattern}|\b(?:which|what)\b|哪(?:些|款|种|个)|(?:有|卖|出售)[^，。,;；]*吗[？?]?$")
+_ASKED = re.compile(r"^(?:is|are|do|does|did|can|will)\b|(?:吗|呢|[?？])$")
 _ANYTHING = re.compile(
-    r"\b(?:(?:some|any)thing|gifts?|presents?)\b|\bwhat (?:else )?(?:do you|have you) (?:have|got|sell|stock|carry)\b|有什么|有哪些|东西|礼物"
+    r"\b(?:(?:some|any)thing|gifts?|presents?)\b|\bwhat (?:else )?(?:do you|have you) (?:have|got|sell|stock|carry)\b|有什么|有哪些|买到?(?:点|些)?什么|东西|礼物"
 )
 """Stands for goods of any kind."""
 _TERMS = re.compile(
     r"\b(?:return\w*|refund\w*|exchang\w+|repair\w*|warranty|guarantee|deliver\w*|shipping|shipped|ship|cancel\w*|wash\w*|clean\w*|pay\w*|invoice|complain\w*|broken|torn|store|shop|open(?:ing)?|track\w*|voucher|coupon|discount|"
     r"order(?:ed|s)?|account|membership|policy|how (?:do|can|long|many|often|does|should)|am i|why|when|where|who)\b"
-    r"|退|换货|维修|修理|保修|质保|配送|发货|运费|送货|清洗|怎么(?!.?[这那]么)|如何|多久|什么时候|哪里|为什么|支付|付款|发票|优惠券|会员|订单|取消|投诉"
+    r"|退|换货|维修|修理|保修|质保|配送|发货|运费|送货|清洗|怎么(?!.?[这那]么)|如何|多久|什么时候|哪里|为什么|支付|付款|发票|优惠券|会员|订单|取消|投诉|上门|回收|寄养|分期|预约|包赔|赔[付偿]|保活|(?<![免易])安装"
 )
 """What is said of terms, orders and accounts."""
 _MAY = re.compile(r"\b(?:can|could|may) i\b|能不能|可以.{0,6}吗")
@@ -103,6 +105,11 @@ def decide(message: str, wish: Wish) -> Decision:
         return "advise"
     if wish.called and not terms and len(wish.called) <= MOST_CALLED:
         return "both"
+    priced = any(one.field == "price" for one in wish.conditions)
+    if priced and not named and not service and _ANYTHING.search(text) and not wish.unread:
+        return "advise"
+    if priced and not named and not service and wish.hinted and (strong or _WISH.search(text)):
+        return "both"
     if service or not (named or wish.like_own):
         return "answer"
     if _QUESTION.search(text):
@@ -113,7 +120,10 @@ def decide(message: str, wish: Wish) -> Decision:
         return "advise"
     if _WISH.search(text):  # "I need help pitching my tent" may be no wish for a tent
         return "both" if wish.unread else "advise"
-    return "both" if "category" in named and len(wish.conditions) > 1 else "answer"
+    refuses = len(named) > 1 and any(one.test == "not" for one in wish.conditions)  # 不要红色的 斗鱼
+    if len(wish.conditions) == 1 or not ("category" in named or refuses):
+        return "answer"
+    return "both" if wish.unread or _ASKED.search(text) else "advise"
 
 
 def wants(message: str) -> bool:

@@ -23,8 +23,8 @@ from assistant.recommend.lexical import Lexical
 from assistant.recommend.recommender import Recommender, scorers_for
 from assistant.recommend.table import Table
 
-FORMAT = 3
-"""Grows when the arrays, or the options that the scorers are fitted with, change."""
+FORMAT = 4
+"""Grows when the arrays, the words, or the options that the scorers are fitted with, change."""
 MANIFEST, MODEL = "manifest.json", "model.safetensors"
 _log = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from assistant import texts
 from assistant.goods import Condition, Interaction, Item, Reason
 from assistant.recommend.cells import cell, normal
+from assistant.recommend.lexicon import TERMS
 
 MOST = 3
 FEWEST_TOGETHER = 2
@@ -20,6 +21,7 @@ _FIELDS = {
     "capacity": "容量", "genres": "类型", "year": "年份", "level": "难度", "minutes": "时长（分钟）", "topic": "主题",
     "description": "说明",
 }  # fmt: skip
+_ZH = {"yes": "是", "no": "否"}
 
 
 def field_name(field: str, language: str) -> str:
@@ -33,21 +35,41 @@ def condition(one: Condition, language: str) -> str:
         return texts.say("condition_stock", language)
     field = field_name(one.field, language)
     if one.test in {"is", "not"}:
-        values = texts.say("condition_or", language).join(one.values)
+        values = texts.say("condition_or", language).join(_said(one.field, one.values, language))
         return texts.say(f"condition_{one.test}", language, field=field, values=values)
     return f"{field} {one.test.replace('<=', '≤').replace('>=', '≥')} {one.values[0]}"
 
 
-def money(item: Item) -> str:
+def _said(field: str, values: Sequence[str], language: str) -> list[str]:
+    """Values in a customer's words, each once: 红色 in Chinese for "red", "yes" as 是."""
+    terms = TERMS.get(field, {}) if field != "waterproof" else {}  # whose one value is yes
+    said: dict[str, None] = {}
+    for value in values:
+        key = next((key for key, term in terms.items() if value.casefold() in {key, *term.words}), None)
+        own = next((word for word in terms[key].words if not word.isascii()), value) if key else _ZH.get(value, value)
+        said[own if language == "zh" else key or value] = None
+    return list(said)
+
+
+def money(item: Item, language: str = "en") -> str:
     """The price as the row has it, with its currency; "" where the row has none."""
-    return "" if item.price is None else f"{item.price} {item.currency}".strip()
+    return "" if item.price is None else priced(str(item.price), item.currency, language)
 
 
-def matched(item: Item, conditions: Sequence[Condition]) -> list[Reason]:
+def priced(price: str, currency: str, language: str) -> str:
+    """A price with its currency, as a language writes it.
+
+    >>> priced("1280", "CNY", "zh"), priced("1280", "CNY", "en")
+    ('¥1280', '1280 CNY')
+    """
+    return f"¥{price}" if (currency, language) == ("CNY", "zh") else f"{price} {currency}".strip()
+
+
+def matched(item: Item, conditions: Sequence[Condition], language: str = "en") -> list[Reason]:
     """What was asked for, and what the row says to it."""
     found = []
     for field in dict.fromkeys(one.field for one in conditions if one.test != "not" and one.field != "category"):
-        value = money(item) if field == "price" else cell(item, field)
+        value = money(item, language) if field == "price" else cell(item, field)
         if value and field not in {"name", "stock"}:
             found.append(Reason("matches", field=field, value=value))
     return found

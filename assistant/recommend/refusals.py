@@ -54,6 +54,8 @@ _SMALL = frozenset(
     " severely highly extremely really ( it they that which".split()
 ) | frozenset("的用有含牌想要买看推荐喜欢爱吃穿戴喝能可以会得应该考虑接受希望愿意选给我们这那种些款是任何一切所有带里面成分到太再买于和跟让")  # fmt: skip
 _JOIN = re.compile(r"^(?:\s|or|nor|and|either|/|&|、|和|或者|或|跟|与|及|色|的|any|a|an)*$")
+_LACKS = frozenset({"不带", "不含", "没有", "没", "无"})
+_SOUGHT = re.compile(r"(?:推荐|想要|想买|找|挑|选|来|买|有没有|有)[一个款件些只台套点]*$")
 _LIST = re.compile(r"^\s*[,，]?\s*(?:or|and|nor|/|、|或者?|和|以及|及|与|跟)?\s*$")
 _CLOSES = re.compile(r"or|and|或|和|及|与|跟")
 _ACCEPTS = re.compile(
@@ -179,6 +181,18 @@ def cues(text: str, mentions: Sequence[Mention]) -> list[re.Match[str]]:
     return [cue for cue in found if cue.lastgroup not in {"doubt", "weak"}]
 
 
+def blanked(text: str, mentions: Sequence[Mention]) -> str:
+    """The text without its mentions, as long as it was."""
+    for one in mentions:
+        text = text[: one.start] + " " * (one.end - one.start) + text[one.end :]
+    return text
+
+
+def is_refused(text: str, start: int) -> bool:
+    """Whether a negation stands right before a place: "not size 43"."""
+    return any(cue.end() <= start and is_small(text[cue.end() : start]) for cue in cues(text, ()))
+
+
 def is_small(words: str) -> bool:
     """Whether words say nothing of their own between a negation and what it refuses."""
     return _SMALL.issuperset(TOKEN.findall(words))
@@ -222,6 +236,8 @@ def _run(
         if not run:
             if not is_small(between) or (cue.lastgroup == "near" and between.strip(" -")):
                 break
+        elif one.is_goods and between.strip() == "的" and _is_without(text, cue):  # 不带过滤的鱼缸 is a tank
+            break
         elif not (_JOIN.match(between) and one.fields & mentions[run[-1]].fields):
             if all(mentions[place].is_goods for place in run) and not one.is_goods:  # "no tents in red"
                 kinds = {meaning for place in run for meaning in mentions[place].meanings}
@@ -246,6 +262,11 @@ def _run(
     if closed and cue.group() not in {"not", "n't", "不是", "n't be"}:
         return run + more, doubtful
     return run, doubtful | set(more)
+
+
+def _is_without(text: str, cue: re.Match[str]) -> bool:
+    """Whether a cue says what the goods behind it are to lack; 不要狗的玩具 may refuse the goods themselves."""
+    return cue.group() in _LACKS or (cue.group() == "不要" and bool(_SOUGHT.search(text[: cue.start()])))
 
 
 def _listed(text: str, mentions: Sequence[Mention], run: Sequence[int]) -> tuple[list[int], bool]:

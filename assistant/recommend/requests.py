@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from assistant.goods import Condition
 from assistant.language import content_words
 from assistant.recommend.amounts import SPENT, amounts, in_digits
-from assistant.recommend.cells import holds, normal, singular
+from assistant.recommend.cells import halves, holds, normal, singular
 from assistant.recommend.lexicon import FALSE, TERMS, TRUE
 from assistant.recommend.log import Mask
-from assistant.recommend.refusals import TOKEN, Mention, cues, is_small, refusals
+from assistant.recommend.orders import Order, cheap, superlative
+from assistant.recommend.refusals import TOKEN, Mention, blanked, cues, is_refused, is_small, refusals
 from assistant.recommend.table import Table
 
 Words = Mapping[str, Mapping[str, Sequence[str]]]
@@ -55,33 +56,15 @@ _OWN = re.compile(
 _GOES_WITH = re.compile(
     r"\b(?:to go|goes|go|going|fits?|for use|to use) with (?:the|my)\b[^,.;!?]*|(?:搭配|配)我的[^，。；]*"
 )
-
-
-def _compared(more: str, more_zh: str) -> str:
-    """The pattern of a choice among what is shown, "which one is cheaper"; "cheaper" by itself is a limit."""
-    which = r"\bwhich(?: one| of (?:them|these|those|the (?:two|three|four)))?(?: is|'s)(?: the)? |\bthe (?=[a-z]+(?: expensive)? (?:one|of)\b)"
-    return rf"(?:{which})(?:{more})\b(?! than)|哪一?[个款件双顶条种](?:更|比较)?(?:{more_zh})(?:一?[点些])?(?=\W*$)"
-
-
-COMPARED = re.compile(
-    _compared("cheaper|less expensive|more expensive|dearer|pricier|lighter|heavier", "便宜|贵|轻|重")
-)
-_CHEAPEST = re.compile(
-    rf"\b(?:cheapest|least expensive|lowest[ -]priced?|most affordable)\b|最便宜|最低价|价格最低|{_compared('cheaper|less expensive', '便宜')}"
-)
-_DEAREST = re.compile(
-    rf"\b(?:most expensive|dearest|priciest|highest[ -]priced?)\b|最贵|价格最高|{_compared('more expensive|dearer|pricier', '贵')}"
-)
-_LIGHTEST = re.compile(rf"\blightest\b|最轻|{_compared('lighter', '轻')}")
-_HEAVIEST = re.compile(rf"\bheaviest\b|最重(?!要)|{_compared('heavier', '重')}")
 _ASKING = frozenset(
     "u got sell stock carry offer look looking search want need like find show buy please person people one ones them these those which"
     " recommend suggest gift something anything i'm i'd we're we'd hi hello hey".split()
 )
 _ASKING_ZH = re.compile(
-    r"有没有|没有|哪[些款种个双顶件条]?|什么|推荐|想|需要|适合|请问|可以|你好|您好|[你您我]们?|一?[个款双顶件条种]|帮|给|看|找|买|卖|要|的|是|有|吗|呢|啊|能|最|里面?"
+    r"有没有|没有|不[带含]|哪[些款种个双顶件条]?|什么|推荐|想|需要|适合|请问|可以|你好|您好|[你您我]们?|一?[个款双顶件条种]|帮|给|看|找|买|卖|要|的|是|有|吗|呢|啊|能|最|里面?"
 )
 """Words of a request that ask for goods and say nothing of which."""
+_GOES_ON = re.compile(r"((?![的色款类吗呢了吧啊呀嘛么有要好行多大小])[\u3400-\u9fff])(?=[吗呢么啊]?\W*$)")
 _SHORT = re.compile(r"(?:\b(?:ca|wo|sha))?n't\b|'(?:s|re|m|ve|ll|d)\b")
 """What contractions end with: "that's" says no more than "that"."""
 _NUMBERS = {word: number for number, word in enumerate("one two three four five six seven eight".split(), start=1)}
@@ -94,19 +77,12 @@ _NOT_DOWN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What is to come first: the least of a numeric field, or the most."""
-
-    field: str
-    descending: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Wish:
     """A request understood: hard conditions, what is left of the text, and whether it points to what was bought.
 
     `order` is what a superlative asked for ("the cheapest"); `unread` are the words of substance that became neither.
-    `called` are the ids of the items that it calls by their whole names.
+    `called` are the ids of the items that it calls by their whole names; `hinted`: a word that became no condition
+    stands in items' names.
     """
 
     conditions: tuple[Condition, ...]
@@ -116,6 +92,7 @@ class Wish:
     order: Order | None = None
     unread: tuple[str, ...] = ()
     called: tuple[str, ...] = ()
+    hinted: bool = False
 
 
 class Vocabulary:
@@ -155,7 +132,7 @@ class Vocabulary:
         own, called = _OWN.search(text), self._items_called(text)
         text = _GOES_WITH.sub(lambda match: " " * len(match.group()), text)
         conditions: list[Condition] = []
-        text, order = self._order(text)
+        text, order = superlative(text, self._weight, self._is_filled)
         text, stock = _STOCK.subn(" ", text)
         if stock and self._table.counts_stock:
             conditions.append(Condition("stock", ">=", ("1",)))
@@ -164,13 +141,15 @@ class Vocabulary:
         text = self._persons(found.rest, conditions)
         text = self._sizes(text, conditions)
         mentions = self._mentions(text)
+        if order is None and self._is_filled("price"):
+            text, order = cheap(text, mentions)
         choices, open_ = self._choices(text, mentions)
         conditions = [*choices, *found.conditions, *conditions]
         text = self._bare_persons(text, conditions)
         left = self._bare_size(text, mentions, conditions)
         unread = _unread(text, [one for one in mentions if one not in open_])
-        left = left.replace(SPENT, " ").strip()
-        return Wish(tuple(conditions), left, own is not None, found.currency, order=order, unread=unread, called=called)
+        left, hinted = left.replace(SPENT, " ").strip(), self._is_hinted(blanked(text, mentions), unread)
+        return Wish(tuple(conditions), left, own is not None, found.currency, order, unread, called, hinted)
 
     # What is built
 
@@ -219,6 +198,10 @@ class Vocabulary:
             self._add("category", value, split[value])
         for value in self._table.column("brand").cells:
             self._add("brand", value, [value])
+        for value in self._table.column("brand").cells:  # EHEIM 伊罕 is called by either half, 苹果（Apple） too
+            for half in halves(value):
+                if all(field == "brand" for field, _ in self._phrases.get(_phrase(half), ())):
+                    self._add("brand", value, [half])
 
     def _attributes(self) -> None:
         """The values of columns with few of them (genre, level): each is a choice; of yes and no, the column's name."""
@@ -275,19 +258,6 @@ class Vocabulary:
         after = tokens[at + 1][2] if at + 1 < len(tokens) else ""
         return "material" in self._table.fields and before not in _NOT_DOWN[0] and after not in _NOT_DOWN[1]
 
-    def _order(self, text: str) -> tuple[str, Order | None]:
-        """The text without its superlatives, and what the last of them asks for, where the catalogue has such numbers."""
-        last, order = -1, None
-        for words, field, descending in (
-            (_CHEAPEST, "price", False), (_DEAREST, "price", True), (_LIGHTEST, self._weight, False), (_HEAVIEST, self._weight, True),
-        ):  # fmt: skip
-            for found in words.finditer(text) if self._is_filled(field) else ():
-                if found.start() > last:
-                    last, order = found.start(), Order(field, descending)
-        for words in (_CHEAPEST, _DEAREST, _LIGHTEST, _HEAVIEST):
-            text = words.sub(lambda found: " " * len(found.group()), text)
-        return text, order
-
     def _choices(self, text: str, mentions: Sequence[Mention]) -> tuple[list[Condition], list[Mention]]:
         """The conditions of the mentions, and the mentions that are neither surely wanted nor surely refused."""
         mentions = _without_context(text, mentions)
@@ -308,8 +278,11 @@ class Vocabulary:
                 elif field == "category" and value in wanted.get("category", []):
                     refused["category"].remove(value)
                     refused.setdefault("name", []).append(singular(mentions[number].text))
-                elif field not in {"category", "name"} and self._called_so(mentions[number].text, field).any():
-                    refused.setdefault("name", []).append(mentions[number].text)  # for rows without the field
+                elif field not in {"category", "name"} and (
+                    self._called_so(mentions[number].text, field).any()  # for rows without the field
+                    or self._is_a_name(mentions[number].text, field, value)
+                ):
+                    refused.setdefault("name", []).append(mentions[number].text)
         for word in self._denied_names(text, mentions):
             refused.setdefault("name", []).append(word)
         for field, values in refused.items():  # said both ways: it is not required
@@ -321,6 +294,11 @@ class Vocabulary:
                     rows = self._table.mask(Condition("category", "is", kind)) & self._called_so(mention.text, field)
                     if rows.any():  # "black tea", where mugs have a colour and teas have none
                         wanted[field].remove(value)
+        for mention in mentions:
+            for field, value in mention.meanings if "name" not in wanted else ():
+                if value in wanted.get(field, ()) and self._is_a_name(mention.text, field, value):
+                    wanted[field].remove(value)
+                    wanted["name"] = [mention.text]
         found = [Condition(field, "is", tuple(values)) for field, values in wanted.items() if values]
         found += [Condition(field, "not", tuple(dict.fromkeys(values))) for field, values in refused.items() if values]
         return found, [mentions[number] for number in sorted(said.doubtful)]
@@ -331,6 +309,18 @@ class Vocabulary:
         empty = column.cells.index("") if "" in column.cells else -1
         silent: Mask = column.codes == empty
         return silent & self._table.mask(Condition("name", "is", (word,))) if silent.any() else silent
+
+    def _is_a_name(self, word: str, field: str, value: str) -> bool:
+        """Whether a value of a free column says rather what things are called: one food is for 斗鱼, others are 斗鱼."""
+        if field not in self._table.attributes or field in TERMS:
+            return False
+        named, said = (self._table.mask(Condition(*one)) for one in (("name", "is", (word,)), (field, "is", (value,))))
+        return bool((named | said).sum() == named.sum() >= 2 * said.sum())
+
+    def _is_hinted(self, left: str, unread: Sequence[str]) -> bool:
+        """Whether a word outside the mentions stands in items' names; in Chinese its last letter: 新手缸 is a 缸."""
+        heads = re.findall(r"[\u3400-\u9fff](?![\u3400-\u9fff])", _ASKING_ZH.sub(" ", left))
+        return any(singular(word) in self._names for word in (*heads, *unread) if word.isalpha())
 
     def _denied_names(self, text: str, mentions: Sequence[Mention]) -> list[str]:
         """Refused words that are no mention but stand in items' names."""
@@ -354,7 +344,7 @@ class Vocabulary:
         match = _PERSONS.search(text)
         if match is None:
             return text
-        if not _is_refused(text, match.start()):
+        if not is_refused(text, match.start()):
             conditions.append(_room_for(match[1] or match[2]))
         return text[: match.start()] + " " * len(match.group()) + text[match.end() :]
 
@@ -365,7 +355,7 @@ class Vocabulary:
         values, end = [next(group for group in match.groups() if group)], match.end()
         while more := _OR_SIZE.match(text, end):
             values, end = [*values, more[1]], more.end()
-        if not _is_refused(text, match.start()):
+        if not is_refused(text, match.start()):
             conditions.append(Condition("size", "is", tuple(value.upper() for value in values)))
         return text[: match.start()] + " " * (end - match.start()) + text[end:]
 
@@ -388,7 +378,7 @@ class Vocabulary:
                 }
                 if not all(any(holds("size", str(end), one) for one in cells) for end in (low, high)):
                     continue
-            if not _is_refused(text, match.start()):
+            if not is_refused(text, match.start()):
                 conditions.append(Condition("size", "is", tuple(str(size) for size in range(low, high + 1))))
             return text[: match.start()] + " " * len(match.group()) + text[match.end() :]
         return text
@@ -414,7 +404,7 @@ class Vocabulary:
         if (
             match
             and chosen
-            and not _is_refused(text, match.start())
+            and not is_refused(text, match.start())
             and not any(one.field == "size" for one in conditions)
         ):
             sizes = self._table.column("size")
@@ -423,11 +413,6 @@ class Vocabulary:
                 conditions.append(Condition("size", "is", (match[1],)))
                 text = text[: match.start()] + " " * len(match.group()) + text[match.end() :]
         return " ".join(text.split())
-
-
-def _is_refused(text: str, start: int) -> bool:
-    """Whether a negation stands right before a place: "not size 43"."""
-    return any(cue.end() <= start and is_small(text[cue.end() : start]) for cue in cues(text, ()))
 
 
 def _room_for(said: str) -> Condition:
@@ -453,11 +438,10 @@ def _whole_names(table: Table) -> dict[tuple[str, ...], list[str]]:
 
 
 def _unread(text: str, mentions: Sequence[Mention]) -> tuple[str, ...]:
-    """Words of substance outside all mentions."""
-    for one in mentions:
-        text = text[: one.start] + " " * (one.end - one.start) + text[one.end :]
-    text = _ASKING_ZH.sub(" ", _SHORT.sub(" ", text))
-    return tuple(word for word in content_words(text) if word not in _ASKING)
+    """Words of substance outside all mentions; a Chinese letter that goes on with one at the end is such a word: 玻璃盖."""
+    ends = [found[1] for one in mentions if (found := _GOES_ON.match(text, one.end))]
+    text = _ASKING_ZH.sub(" ", _SHORT.sub(" ", blanked(text, mentions)))
+    return tuple([word for word in content_words(text) if word not in _ASKING] + ends)
 
 
 def _without_context(text: str, mentions: Sequence[Mention]) -> list[Mention]:

@@ -7,6 +7,7 @@ cells with a word are found by an index of words. What was asked once is remembe
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 
@@ -91,6 +92,15 @@ class Column:
         if len(found) <= 1 or not found[0]:
             return found[0] if found else []
         return sorted(set(found[0]).intersection(*found[1:]))
+
+
+def in_one_currency(items: Sequence[Item]) -> list[Item]:
+    """The items; where all prices that say a currency say the same, the others are in it, too."""
+    said = {item.currency for item in items if item.currency}
+    if len(said) != 1:
+        return list(items)
+    ours = said.pop()
+    return [item if item.currency or item.price is None else dataclasses.replace(item, currency=ours) for item in items]
 
 
 class Table:

@@ -2,6 +2,7 @@
 
 A passage never crosses a heading, a page (unless its paragraph goes on) or a row of a table. It is filled
 with whole paragraphs up to the limit; only what is longer is cut, at sentences, then at spaces, then anywhere.
+A row is a passage alone, the first of a sheet like the others: a title above rows is in the path of each.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def weight(text: str) -> int:
 
 
 def split(document: Document, passage_chars: int) -> list[Passage]:
-    """The passages of a document, in order, covering all that is not white space.
+    """The passages of a document, in order, covering all that is not white space but the titles of rows.
 
     Args:
         document: `document.text[p.start:p.end] == p.text` holds for each passage `p` of the result.
@@ -50,10 +51,14 @@ def cuts(document: Document, passage_chars: int) -> list[tuple[int, int]]:
 
 def _spans(document: Document, passage_chars: int) -> list[_Span]:
     cutter = _Cutter(document.text, passage_chars)
-    if document.rows:
-        cutter.rows(document.rows)
-    else:
-        cutter.prose(_blocks(document))
+    before = 0
+    for start, end in document.rows:
+        between = document.text[before:start].split()
+        if between and not " ".join(_path(document.headings, start)).endswith(" ".join(between)):
+            cutter.prose(_blocks(document, before, start))
+        cutter.row(start, end)
+        before = end
+    cutter.prose(_blocks(document, before, len(document.text)))
     return cutter.spans
 
 
@@ -67,11 +72,11 @@ class _Block:
     cut: bool
 
 
-def _blocks(document: Document) -> Iterator[_Block]:
-    """Paragraphs by blank lines; a heading's line is a block of its own. No white space at either end."""
+def _blocks(document: Document, first: int, last: int) -> Iterator[_Block]:
+    """Paragraphs of a part by blank lines; a heading's line is a block of its own. No white space at either end."""
     text, pages = document.text, set(document.pages)
     marks = sorted({heading.start for heading in document.headings})
-    for found in _PARAGRAPH.finditer(text):
+    for found in _PARAGRAPH.finditer(text, first, last):
         at, end = found.span()
         inside = marks[bisect_left(marks, at) : bisect_left(marks, end)]
         while at < end:
@@ -124,26 +129,15 @@ class _Cutter:
                 self._add(block.start, block.end)
         self._flush()
 
-    def rows(self, rows: tuple[tuple[int, int], ...]) -> None:
-        """A row is a passage; what stands between rows (the name of a sheet) goes with the next."""
-        before = 0
-        for start, end in rows:
-            self._between(before, start)
-            count = len(self.spans)
-            self._add(start, end)
-            self._flush()
-            parts = self.spans[count:]
-            if len(parts) > 1:
-                line = self._text[start:end].partition("\n")[0][:_LABEL_CHARS]
-                self.spans[count + 1 :] = [dataclasses.replace(part, part_of=line) for part in parts[1:]]
-            before = end
-        self._between(before, len(self._text))
+    def row(self, start: int, end: int) -> None:
+        """A row of a table is a passage; the parts of a long one carry its first line."""
+        count = len(self.spans)
+        self._add(start, end)
         self._flush()
-
-    def _between(self, start: int, end: int) -> None:
-        start, end = _trim(self._text, start, end)
-        if start < end:
-            self._head(start, end)
+        parts = self.spans[count:]
+        if len(parts) > 1:
+            line = self._text[start:end].partition("\n")[0][:_LABEL_CHARS]
+            self.spans[count + 1 :] = [dataclasses.replace(part, part_of=line) for part in parts[1:]]
 
     def _head(self, start: int, end: int) -> None:
         """Opens a passage with a heading, or adds it to the headings that wait for their text."""

@@ -252,7 +252,7 @@ class HashingEmbedder:
     name = "hashing"
     dimension = 256
     languages = LANGUAGES["hashing"]
-    id = "hashing@v1"
+    id = "hashing@v2"
     runtime = "numpy"
 
     def encode(self, texts: Sequence[str]) -> Vectors:

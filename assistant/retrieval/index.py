@@ -43,6 +43,8 @@ from assistant.retrieval.vectors import QDRANT, Progress, Table, VectorTable
 from assistant.types import Passage
 
 FORMAT = 3
+TERMS = 1
+"""Grows when `terms` makes others of the same text: BM25 is made anew then, the vectors stay."""
 WHOLE = 0.5
 """Weight of a passage's own vector beside its best sentence: of 0, 0.3, 0.5, 0.7, 1 the best on XQuAD."""
 K1, B = 0.9, 0.6
@@ -76,6 +78,8 @@ class Manifest:
     files: dict[str, str]
     runtime: str = ""
     """What computed the vectors, several where the index grew under several; "" = before this was kept (torch)."""
+    terms: int = 0
+    """The `TERMS` of its BM25; 0 = before this was kept."""
 
     @property
     def id(self) -> str:
@@ -84,7 +88,8 @@ class Manifest:
 
     def to_json(self) -> str:
         """The text of manifest.json."""
-        known = {name: value for name, value in dataclasses.asdict(self).items() if value or name != "runtime"}
+        later = {"runtime", "terms"}  # an older manifest has its id without them
+        known = {name: value for name, value in dataclasses.asdict(self).items() if value or name not in later}
         return json.dumps(known, indent=1, sort_keys=True)
 
 
@@ -100,8 +105,8 @@ class Recipe:
 
     def fits(self, manifest: Manifest) -> bool:
         """Whether an index was made by this recipe."""
-        made = (manifest.tenant, manifest.collection, manifest.passage_chars, manifest.fusion)
-        same = made == (self.tenant, self.collection, self.passage_chars, self.fusion)
+        made = (manifest.tenant, manifest.collection, manifest.passage_chars, manifest.fusion, manifest.terms)
+        same = made == (self.tenant, self.collection, self.passage_chars, self.fusion, TERMS)
         return same and self._same_place(manifest)
 
     def reuses(self, manifest: Manifest, embedder: Embedder) -> bool:
@@ -294,6 +299,7 @@ def build(
         units=len(by_id),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         files={},
+        terms=TERMS,
         runtime=", ".join(
             sorted(
                 {*(reusable.manifest.runtime.split(", ") if reusable else ()), vectors.runtime, embedder.runtime} - {""}

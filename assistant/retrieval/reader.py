@@ -100,6 +100,8 @@ class Reader:
 
     def read(self, question: str, hits: Sequence[Hit]) -> Reading:
         """The units of the hits, best first, and the support of the best."""
+        if language.is_han(question) and not language.is_traditional("".join(hit.passage.text for hit in hits)):
+            question = language.simplified(question)  # the models tell the scripts apart
         asked = self.analyse(question)
         units = self.units(asked, hits)
         if not units:
@@ -235,20 +237,36 @@ class Reader:
 
 
 def split_units(passage: Passage, rank: int) -> list[Unit]:
-    """The passage's sentences under their key. A FAQ's question and a heading are keys, not answers."""
-    cuts = language.sentences(passage.text)
+    """The passage's sentences under their key. A FAQ's question, its category and a heading are no answers."""
     path = " ".join(passage.headings[-2:])
     first_line = passage.text.split("\n", 1)[0]
+    faq = first_line.rstrip().endswith(("?", "？"))
+    filed = faq or passage.document.lower().endswith(_TABLES)
+    cuts = _unfiled(passage.text) if filed else language.sentences(passage.text)
     records = [Span(passage, start, end) for start, end in language.fields(passage.text)]
     if records:
         return [Unit(span, records[0].text if span.start else path, rank, record=True) for span in records]
-    if first_line.rstrip().endswith(("?", "？")) and len(cuts) > 1:
+    if faq and len(cuts) > 1:
         rest = [(start, end) for start, end in cuts if start > len(first_line)]
         return [Unit(Span(passage, start, end), first_line, rank) for start, end in rest]
     headings = {heading.strip().casefold() for heading in passage.headings}
     spans = [Span(passage, start, end) for start, end in cuts]
     body = [span for span in spans if headings.isdisjoint({_title(span.text), _title(_line(span))})] or spans
     return [Unit(span, path, rank) for span in body]
+
+
+_TABLES = (".csv", ".tsv", ".xlsx")
+_FILED = re.compile(r"^(?:category|categories|tags?|keywords?|分类|类别|标签|关键词|关键字)[:：].*$|\Z", re.I | re.M)
+
+
+def _unfiled(text: str) -> list[tuple[int, int]]:
+    """The sentences of a FAQ without the lines that say where it is filed: these are found by, not quoted."""
+    spans: list[tuple[int, int]] = []
+    at = 0
+    for filed in _FILED.finditer(text):
+        spans += [(at + start, at + end) for start, end in language.sentences(text[at : filed.start()])]
+        at = filed.end()
+    return spans
 
 
 def _title(text: str) -> str:

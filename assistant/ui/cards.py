@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assistant.goods import Interaction, Item
-from assistant.recommend.reasons import field_name, money
+from assistant.recommend.reasons import field_name, money, priced
 from assistant.ui.render import Look, safe
 
 Data = Mapping[str, Any]
@@ -88,7 +88,7 @@ def _bar(share: float, kind: str) -> str:
 def _card(number: int, one: Data, look: Look, *, language: str, act: bool) -> str:
     item = one["item"]
     name = item["names"].get(language) or item["name"]
-    price = f"{item['price']} {item['currency']}".strip() if item["price"] is not None else ""
+    price = priced(item["price"], item["currency"], language) if item["price"] is not None else ""
     facts = [item["category"], item["brand"], item["colour"], item["size"]]
     place = " · ".join(fact for fact in facts if fact)
     why = "".join(f"<li>{safe(reason['text'])}</li>" for reason in one["reasons"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 TEXTS: Mapping[str, Mapping[str, str]] = {
-    "answers_title": {"en": "Answers", "zh": "审核答案"},
+    "answers_title": {"en": "Answers", "zh": "标准答案"},
     "answers_hint": {
         "en": "An approved answer is given word for word when its question is asked, also in other words with the same numbers and names. For every other question it does not exist.",
-        "zh": "审核通过的答案会在客户提出对应问题时逐字给出（换一种说法、数字和名称相同也算）；对其他问题则不起作用。",
+        "zh": "标准答案会在客户提出对应问题时逐字给出（换一种说法、数字和名称相同也算）；对其他问题则不起作用。",
     },
     "answers_choose": {"en": "Edit", "zh": "编辑"},
     "answers_new": {"en": "A new answer", "zh": "新建答案"},
@@ -31,7 +31,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "answers_none_waiting": {"en": "Nothing waits for review.", "zh": "没有等待审核的内容。"},
     "answers_waiting_head": {"en": "Question|Suggested answer|From|Customers", "zh": "问题|建议答案|来源|客户数"},
     "answers_approved": {"en": "Approved", "zh": "已批准"},
-    "answers_none": {"en": "No answer is approved yet.", "zh": "还没有审核通过的答案。"},
+    "answers_none": {"en": "No answer is approved yet.", "zh": "还没有标准答案。"},
     "answers_head": {"en": "Questions|Answer|Given|Approved (UTC)|", "zh": "问题|答案|使用次数|批准 (UTC)|"},
     "answers_more": {"en": "and {n} more", "zh": "另有 {n} 个"},
     "answers_live": {"en": "live", "zh": "使用中"},

@@ -48,10 +48,10 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "desk_note": {"en": "Note for the staff", "zh": "内部备注（客户看不到）"},
     "desk_note_add": {"en": "Add the note", "zh": "添加备注"},
     "desk_notes": {"en": "Notes", "zh": "备注"},
-    "desk_suggest": {"en": "Suggest as an approved answer", "zh": "推荐为审核答案"},
+    "desk_suggest": {"en": "Suggest as an approved answer", "zh": "推荐为标准答案"},
     "desk_suggested": {
         "en": "It waits for review under approved answers.",
-        "zh": "已提交，等待审核。",
+        "zh": "已提交到“标准答案”，等待审核。",
     },
     "desk_nothing_to_suggest": {
         "en": "There is no answer of yours with a question before it.",

@@ -12,7 +12,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "new_password_hint": {"en": "At least 10 characters", "zh": "至少 10 个字符"},
     "choose_password": {
         "en": "This password was for once. Choose your own below; it is the one from now on.",
-        "zh": "该密码仅可使用一次。请在下方设置您自己的密码，以后使用新密码登录。",
+        "zh": "这是一次性密码。请在下方设置您自己的密码，以后用新密码登录。",
     },
     "leave_as": {"en": "Sign out ({name})", "zh": "退出（{name}）"},
     "not_allowed": {

@@ -178,7 +178,8 @@ footer { padding: 0 12px 8px; } footer button { font-size: 13px; color: var(--so
   const card = (one) => {
     const { item } = one;
     const tell = (event) => call("recommend/events", { item: item.id, event, collection: state.collection }).catch(() => {});
-    const price = item.price === null ? "" : item.price + " " + item.currency;
+    const yuan = language === "zh" && item.currency === "CNY";
+    const price = item.price === null ? "" : yuan ? "¥" + item.price : item.price + " " + item.currency;
     const stock = item.stock === null ? "" : item.stock ? item.stock + " " + say.stock : say.none;
     const box = make("li", { className: "card" }, make("b", {}, item.names[language] || item.name),
       make("span", {}, [price, stock].filter(Boolean).join(" · ")),

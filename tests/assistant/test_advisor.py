@@ -16,6 +16,7 @@ from assistant.advisor import Advisor, Query
 from assistant.errors import BadInput
 from assistant.goods import Condition, Interaction, Item
 from assistant.recommend.filters import to_text
+from assistant.recommend.reasons import condition
 from assistant.stock import Changed, Stock
 from assistant.store import Store
 
@@ -127,11 +128,21 @@ def test_an_impossible_filter_is_told_in_words_and_the_kind_of_thing_is_given_up
     assert chinese.startswith("目录中没有同时符合以下条件的商品：类别：jackets；价格 ≤ 20；有货。")
 
 
+def test_a_value_is_told_once_and_in_the_customers_words():
+    told = [
+        Condition("colour", "is", ("红色", "red")),
+        Condition("waterproof", "is", ("yes",)),
+        Condition("brand", "not", ("Alda",)),
+    ]
+    assert [condition(one, "zh") for one in told] == ["颜色：红色", "防水：是", "品牌：不要Alda"]
+    assert [condition(one, "en") for one in told] == ["colour: red", "waterproof: yes", "brand: not Alda"]
+
+
 def test_every_fact_of_the_text_is_the_rows(advisor: Advisor):
     rows = {item.name: item for item in ITEMS}
     for language, pattern in (
         ("en", r"\d+\. (.*): ([\d.]+) EUR, (\d+) in stock"),
-        ("zh", r"\d+\. (.*)：([\d.]+) EUR，库存 (\d+) 件"),
+        ("zh", r"\d+\. (.*)：([\d.]+) EUR，库存 (\d+)"),
     ):
         advice = advisor.recommend("shop", Query(customer="c0", language=language, n=9))
         lines = advice.text.split("\n")[1:]

@@ -39,6 +39,19 @@ def test_a_records_field_stands_under_its_name():
     assert text == "name: Alder 2\nprice: 249.00 EUR"
 
 
+def test_records_of_one_name_are_quoted_with_what_tells_them_apart():
+    rows = [
+        passage(f"服务项目: 上门洗缸\n编号: {n}\n价格: {price}\n规格: {size}\n时长: 1小时", f"p{n}")
+        for n, (size, price) in enumerate([("60cm以下", "¥120"), ("60-120cm", "¥198")])
+    ]
+    prices = [units[2] for units in (split_units(row, 0) for row in rows)]
+    read = tuple(unit for row in rows for unit in split_units(row, 0))
+    text, _ = composer.render(composer.quotes(Reading((*prices, *read), (0.9, 0.8, *(0.001 for _ in read)), 0.9)))
+    told = ["服务项目: 上门洗缸\n价格: ¥120\n规格: 60cm以下", "服务项目: 上门洗缸\n价格: ¥198\n规格: 60-120cm"]
+    assert text == "\n\n".join(told)
+    assert composer.render(composer.quoted(prices[1], [], read))[0] == told[1]
+
+
 def test_list_items_that_are_apart_keep_their_lines():
     found = reading(passage("- Packs: 10 years.\n- Tents: 3 years.\n- Boots: 2 years."))
     apart = Reading((found.units[0], found.units[2]), (0.9, 0.8), 0.9)

@@ -134,11 +134,15 @@ def test_chatter_and_the_wish_for_a_person_do_not_hit_the_refusal(make, question
     assert run(make(threshold=1.0), question).outcome is outcome
 
 
-@pytest.mark.parametrize("question", ["。。。", "!!!", "😡", "??"])
-def test_a_message_without_a_letter_or_digit_is_asked_back_and_quotes_nothing(make, question):
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [(sign, "ask for a person") for sign in ("!!!", "😡", "??")]
+    + [(sign, "转人工") for sign in ("。。。", "！！", "……")],
+)
+def test_a_message_without_a_letter_or_digit_is_asked_back_in_its_language_and_quotes_nothing(make, question, said):
     answer = run(make(threshold=0.0), question)
     assert (answer.outcome, answer.citations, answer.hits) == (Outcome.ANSWERED, (), ())
-    assert "ask for a person" in answer.text
+    assert said in answer.text
 
 
 @pytest.mark.parametrize("error", [EngineUnavailable("out of memory"), MemoryError(), RuntimeError("boom")])

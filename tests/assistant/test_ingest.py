@@ -14,6 +14,7 @@ import pytest
 from assistant import ingest as walk
 from assistant.errors import BadInput, StoreBusy
 from assistant.ingest import ingest, languages_of, remove_documents
+from assistant.retrieval.reader import split_units
 from assistant.retrieval.search import Searcher
 from assistant.settings import Settings
 from assistant.store import Store
@@ -247,6 +248,27 @@ def test_other_chunker_settings_cut_unchanged_documents_again(tmp_path):
     assert report.passages > before.passages
     assert all(len(passage.text) <= 200 for passage in shop.store.passages("default", "shop"))
     assert set(shop.verdicts().values()) == {Verdict.UNCHANGED}
+
+
+def test_every_row_of_a_workbook_is_a_record_and_one_stored_with_its_title_in_the_first_is_cut_again(shop):
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for name, title in (("Cleaning", []), ("Moving", ["Prices 2026"])):
+        sheet = book.create_sheet(name)
+        for row in filter(None, (title, ["Service", "Size", "Price"], ["Tank", "60 cm", 120], ["Tank", "120 cm", 198])):
+            sheet.append(row)
+    book.save(shop.folder / "prices.xlsx")
+    assert shop.ingest().passages == 4
+    passages = shop.store.passages("default", "shop")
+    assert [split_units(passage, 0)[0].record for passage in passages] == [True] * 4
+    assert [passage.headings for passage in passages[1:3]] == [("Cleaning",), ("Moving", "Prices 2026")]
+    (document,) = shop.store.documents("default", "shop")
+    first, *others = passages
+    with_title = dataclasses.replace(first, text=document.text[: first.end], start=0)
+    shop.store.change_documents([(document, [with_title, *others])], [document.id])
+    assert shop.verdicts() == {"prices.xlsx": Verdict.REPLACED}
+    assert shop.store.passages("default", "shop") == passages
 
 
 def test_a_document_that_is_not_among_the_paths_is_cut_again_too(tmp_path):

@@ -17,6 +17,10 @@ from assistant import language
         ("ok", "en"),
         ("42", "en"),
         ("", "en"),
+        ("。。。", "zh"),
+        ("！！", "zh"),
+        ("……？", "zh"),
+        ("...?!", "en"),
     ],
 )
 def test_languages_are_told_apart(text, code):
@@ -25,6 +29,7 @@ def test_languages_are_told_apart(text, code):
 
 def test_too_little_text_is_the_callers_guess():
     assert language.detect("12:30", default="zh") == "zh"
+    assert language.detect("。。。", default="ja") == "ja"
 
 
 @pytest.mark.parametrize(
@@ -59,6 +64,46 @@ def test_words_of_a_question_meet_those_of_a_passage():
     assert set(language.words("退货期限")) <= set(language.words("退货期限是14天"))
     assert language.words("TENTS") == language.words("tents")
     assert language.words("４.９０") == language.words("4.90")
+
+
+def test_traditional_characters_and_all_names_of_a_weekday_are_the_same_words():
+    assert language.words("魚死了可以補發嗎") == language.words("鱼死了可以补发吗")
+    assert language.words("帳戶裡的帳篷") == language.words("账户里的帐篷")
+    assert language.words("星期五") == language.words("礼拜五") == language.words("禮拜五") == language.words("周五")
+    assert language.words("礼拜天") == language.words("星期日") == language.words("周日")
+    assert not {"周一", "周三"} & {*language.words("每星期一次"), *language.words("两个星期三千元")}
+
+
+def test_every_traditional_character_has_one_simplified_form_and_none_stands_in_simplified_text():
+    pairs, table = language._PAIRS, language._SIMPLIFIED
+    assert len(table) * 2 == len(pairs)
+    assert not set(pairs[::2]) & set(pairs[1::2])
+    valid_but_rare = set("乾後徵於瞭")
+    assert {char for char in pairs[::2] if char.encode("gb2312", "ignore")} <= valid_but_rare
+    assert all(char.encode("gb2312", "ignore") for char in pairs[1::2])
+
+
+@given(st.text(alphabet=language._PAIRS + "帳户a 。", max_size=40))
+def test_a_place_in_the_simplified_text_is_the_same_in_the_text(text):
+    assert len(language.simplified(text)) == len(text)
+    assert language.simplified(language.simplified(text)) == language.simplified(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_traditional"),
+    [
+        ("退貨期限為三十天", True),
+        ("退货期限为三十天，帐户除外", False),
+        ("於先生负责售后，周一到周五上班", False),
+        ("Hi", False),
+    ],
+)
+def test_a_name_makes_no_text_traditional(text, is_traditional):
+    assert language.is_traditional(text) is is_traditional
+
+
+def test_whom_a_message_addresses_is_known_in_both_scripts():
+    assert language.unaddressed("老闆，魚缸包郵嗎") == "魚缸包郵嗎"
 
 
 def test_small_words_are_no_content():

@@ -141,7 +141,7 @@ def test_a_short_chinese_question_is_read_alone_and_joined():
     assert prompts.asked(turns) == prompts.Asked("怎么取消订单？", "可以寄到中国吗？ 怎么取消订单？", torn=True)
 
 
-@pytest.mark.parametrize("question", ["多少钱", "几天？", "怎么收费呢", "要多久", "要钱吗"])
+@pytest.mark.parametrize("question", ["多少钱", "几天？", "怎么收费呢", "要多久", "要钱吗", "多少錢", "怎麼收費"])
 def test_a_chinese_question_without_a_word_of_substance_is_read_behind_the_last_one_only(question):
     turns = [Message("user", "可以寄养吗"), Message("assistant", "可以。"), Message("user", question)]
     assert prompts.asked(turns) == prompts.Asked(f"可以寄养吗 {question}")

@@ -264,7 +264,7 @@ def test_a_question_in_the_same_words_reaches_the_documents():
 
 
 CHATTER = {
-    Intent.GREETING: "亲|亲 在吗|亲亲在吗|在么|在？|您好，有人在吗|中午好|打扰一下|有个事问一下|請問在嗎|亲 在不在呀|掌柜的在吗|小姐姐在吗|老板在吗|老板|你好老板|亲，你好|你好，亲|有人在么|不好意思打扰了|上午好，打扰一下|is anyone there?|hello, are you there?|在嘛",
+    Intent.GREETING: "亲|亲 在吗|亲亲在吗|在么|在？|您好，有人在吗|中午好|打扰一下|有个事问一下|請問在嗎|亲 在不在呀|掌柜的在吗|掌櫃的在嗎|老闆在嗎|小姐姐在吗|老板在吗|老板|你好老板|亲，你好|你好，亲|有人在么|不好意思打扰了|上午好，打扰一下|is anyone there?|hello, are you there?|在嘛",
     Intent.THANKS: "谢谢老板|谢谢亲|多谢老板|辛苦啦|知道啦|明白啦|3q|感恩|多謝晒|明白啦，谢谢|了解啦|懂啦",
     Intent.GOODBYE: "拜拜啦|88|886|先这样吧|谢谢，先这样|好的，88|那先这样吧",
 }  # fmt: skip

@@ -59,24 +59,24 @@ def test_every_setting_of_a_round_comes_from_the_command_line(tmp_path: Path, mo
 
     monkeypatch.chdir(tmp_path)
     options = (
-        "--mode plain --rounds 6 --encoding int8 --weight north=2 --weight south=1 --share 0.5 --proximal 0.1 "
+        "--mode plain --rounds 6 --encoding int8 --weight north=2 --weight south=1 --share 0.5 "
         "--server adam --server-rate 0.5 --refactor 2 --dp customer --epsilon 3 --clip-norm 2 --use-in shop"
     )
     assert run(["federated", "coordinator", "init", "hub", *options.split()]) == 0
     config = Home(Path("hub")).config
     assert (config.encoding, config.share, config.step, config.server_rate) == ("int8", 0.5, "adam", 0.5)
-    assert (config.refactor, config.clip_norm, config.training[PROXIMAL]) == (2, 2.0, 0.1)
+    assert (config.refactor, config.clip_norm) == (2, 2.0)
     assert config.weights == (("north", 2.0), ("south", 1.0))
     assert config.dp is not None
     assert (config.dp.unit, config.dp.epsilon, config.dp.rounds) == ("customer", 3.0, 6)
     assert run(["federated", "coordinator", "init", "both", "--mode", "plain", "--combine", "stack"]) == 0
     assert Home(Path("both")).recipe.method == "lora"
     assert (Home(Path("both")).recipe.targets, config.cosine) == (("q_proj", "v_proj"), False)
-    tickets = "--task classify --label a --label b --calibrated 1 --cosine"
+    tickets = "--task classify --label a --label b --calibrated 1 --cosine --proximal 0.1"
     assert run(["federated", "coordinator", "init", "tickets", *tickets.split()]) == 0
     told = Home(Path("tickets"))
     assert (told.recipe.targets, told.config.cosine) == (("query", "value"), True)
-    assert told.config.training[CALIBRATED] == 1.0
+    assert (told.config.training[CALIBRATED], told.config.training[PROXIMAL]) == (1.0, 0.1)
     assert run(["federated", "coordinator", "init", "hidden", "--dp", "partner", "--epsilon", "4"]) == 0
     assert Home(Path("hidden")).config.dp.noise_multiplier > 1  # type: ignore[union-attr]
 
@@ -92,6 +92,11 @@ def test_every_setting_of_a_round_comes_from_the_command_line(tmp_path: Path, mo
         ("--calibrated 1", "task classify"),
         ("--weight north", "PARTNER=SHARE"),
         ("--task recommend --rounds 3", "one round"),
+        ("--task recommend --rounds 1 --server adam", "--server"),
+        ("--task recommend --rounds 1 --server-rate 0.5", "--server-rate"),
+        ("--task recommend --rounds 1 --share 0.5", "--share"),
+        ("--task recommend --rounds 1 --refactor 1", "--refactor"),
+        ("--task recommend --rounds 1 --mode plain --combine stack", "--combine"),
         ("--run Spring", "cannot be called 'shared-Spring'"),
         ("--weight north=0", "positive number"),
         ("--weight north=1 --weight south=99", "factor of 10"),
@@ -127,6 +132,11 @@ CANNOT_GO = [
     ("--task classify --label a --label a", "each once"),
     ("--task recommend --rounds 1", "--items FILE"),
     ("--task recommend --rounds 1 --items nothing.txt", "nothing.txt cannot be read"),
+    ("--dp customer --proximal 0.1", "FedProx"),
+    ("--dp partner --delta 0.05", "at most 0.01"),
+    ("--weight north=20", "counts 1"),
+    ("--weight north=0.05", "counts 1"),
+    ("--weight north=2 --weight north=5", "weighed twice"),
     ("--task recommend --rounds 1 --items latin.txt", "latin.txt cannot be read"),
 ]
 
@@ -142,11 +152,84 @@ def test_a_run_that_could_not_go_is_refused_before_any_partner_is_invited(
     assert not Path("hub").exists()
 
 
+def test_items_are_lines_and_a_mark_at_the_files_beginning_is_none_of_the_first(tmp_path: Path, monkeypatch) -> None:
+    from federated.coordinator import Home
+
+    monkeypatch.chdir(tmp_path)
+    Path("items.txt").write_bytes("\ufeffAlpha 1\r\n\n  Beta 2 \n".encode())
+    options = "--task recommend --rounds 1 --items items.txt"
+    assert run(["federated", "coordinator", "init", "hub", *options.split()]) == 0
+    assert Home(Path("hub")).recipe.labels == ("Alpha 1", "Beta 2")
+
+
+def test_more_than_partners_usually_allow_is_remarked_on(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["federated", "coordinator", "init", "long", "--rounds", "150"]) == 0
+    assert "decline over 100 rounds" in capsys.readouterr().err
+    assert run(["federated", "coordinator", "init", "usual"]) == 0
+    assert "decline" not in capsys.readouterr().err
+
+
+def ended(monkeypatch, outcome: dict, told: dict | None = None) -> list[str]:
+    """A coordinator's folder `hub` whose run goes as given when it is started; what was started."""
+    import contextlib
+
+    from federated import deploy
+    from federated.enrol import Roster
+
+    started: list[str] = []
+    assert run(["federated", "coordinator", "init", "hub", "--insecure"]) == 0
+    Path("hub/run").mkdir()
+    monkeypatch.setattr(deploy, "superlink", lambda home: contextlib.nullcontext())
+    monkeypatch.setattr(deploy, "start_run", lambda home: started.append(home.folder.name))
+    monkeypatch.setattr(deploy, "follow", lambda home, on_round, seen: outcome)
+    if told is not None:
+        Path("hub/run/outcome.json").write_text(json.dumps(outcome))
+        Path("hub/run/published.json").write_text(json.dumps(told))
+        monkeypatch.setattr(Roster, "cards", lambda roster: {"north": None, "south": None})
+    return started
+
+
+def test_a_run_that_stopped_void_is_no_success(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended(monkeypatch, {"adapter": None, "objections": [], "rounds": 0, "void": "Round 1 was void 3 times."})
+    assert run(["federated", "coordinator", "start", "hub"]) == 1
+    assert "void 3 times" in capsys.readouterr().err
+
+
+def test_who_did_not_get_the_published_adapter_is_named_and_sent_it_by_the_next_start(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = {"adapter": "shared-run@1", "objections": [], "rounds": 1}
+    started = ended(monkeypatch, outcome, {"north": "shared-run@1", "south": "No room on the disk."})
+    assert run(["federated", "coordinator", "status", "hub"]) == 0
+    assert "south has not got it: No room on the disk." in capsys.readouterr().err
+    assert run(["federated", "coordinator", "start", "hub"]) == 0
+    assert "sent to south once more" in capsys.readouterr().err
+    Path("hub/run/published.json").write_text(json.dumps({"north": "shared-run@1", "south": "shared-run@4"}))
+    Path("hub/run/outcome.json").write_text(json.dumps(outcome))
+    assert run(["federated", "coordinator", "start", "hub"]) == 0
+    assert started == ["hub"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "partners", "dp", "quorum"),
+    [("plain", 2, "example", 1), ("plain", 5, "example", 4), ("masked", 3, "customer", 3), ("masked", 5, "", 5)],
+)
+def test_a_study_asks_for_no_more_partners_than_it_has(mode, partners: int, dp: str, quorum: int) -> None:
+    from federated.study import Study, _quorum
+
+    assert _quorum(Study(Path("x.jsonl"), partners=partners, mode=mode, dp=dp)) == quorum
+
+
 def test_a_host_is_named_or_numbered() -> None:
     from federated.coordinator import Address
 
     for host in ("hub.example.com", "Hub-1", "coordinator_1", "10.77.0.1", "fd00::1"):
         assert Address(host, listen="0.0.0.0").host == host
+    assert [Address(host).at() for host in ("10.77.0.1", "fd00::1")] == ["10.77.0.1:18000", "[fd00::1]:18000"]
+    assert [Address(listen=all_).here for all_ in ("0.0.0.0", "::")] == ["127.0.0.1", "::1"]
 
 
 def test_a_file_is_no_folder_of_either_side(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -56,6 +56,20 @@ def test_flowers_database_and_logs_which_hold_single_updates_are_for_their_owner
         assert [path.stat().st_mode & 0o777 for path in files] == [0o600, 0o600]
 
 
+def test_a_second_start_ends_nobody_elses_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "flower-superlink"
+    program.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(deploy, "_program", lambda name: str(program))
+    with deploy._daemon("flower-superlink", [], tmp_path, {}) as first:
+        with (
+            pytest.raises(RunLocked, match="started already"),
+            deploy._daemon("flower-superlink", [], tmp_path, {}),
+        ):
+            pass
+        assert first.poll() is None
+
+
 def test_another_process_that_has_the_number_now_is_left_alone(tmp_path: Path) -> None:
     other = sleeper("something-else")
     try:

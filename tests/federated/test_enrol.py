@@ -89,6 +89,28 @@ def test_revocation_is_in_force_at_once_and_a_new_invitation_brings_new_keys(tmp
     assert not roster.verify("shop-a", b"x", identity.signer.sign(b"x"))
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_keys_that_were_revoked_are_not_enrolled_again(tmp_path: Path, times: int) -> None:
+    roster, invitation = invited(tmp_path)
+    identity = make_identity(tmp_path / "site", "shop-a")
+    roster.enrol(apply(invitation, identity), now=0)
+    for number in range(times):  # however often it was revoked since, and whoever it is for now
+        roster.revoke("shop-a")
+        again = roster.invite("shop-a", address="", authority="", coordinator="")
+        with pytest.raises(IdentityRefused, match="revoked before") as refused:
+            roster.enrol(apply(again, make_identity(tmp_path / "site", "shop-a")), now=0)
+        assert "new folder" in refused.value.hint
+        assert not roster.verify("shop-a", b"x", identity.signer.sign(b"x"))
+        # the invitation is still good for new keys
+        roster.enrol(apply(again, make_identity(tmp_path / f"new{number}", "shop-a")), now=0)
+    other = roster.invite("shop-b", address="", authority="", coordinator="")
+    fresh = make_identity(tmp_path / "other", "shop-b")
+    card = dataclasses.replace(fresh.card, node=identity.card.node)
+    card = dataclasses.replace(card, signature=fresh.signer.sign(card.content()))
+    with pytest.raises(IdentityRefused, match="revoked before"):
+        roster.enrol(apply(other, dataclasses.replace(fresh, card=card)), now=0)
+
+
 def test_an_enrolled_partner_is_not_invited_over(tmp_path: Path) -> None:
     roster, invitation = invited(tmp_path)
     roster.enrol(apply(invitation, make_identity(tmp_path / "site", "shop-a")), now=0)

@@ -15,6 +15,7 @@ from assistant.tuning.records import ChatRow
 from assistant.tuning.tasks import make_task
 from assistant.types import Message
 from federated import learning
+from federated.config import BASE
 from federated.errors import BadRequest
 from federated.learning import LoraTrainer
 from federated.local import Partner, Policy
@@ -119,6 +120,17 @@ def test_another_frozen_a_is_refused(tmp_path: Path) -> None:
     (result,) = lead.go()
     assert result.accepted == ("p0", "p1", "p3")
     assert "frozen adapter matrices" in result.refused[0].reason
+
+
+def test_another_base_under_the_same_frozen_a_is_refused(tmp_path: Path) -> None:
+    training = {learning.FROZEN: learning.frozen_sha256(lora.attach(tiny.llama(), PLAN)), BASE: "ours"}
+    sites = [trainer(number, base=base) for number, base in enumerate(("ours", "ours", "another", "ours"))]
+    (result,) = run(tmp_path, sites, rounds=1, training=training).go()
+    assert result.accepted == ("p0", "p1", "p3")
+    assert "base model is not the coordinator's" in result.refused[0].reason
+    # a run that was begun before the hash was sent goes on
+    older = run(tmp_path, sites, known=True, rounds=1, training={learning.FROZEN: training[learning.FROZEN]})
+    assert older.go() == (result,)
 
 
 def test_a_proximal_term_keeps_partners_near_the_shared_weights() -> None:

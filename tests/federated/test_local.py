@@ -69,6 +69,18 @@ def test_what_leaves_is_written_down_first(tmp_path: Path) -> None:
     assert entry["payload_sha256"] == update.payload_sha256()
     assert entry["bytes"] == update.nbytes
     assert entry["spend"]["mechanism"] == "nonprivate"
+    assert entry["examples"] == update.examples
+
+
+def test_measures_that_are_told_are_written_down_too(tmp_path: Path) -> None:
+    (site, *_), _, _ = partners(tmp_path, 3)
+    told = site.evaluate(start())
+    path = tmp_path / "p0" / "run" / "told.jsonl"
+    assert [json.loads(line)["measures"] for line in path.read_text().splitlines()] == [dict(told)]
+    site.evaluate(start(), private=True)  # keeps them, so nothing was told
+    site.policy = Policy(evaluates=False)
+    site.evaluate(start())
+    assert len(path.read_text().splitlines()) == 1
 
 
 def test_weights_that_are_not_the_plans_are_refused(tmp_path: Path) -> None:

@@ -48,6 +48,48 @@ def test_a_run_is_shown_with_what_was_refused_and_why(tmp_path: Path, language: 
     assert "<script>" not in body
 
 
+def test_what_became_of_a_run_is_said_as_it_was_in_both_languages() -> None:
+    from federated import showing
+    from federated.rounds import UNMEASURED
+
+    def shown(language: str, missing: dict[str, str] | None = None, **outcome: Any) -> str:
+        whole = {"adapter": None, "objections": [], "rounds": 2, **outcome}
+        return html.unescape(showing._ending(whole, showing.sayer(language), missing))
+
+    assert "bad" not in shown("en", sums="/d/goods.safetensors")
+    assert "/d/goods.safetensors" in shown("zh", sums="/d/goods.safetensors")
+    assert "worse" not in shown("en", objections=[UNMEASURED])
+    assert "measured" not in shown("zh", objections=[UNMEASURED])
+    assert "north/score：之前 -1.5，之后 -2" in shown("zh", objections=["north/score: -1.5 before, -2 after"])
+    assert "after round 2" in shown("en", adapter="shared-run@1", ended="The run's privacy is spent.")
+    assert "south has not got it: away" in shown("en", {"south": "away"}, adapter="shared-run@1")
+
+
+def test_a_partners_spend_is_its_books_whatever_was_sent_twice_and_for_whichever_unit(tmp_path: Path) -> None:
+    from federated import showing
+    from privacy.types import PrivacySpend
+
+    say = showing.sayer("en")
+    customer = PrivacySpend("gaussian", 2.0, 1.0, 1, 1.0, "customer", "own")
+    partner = PrivacySpend("gaussian", 2.0, 1.0, 1, 1.0, "partner", "own")
+
+    def shown(book: tuple[PrivacySpend, ...], *sent: PrivacySpend) -> str:
+        own: Any = SimpleNamespace(spends=lambda: book)
+        return showing._own_spend(own, [{"spend": spend.to_dict()} for spend in sent], say)
+
+    assert shown((customer,), customer, customer) == shown((customer,), customer)
+    assert shown((), customer) == shown((customer,))
+    both = shown((customer, partner))
+    assert both == shown((partner, customer))
+    assert "per customer" in both
+    assert "No bound" in shown((), PrivacySpend.nonprivate("own"))
+
+
+def test_a_data_folder_below_one_called_app_shows_its_runs(tmp_path: Path) -> None:
+    made(tmp_path / "app" / "data")
+    assert list(panel.folders(tmp_path / "app" / "data")) == ["spring/hub"]
+
+
 def test_strangers_see_nothing_and_an_empty_folder_is_no_error(tmp_path: Path) -> None:
     assert "none" not in panel._view(front(tmp_path), None, inside=True)[1].lower().split("no run")[0]
     made(tmp_path)

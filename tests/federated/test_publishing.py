@@ -21,16 +21,18 @@ from assistant.deployments import Deployments
 from assistant.settings import Settings
 from assistant.vetting import verify
 from federated import publishing
+from federated.config import BASE
 from federated.coordinator import Address, Home
 from federated.enrol import apply
-from federated.errors import BadRequest, IdentityRefused
-from federated.learning import Recipe, frozen_of, put_weights, weights_of
+from federated.errors import BadRequest, IdentityRefused, PlanRefused
+from federated.learning import RECIPE, Recipe, frozen_of, put_weights, weights_of
 from federated.local import Partner
 from federated.publishing import Notice
 from federated.rounds import RunConfig
 from federated.simulate import InProcess
 from federated.site import Site, SiteConfig
 from federated.types import Arrays, ClientUpdate, Refusal, RoundPlan
+from federated.weights import load_weights
 from privacy.erasure import Learned, Marks
 from privacy.errors import BudgetExceeded
 from privacy.keys import new_signer
@@ -174,6 +176,34 @@ def test_it_answers_at_once_and_one_step_back_is_what_answered_before(made: Fede
             assert deployments.current("default", "shop", "shared-spring").adapter == ""  # type: ignore[union-attr]
 
 
+def test_what_is_sent_again_reaches_who_was_away_and_moves_nothing_that_was_rolled_back(made: Federation) -> None:
+    hub, away = made.home.folder.parent / "hub-data", made.home.folder / "run" / "published.json"
+    told = json.loads(away.read_text())
+    away.write_text(json.dumps({**told, "p1": "It has no room.", "p2": "No answer."}))
+    assert set(made.home.missing()) == {"p1", "p2"}
+
+    def answers(data_dir: Path, *, back: bool) -> str:
+        with contextlib.closing(Assistant.open(Settings(data_dir=data_dir))) as assistant:
+            deployments = Deployments(assistant.store)
+            if back and deployments.current("default", "shop", "shared-spring").adapter:  # type: ignore[union-attr]
+                deployments.rollback("default", "shop", "shared-spring")
+            return deployments.current("default", "shop", "shared-spring").adapter  # type: ignore[union-attr]
+
+    places = (hub, Path(made.sites["p2"].config.data_dir))
+    assert [answers(place, back=True) for place in places] == ["", ""]
+    assert made.home.conduct(Sites(made.sites))["adapter"] == made.outcome["adapter"]
+    assert made.home.missing() == {}
+    assert [answers(place, back=False) for place in places] == ["", ""]
+
+
+def test_a_round_that_a_kill_left_out_of_the_list_is_added_by_the_next_start(made: Federation) -> None:
+    listed = made.home.rounds()
+    (made.home.folder / "run" / "rounds.jsonl").unlink()
+    for _ in range(2):
+        made.home.conduct(Sites(made.sites))
+        assert made.home.rounds() == listed
+
+
 def test_what_another_signed_or_changed_is_not_kept(made: Federation) -> None:
     site = made.sites["p0"]
     notice, _ = site.published()
@@ -217,6 +247,17 @@ def test_a_personal_adapter_is_better_at_home_and_nothing_of_it_leaves(made: Fed
         with pytest.raises(BudgetExceeded):
             publishing.personalise(site, assistant, options)
     assert site.sent() == sent
+
+
+def test_a_partner_with_another_base_than_the_coordinators_declines(made: Federation) -> None:
+    from test_local import plan
+
+    site, hub = made.sites["p1"], Shelf(made.home.folder.parent / "hub-data").find("shared-spring")
+    _, about = load_weights(site.home / "run" / "trained.safetensors")
+    assert json.dumps({BASE: hub.base_sha256})[1:-1] in about["key"]  # what the coordinator asked
+    training = {RECIPE: site.published()[0].recipe, BASE: "ab" * 32}
+    with pytest.raises(PlanRefused, match="base model"):
+        site.partner(training)._trainer.train({}, plan(training=training))
 
 
 def test_a_customer_more_moves_no_other_record_of_a_site(made: Federation) -> None:

@@ -16,12 +16,15 @@ from standin import identities
 
 from assistant.recommend.log import History, Log
 from assistant.recommend.scorers import Ease
-from federated.errors import BadRequest
+from federated.errors import BadRequest, PolicyVeto
 from federated.local import Partner
 from federated.recommending import GramTrainer, gram_of, load_gram, model_of, packed, save_gram, specs, total, unpacked
 from federated.rounds import Coordinator, RunConfig, pooled
 from federated.simulate import InProcess
-from federated.spending import promise
+from federated.spending import OwnBook, promise
+from federated.weights import weights_sha256
+from privacy.ledger import Ledger
+from privacy.types import PrivacyBudget
 
 ITEMS = [f"item-{number}" for number in range(25)]
 
@@ -102,6 +105,37 @@ def test_sums_that_would_be_clipped_or_should_be_noisy_are_not_sent(tmp_path: Pa
         site.train({}, plan(dp=promise("example", 8.0, 1e-5, 1)))
 
 
+def test_sums_are_on_the_partners_book_once_and_a_budget_refuses_them(tmp_path: Path) -> None:
+    from test_local import plan
+
+    made, _ = identities(tmp_path, 1)
+    weights = {spec.name: np.zeros(spec.shape) for spec in specs(2)}
+    asked = plan(tensors=specs(2), start_sha256=weights_sha256(weights), partners=("p0", "p1"), weights=(1.0,) * 2)
+
+    def answer(name: str) -> Ledger:
+        ledger = Ledger(tmp_path / "book", holder="x")
+        book = OwnBook(ledger, name, tmp_path / name)
+        site = Partner(made[0], GramTrainer(np.eye(2), 5, book=book), tmp_path / name, book=book)
+        site.answer(asked, weights)
+        site.answer(asked, weights)
+        return ledger
+
+    ledger = answer("interactions")
+    assert [spend.mechanism for spend in ledger.book().spends("interactions")] == ["nonprivate"]
+    ledger.set_budget("orders", PrivacyBudget(3.0, 1e-5, "customer"))
+    with pytest.raises(PolicyVeto, match="budget is spent"):
+        answer("orders")
+    assert not ledger.book().spends("orders")
+
+
+def test_a_file_of_which_nothing_counts_is_no_answer_of_zeros(tmp_path: Path) -> None:
+    path = shop(tmp_path, 0)
+    with pytest.raises(BadRequest, match="no interaction that counts"):
+        gram_of(path, ["another", "spelling"])
+    with pytest.raises(BadRequest, match="no interaction that counts"):
+        gram_of(path, ITEMS, gone=set)
+
+
 @given(st.integers(1, 12), st.integers(0, 2**31))
 def test_a_triangle_is_its_whole_matrix(count: int, seed: int) -> None:
     half = np.random.default_rng(seed).normal(size=(count, count))
@@ -143,7 +177,8 @@ def test_partners_that_come_and_go_raise_no_objection_by_the_pooled_measure(tmp_
     assert not any(text.startswith("pooled") for text in lead.objections())
 
 
-def test_the_whole_walk_of_sums_from_the_coordinators_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["masked", "plain"])
+def test_the_whole_walk_of_sums_from_the_coordinators_folder(tmp_path: Path, mode: Any) -> None:
     pytest.importorskip("flwr")
     from test_publishing import Sites
 
@@ -154,7 +189,7 @@ def test_the_whole_walk_of_sums_from_the_coordinators_folder(tmp_path: Path) -> 
 
     home = Home(tmp_path / "hub")
     recipe = Recipe(task="recommend", labels=tuple(ITEMS))
-    settled = RunConfig("spring", 1, mode="masked", clip_norm=10.0)
+    settled = RunConfig("spring", 1, mode=mode, clip_norm=10.0)
     with pytest.raises(BadRequest, match="one round"):
         home.init(dataclasses.replace(settled, rounds=2), recipe, Address(), data_dir=tmp_path / "data")
     home.init(settled, recipe, Address(), data_dir=tmp_path / "data")
@@ -169,5 +204,6 @@ def test_the_whole_walk_of_sums_from_the_coordinators_folder(tmp_path: Path) -> 
     exact = sum(gram_of(tmp_path / f"shop{number}.csv", ITEMS)[0] for number in range(3))
     assert items == tuple(ITEMS)
     assert np.abs(gram - exact).max() < 1e-4
+    assert [spend.mechanism for spend in sites["p0"].spends("spring")] == ["nonprivate"]
     entry = json.loads((tmp_path / "p0" / "run" / "sent.jsonl").read_text())
     assert (entry["tensors"], entry["numbers"]) == (1, 25 * 26 // 2)

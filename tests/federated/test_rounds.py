@@ -17,7 +17,7 @@ from federated.encoding import encode
 from federated.errors import BadRequest, FederationError, RoundVoid, RunLocked
 from federated.rounds import Coordinator, RunConfig
 from federated.simulate import InProcess
-from federated.types import Arrays, ClientUpdate, RoundPlan
+from federated.types import Arrays, ClientUpdate, Encoded, RoundPlan
 
 
 class Killed(BaseException):
@@ -305,6 +305,31 @@ def test_a_bad_update_is_refused_and_the_round_goes_on(tmp_path: Path, attack: s
     assert np.isfinite(distance(lead.weights, start()))
 
 
+def test_a_masked_sum_that_no_clipped_updates_make_is_void_and_the_weights_stay(tmp_path: Path) -> None:
+    sites, _, roster = partners(tmp_path, 4)
+    chance = np.random.default_rng(0)
+
+    class Hostile(InProcess):
+        def train(self, plan: RoundPlan, start: Arrays) -> Iterable[Any]:
+            for update in super().train(plan, start):
+                if update.partner != "p3":
+                    yield update
+                    continue
+                shapes = {name: tensor.data.shape for name, tensor in update.tensors.items()}
+                noise = {n: Encoded(chance.integers(0, 2**32, shape, dtype=np.uint32)) for n, shape in shapes.items()}
+                forged = dataclasses.replace(update, tensors=noise)
+                yield dataclasses.replace(forged, signature=sites[3]._identity.signer.sign(forged.claim()))
+
+    lead = coordinator(tmp_path, Hostile(sites), roster, config(mode="masked", rounds=1, clip_norm=10.0))
+    with pytest.raises(RoundVoid, match=r"void 3 times.*no clipped update"):
+        lead.go()
+    assert distance(lead.weights, start()) == 0.0
+    # the sum is known: with one partner fewer its difference to the next would be that partner's update
+    assert lead._asked() == ("p0", "p1", "p2", "p3")
+    results = coordinator(tmp_path, InProcess(sites), roster, config(mode="masked", rounds=1, clip_norm=10.0)).go()
+    assert [result.committed for result in results] == [True]
+
+
 def test_a_revoked_partner_is_refused_with_its_next_message(tmp_path: Path) -> None:
     sites, _, roster = partners(tmp_path, 4)
 
@@ -378,6 +403,26 @@ def test_weights_that_are_worse_for_one_partner_meet_its_objection(tmp_path: Pat
     again = coordinator(tmp_path, InProcess(sites), roster, config(rounds=2))
     again.go()
     assert again.objections() == (objection,)
+
+
+def test_a_partner_that_is_away_in_the_last_round_objects_by_what_it_told_last(tmp_path: Path) -> None:
+    sites, trainers, roster = partners(tmp_path, 4)
+    trainers[3].target = start()
+    wire = InProcess(sites, unreachable=lambda number, name: (number, name) == (3, "p3"))
+    lead = coordinator(tmp_path, wire, roster, config(rounds=3))
+    results = lead.go()
+    assert "p3/closeness" not in results[2].metrics
+    (objection,) = lead.objections()
+    assert objection.startswith(f"p3/closeness: {lead.baseline['p3/closeness']:.4g} before")
+    assert f"{results[1].metrics['p3/closeness']:.4g} after" in objection
+
+
+def test_where_partners_are_drawn_all_are_asked_before_anything_is_published(tmp_path: Path) -> None:
+    sites, _, roster = partners(tmp_path, 6)
+    lead = coordinator(tmp_path, InProcess(sites), roster, config(rounds=2, share=0.5))
+    first, last = lead.go()
+    assert (len(first.accepted), len(first.metrics)) == (3, 3)
+    assert (len(last.accepted), set(last.metrics)) == (3, set(lead.baseline))
 
 
 @pytest.mark.parametrize("after", [0.4, float("nan"), float("inf")])

@@ -25,7 +25,7 @@ from federated.coordinator import Address, Home
 from federated.enrol import Invitation
 from federated.errors import BadRequest, PolicyVeto
 from federated.learning import Recipe
-from federated.local import Policy
+from federated.local import Policy, note_skipped
 from federated.partner_commands import partner_cli
 from federated.rounds import RunConfig
 from federated.shipping import app_sha256, write_app
@@ -97,6 +97,36 @@ def test_leaving_deletes_the_keys_and_keeps_the_manifests(tmp_path: Path) -> Non
     assert site.sent() == [{"run": "r"}]
     with pytest.raises(BadRequest, match="join"):
         _ = site.identity
+
+
+def test_a_line_that_a_full_disk_tore_is_left_out_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    home, site = joined(tmp_path)
+    plan = RoundPlan("run", 1, "ab", ("p",), 1, 0.0, "plain", "float32", (), 1.0, "", (1.0,))
+    torn = site.home / "run" / "skipped.jsonl"
+    torn.parent.mkdir()
+    torn.write_text('{"reason": "first"}\n{"reason": "sec')
+    assert [entry["reason"] for entry in site.skipped()] == ["first"]
+    note_skipped(site.home / "run", plan, "third")
+    assert [entry["reason"] for entry in site.skipped()] == ["first", "third"]
+    (site.home / "run" / "sent.jsonl").write_text('{"run": "r"}\n{"ru')
+    assert site.sent() == [{"run": "r"}]
+    (home.folder / "run").mkdir()
+    (home.folder / "run" / "rounds.jsonl").write_text('{"round": 1')
+    assert home.rounds() == []
+
+
+def test_who_has_left_can_still_see_what_it_sent(tmp_path: Path) -> None:
+    _, site = joined(tmp_path)
+    site.leave()
+    shown = CliRunner().invoke(partner_cli, ["status", str(site.home)])
+    assert (shown.exit_code, "shop-a has left" in shown.stderr) == (0, True)
+
+
+def test_without_tls_an_invitation_names_no_authority(tmp_path: Path) -> None:
+    home = Home(tmp_path / "hub")
+    home.init(RunConfig("run", 2), Recipe(), Address("::1", insecure=True), data_dir=tmp_path)
+    invitation = home.invite("shop-a")
+    assert (invitation.authority, invitation.address) == ("", "[::1]:18000")
 
 
 def test_without_its_data_a_partner_does_not_join(tmp_path: Path) -> None:

@@ -157,20 +157,36 @@ _NAME = (
 )
 _PRICE = ("price", "preis", "cost", "价格", "售价", "单价")
 _CURRENCY = ("currency", "waehrung", "währung", "货币", "币种")
+_STATUS = frozenset(("status", "state", "published", "is published", "状态", "发布状态", "是否发布", "已发布"))
+_DRAFT = frozenset(
+    "draft unpublished archived pending private hidden inactive disabled trash false no 0 in-review"
+    " 草稿 未发布 待审核 审核中 已下线 下线 已下架 下架 停用 否".split()
+) | {"in review"}
+_BOOKKEEPING = _STATUS | frozenset(
+    (
+        "id", "faq id", "question id", "article id", "author", "owner", "editor", "created by", "updated by", "created",
+        "created at", "created on", "updated", "updated at", "updated on", "last updated", "last modified", "modified",
+        "modified at", "date", "version", "views", "votes", "helpful", "position", "sort order", "language", "locale",
+        "编号", "序号", "作者", "创建人", "更新人", "修改人", "负责人", "创建时间", "创建日期", "更新时间", "更新日期",
+        "最后更新", "修改时间", "日期", "版本", "浏览量", "点击量", "排序", "语言",
+    )
+)  # fmt: skip
+"""A help desk's columns beside question and answer that are no customer's: who wrote it, when."""
 
 
 def record(row: Mapping[str, str]) -> str:
     """A record's text: "question\\nanswer" for a FAQ, else "column: value" lines, name first.
 
     Args:
-        row: column name -> cell, in the table's order, both cleaned; empty cells are skipped.
+        row: column name -> cell, in the table's order, both cleaned; empty cells and a FAQ's bookkeeping are skipped.
 
     >>> record({"sku": "A2", "Name": "Alder 2", "price": "249.00", "currency": "EUR", "colour": ""})
     'Name: Alder 2\\nsku: A2\\nprice: 249.00 EUR'
     >>> record({"问题": "可以退货吗？", "回答": "可以。"})
     '可以退货吗？\\n可以。'
     """
-    cells = {name: cell for name, cell in row.items() if cell}
+    faq = _is_faq(row)
+    cells = {name: cell for name, cell in row.items() if cell and not (faq and _plain(name) in _BOOKKEEPING)}
     question, answer = _find(cells, _QUESTION), _find(cells, _ANSWER)
     lines: list[str] = []
     if question and answer:
@@ -181,6 +197,19 @@ def record(row: Mapping[str, str]) -> str:
     if price and currency:
         cells[price] += f" {cells.pop(currency)}"
     return "\n".join([*lines, *(f"{name}: {cell}" for name, cell in cells.items())])
+
+
+def is_draft(row: Mapping[str, str]) -> bool:
+    """Whether a FAQ's row says that it is not published. Of other tables a status is content."""
+    return _is_faq(row) and any(_plain(name) in _STATUS and cell.casefold() in _DRAFT for name, cell in row.items())
+
+
+def _is_faq(row: Mapping[str, str]) -> bool:
+    return bool(_find(row, _QUESTION) and _find(row, _ANSWER))
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").casefold().split())
 
 
 def _find(cells: Mapping[str, str], names: Sequence[str]) -> str | None:

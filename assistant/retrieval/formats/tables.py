@@ -8,7 +8,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from assistant.retrieval.formats.layout import Draft, Parsed, Refused, clean, one_line, record
+from assistant.retrieval.formats.layout import Draft, Parsed, Refused, clean, is_draft, one_line, record
 from assistant.retrieval.formats.plain import decode
 
 MAX_COLUMNS = 500
@@ -16,6 +16,7 @@ LOOKED_AT = 8
 """Rows at the top of a table that show where its header is."""
 _SAID = re.compile(r'"?sep=([,;\t|])"?\r?\n', re.I)
 """The line in which Excel names the delimiter."""
+_ENDS = (".", "!", "?", ":", ";", "。", "！", "？", "：", "；")
 _NUMBER = re.compile(r"[\d\s.,:/%€$£¥+-]+")
 
 
@@ -37,18 +38,30 @@ def read(data: bytes, *, name: str, max_bytes: int) -> Parsed:
 
 
 def add_records(draft: Draft, rows: Iterable[Sequence[str]]) -> None:
-    """Appends each row of a table as a record; the first row names the columns where it can. A title above is text."""
+    """Appends each row of a table as a record; the first row names the columns where it can.
+
+    A line above is the heading of all rows, further ones ("All prices with tax") and a sentence are text.
+    """
     cleaned = _cleaned(rows)
     top = list(itertools.islice(cleaned, LOOKED_AT))
     titles = _titles(top)
-    for cells in top[:titles]:
-        draft.block("".join(cells))
+    for place, line in enumerate("".join(cells) for cells in top[:titles]):
+        if place or line.endswith(_ENDS):
+            draft.block(line)
+        else:
+            draft.heading(2, line)  # below the sheet's name
     top = top[titles:]
     names: list[str] = []
     if top and _is_header(top[0], top[1:]):
         names = _unique([one_line(cell) for cell in top.pop(0)])
+    drafts = 0
     for cells in itertools.chain(top, cleaned):
-        draft.row(_row_text(names, cells))
+        if names and is_draft(dict(zip(names, cells, strict=False))):
+            drafts += 1
+        else:
+            draft.row(_row_text(names, cells))
+    if drafts:
+        draft.notes.append(f"Left out were its rows that are drafts: {drafts}.")
 
 
 def _cleaned(rows: Iterable[Sequence[str]]) -> Iterator[list[str]]:

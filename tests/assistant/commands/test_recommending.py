@@ -48,6 +48,12 @@ def test_items_are_recommended_at_their_price(stocked: Path, capsys: pytest.Capt
     assert {"field": "price", "test": "<", "values": ["100"]} in data["conditions"]
 
 
+def test_a_file_without_a_price_says_so_and_one_with_a_price_does_not(shop: Path, capsys: pytest.CaptureFixture[str]):
+    assert "is the price" not in says(capsys, "catalog", "import", "items.csv")[1]
+    (shop / "items.csv").write_text("sku,name,批发价\nB-1,Rain Boot,60\n", encoding="utf-8")
+    assert "No column of items.csv is the price" in says(capsys, "catalog", "import", "items.csv")[1]
+
+
 def test_a_filter_replaces_the_requests_own(stocked: Path, capsys: pytest.CaptureFixture[str]):
     shown = says(capsys, "recommend", "--query", "boots under 100", "--filter", "price > 100")[0]
     assert "Hill Boot" in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -41,6 +42,23 @@ def test_bad_rows_are_listed_with_their_line_and_all_that_is_wrong(tmp_path: Pat
     assert [item.id for item in read.items] == ["a", "b"]
     assert [one.line for one in read.bad] == [3, 4]
     assert all(word in read.bad[0].problem for word in ("no id", "abc", "'x'"))
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["货号,商品名称,价格（元）,库存量", "产品编号,品名,单价(元),库存数量", "SKU编码,商品名,零售价（RMB）,库存", "商品编码,产品名称,售价 (¥),库存"],
+)  # fmt: skip
+def test_the_usual_chinese_columns_are_known_and_a_currency_behind_the_price_is_its_own(tmp_path: Path, head: str):
+    (tank,) = read_catalog(written(tmp_path, f"{head}\nA1,鱼缸,25,3\n")).items
+    assert (tank.id, tank.name, tank.price, tank.currency, tank.stock) == ("A1", "鱼缸", Decimal(25), "CNY", 3)
+    assert tank.attributes == {}
+
+
+def test_a_missing_column_is_asked_for_in_the_headers_language(tmp_path: Path):
+    for head, wanted in (("品种,单价", "id: 编号 .*name: 名称"), ("kind,price", "id: variant sku .*name: name")):
+        with pytest.raises(BadInput) as caught:
+            read_catalog(written(tmp_path, f"{head}\n鱼,25\n"))
+        assert re.search(wanted, caught.value.hint)
 
 
 def test_the_separator_that_excel_writes_above_a_table_is_believed_and_counts_as_a_line(tmp_path: Path):

@@ -24,6 +24,9 @@ VOCABULARY = Vocabulary(Table(ITEMS), WORDS)
     ("Can I return boots?", "answer"), ("How do I wash a down jacket?", "answer"), ("What does the Rain Boot cost?", "both"),
     ("I'm looking for your opening hours", "answer"), ("I want to exchange my boots", "answer"), ("鞋子可以退货吗？", "answer"),
     ("Is the Rain Boot waterproof?", "both"), ("Can I return the Rain Boot?", "answer"), ("长柄勺多少钱", "both"), ("Do you sell kayaks?", "answer"), ("recommend a restaurant", "answer"),
+    ("能帮我缝补夹克吗", "answer"), ("上门量夹克吗", "answer"), ("夹克声音大吗", "answer"), ("有夹克吗", "advise"), ("夹克有吗？", "advise"), ("卖夹克吗", "advise"), ("你们有上门量夹克的吗", "answer"), ("夹克防水吗", "both"), ("are the jackets waterproof?", "both"),
+    ("50元以上100元以下的夹克", "advise"), ("red jackets under 100", "advise"), ("red jackets for walks under 100", "both"), ("有没有夹克盖", "both"),
+    ("预算400，想要个长勺", "both"), ("I need a spoon under 20", "both"), ("预算400，想要个睡袋", "answer"), ("recommend a hotel under 100", "answer"), ("五十块钱能买到什么", "advise"), ("something under 50", "advise"), ("I want a refund of more than 50", "answer"), ("便宜点的夹克", "advise"), ("cheaper jackets", "advise"),
 ])  # fmt: skip
 def test_what_a_message_wants(message: str, wanted: str):
     assert decide(message, VOCABULARY.understand(message)) == wanted

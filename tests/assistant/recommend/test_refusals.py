@@ -192,3 +192,18 @@ def test_what_is_refused_is_also_refused_in_names_where_rows_do_not_fill_the_fie
     ):
         said = Vocabulary(bare, {}).understand(request).conditions
         assert bare.allowed(said).tolist() == [False, True], to_text(said)
+
+
+@pytest.mark.parametrize(("request_", "wanted"), [
+    ("推荐个不带靴子的帐篷", "category = Tents; category != Boots"), ("没有靴子的帐篷", "category = Tents; category != Boots"), ("推荐不含毛衣和靴子的帐篷", "category = Tents; category != Sweaters | Boots"),
+    ("推荐个不要靴子的帐篷", "category = Tents; category != Boots"), ("不要靴子的帐篷", "category != Boots | Tents"), ("a tent without boots", "category = Tents; category != Boots"),
+])  # fmt: skip
+def test_goods_that_are_to_lack_others_are_wanted_themselves(request_: str, wanted: str):
+    assert understood(request_) == set(from_text(wanted, SHOP)), to_text(VOCABULARY.understand(request_).conditions)
+
+
+@pytest.mark.parametrize(
+    "request_", ["超过100元的不要 推荐帐篷", "帐篷 超100的不要 谢谢", "帐篷 别超100", "帐篷，不能超100"]
+)
+def test_a_space_for_a_comma_and_a_short_word_for_over_keep_an_upper_limit_one(request_: str):
+    assert understood(request_) == set(from_text("category = Tents; price <= 100", SHOP))

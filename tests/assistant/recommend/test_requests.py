@@ -11,6 +11,7 @@ from wares import ITEMS, WORDS
 
 from assistant.goods import Item
 from assistant.recommend.filters import from_text, to_text
+from assistant.recommend.orders import Order
 from assistant.recommend.reasons import field_name
 from assistant.recommend.requests import Vocabulary
 from assistant.recommend.table import Table
@@ -91,6 +92,7 @@ def test_for_so_many_means_persons_where_the_goods_come_for_persons(request_: st
     ("1万元以下的夹克", "category = jackets; price <= 10000"), ("两万五千元以内的夹克", "category = jackets; price <= 25000"),
     ("夹克，1万5以内", "category = jackets; price <= 15000"), ("至少保修三天的夹克", "category = jackets"), ("夹克，最多十件", "category = jackets"),
     ("预算100天蓝色夹克", "category = jackets; colour = light blue; price <= 100"),
+    ("夾克，300塊以內", "category = jackets; price <= 300"), ("預算一萬五，想要天藍色夾克", "category = jackets; colour = light blue; price <= 15000"),
 ])  # fmt: skip
 def test_a_spoken_chinese_budget_is_the_number_that_was_said(request_: str, wanted: str):
     said = VOCABULARY.understand(request_).conditions
@@ -190,3 +192,60 @@ def test_a_contraction_says_no_more_than_its_words():
 ])  # fmt: skip
 def test_only_a_unit_at_the_end_of_a_field_is_put_in_brackets(field: str, name: str):
     assert field_name(field, "en") == name
+
+
+@pytest.mark.parametrize(("request_", "wanted"), [
+    ("两三百的夹克", "price >= 200; price <= 300"), ("夹克，三五百左右", "price >= 300; price <= 500"), ("预算两三百，夹克", "price >= 200; price <= 300"), ("夹克，两三百以内", "price <= 300"),
+    ("夹克，不超过三四百", "price <= 400"), ("两到三百的夹克", "price >= 200; price <= 300"), ("五百多的夹克", "price >= 500; price <= 600"), ("150多块的夹克", "price >= 150; price <= 160"),
+    ("几十块的夹克", "price >= 10; price <= 100"), ("百来块的夹克", "price >= 80; price <= 120"), ("夹克 1k以内", "price <= 1000"), ("预算1.2k 夹克", "price <= 1200"), ("1-2k的夹克", "price >= 1000; price <= 2000"),
+    ("夹克 500内", "price <= 500"), ("夹克 500封顶", "price <= 500"), ("夹克 别超500", "price <= 500"), ("100块能买到的夹克", "price <= 100"), ("预算五百左右的夹克", "price >= 400; price <= 600"),
+    ("jackets under 1k", "price < 1000"), ("jackets, 1.5k max", "price <= 1500"), ("jackets between 1k and 2k", "price >= 1000; price <= 2000"),
+    ("夹克 4k", ""), ("三五个夹克", ""), ("几十个夹克", ""), ("夹克，500内衣", ""), ("多大的夹克", ""), ("七八十年代的夹克", ""), ("jackets for 5k", ""),
+])  # fmt: skip
+def test_a_spoken_range_or_limit_is_the_numbers_that_were_meant(request_: str, wanted: str):
+    said = VOCABULARY.understand(request_).conditions
+    assert set(said) == set(from_text(f"category = jackets; {wanted}", TABLE)), to_text(said)
+
+
+BRANDS = Table([
+    Item(str(row), f"Filter {row}", category="filters", brand=brand, colour=colour) for row, (brand, colour) in enumerate((
+        ("EHEIM 伊罕", "green"), ("Eheim", "red"), ("森森（SUNSUN）", "black"), ("Chihiros千红", "black"), ("德国Sera", "black"), ("Red 红", "red")))
+])  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_", "rows"), [
+    ("EHEIM filters", [0, 1]), ("伊罕的filters", [0]), ("filters，不要SUNSUN的", [0, 1, 3, 4, 5]), ("filters，不要森森的", [0, 1, 3, 4, 5]), ("千红的filters", [3]),
+    ("Sera filters", [4]), ("德国的filters", [0, 1, 2, 3, 4, 5]), ("filters, not by Eheim", [2, 3, 4, 5]),
+])  # fmt: skip
+def test_a_brand_in_two_scripts_is_known_by_either_half(request_: str, rows: list[int]):
+    said = Vocabulary(BRANDS, {}).understand(request_).conditions
+    assert BRANDS.allowed(said).nonzero()[0].tolist() == rows, to_text(said)
+
+
+FISH = Table([
+    Item("1", "半月斗鱼 红", colour="red", attributes={"适用": "淡水"}), Item("2", "半月斗鱼", colour="blue", attributes={"适用": "淡水"}),
+    Item("3", "斗鱼粮", attributes={"适用": "斗鱼"}), Item("4", "Hot Dog Toy", attributes={"适用": "cat"}), Item("5", "Dog Bed", attributes={"适用": "dog"}), Item("6", "Leash", attributes={"适用": "dog"}),
+])  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_", "rows"), [("红色的斗鱼", [0]), ("斗鱼", [0, 1, 2]), ("不要斗鱼", [3, 4, 5]), ("dog", [4, 5])])  # fmt: skip
+def test_a_word_that_most_things_have_as_their_name_is_no_condition_on_the_column_of_a_few(
+    request_: str, rows: list[int]
+):
+    said = Vocabulary(FISH, {}).understand(request_).conditions
+    assert FISH.allowed(said).nonzero()[0].tolist() == rows, to_text(said)
+
+
+@pytest.mark.parametrize(("request_", "ordered"), [
+    ("有没有便宜点的夹克", True), ("便宜的夹克", True), ("do you have cheaper jackets?", True), ("a cheap red jacket", True), ("less expensive jackets", True),
+    ("not too cheap jackets", False), ("不要便宜的夹克", False), ("不太便宜的夹克", False), ("jackets cheaper than 100", False), ("cheaper delivery for jackets", False), ("夹克能便宜点吗", False), ("cheaper", False), ("便宜点的", False),
+])  # fmt: skip
+def test_cheaper_goods_of_a_kind_come_the_cheapest_first(request_: str, ordered: bool):
+    wish = VOCABULARY.understand(request_)
+    assert (wish.order == Order("price")) is ordered
+    assert not ordered or wish.unread == ()
+
+
+def test_a_letter_that_makes_another_word_of_a_known_one_is_unread():
+    said = ("有没有夹克盖", "夹克盖吗", "有没有夹克吗", "蓝色的夹克")
+    assert [VOCABULARY.understand(one).unread for one in said] == [("盖",), ("盖",), (), ()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from assistant.recommend import table
 from assistant.recommend.cells import holds
 from assistant.recommend.filters import from_text
 from assistant.recommend.lexicon import TERMS
-from assistant.recommend.table import Column, Table
+from assistant.recommend.table import Column, Table, in_one_currency
 
 TABLE = Table(ITEMS)
 CONDITIONS = st.lists(
@@ -129,3 +131,12 @@ def test_what_requires_something_is_ready_when_all_of_it_is_done():
     assert lessons.ready(["a"]).tolist() == [True, True, False, False]
     assert lessons.ready(["a", "b", "gone"]).tolist() == [True, True, True, False]
     assert TABLE.ready([]).all()
+
+
+def test_where_all_prices_that_say_a_currency_say_the_same_the_others_are_in_it():
+    def items(*said: str) -> list[Item]:
+        return [Item(str(row), "A", price=Decimal(1), currency=one) for row, one in enumerate(said)]
+
+    assert in_one_currency(items("", "CNY", "CNY")) == items("CNY", "CNY", "CNY")
+    for left in (items("", "CNY", "EUR"), items("", ""), [Item("a", "A"), *items("CNY")]):
+        assert in_one_currency(left) == left

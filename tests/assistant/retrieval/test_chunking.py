@@ -1,5 +1,7 @@
 """The laws of passages, for any document."""
 
+import itertools
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,11 +68,12 @@ def test_a_passage_is_a_span_of_its_document_within_the_limit(doc, limit):
 
 @given(documents() | tables(), LIMIT)
 @settings(max_examples=300, deadline=None)
-def test_passages_are_in_order_do_not_overlap_and_cover_all_that_is_not_white(doc, limit):
-    at = 0
+def test_passages_are_in_order_do_not_overlap_and_cover_all_that_is_not_white_nor_the_title_of_rows(doc, limit):
+    at, rows = 0, dict(doc.rows)
     for passage in split(doc, limit):
         assert passage.start >= at
-        assert not doc.text[at : passage.start].strip()
+        left_out = doc.text[at : passage.start].strip()
+        assert not left_out or (passage.start in rows and left_out == passage.headings[-1])
         at = passage.end
     assert not doc.text[at:].strip()
 
@@ -160,6 +163,22 @@ def test_a_paragraph_that_fits_is_not_cut():
 def test_chinese_weighs_three():
     text = "".join(f"第{n}条规定。" for n in range(60))
     assert all(weight(passage.text) <= 150 and passage.language == "zh" for passage in split(document(text), 150))
+
+
+def test_a_row_is_a_row_the_first_below_a_title_too_and_a_note_above_is_a_passage_of_its_own():
+    rows = ["name: Alder 2\nprice: 249\nstock: 4", "name: Beech\nprice: 99\nstock: 0"]
+    blocks = ["Tents", "Spring", "All prices with tax", *rows, "Boots", rows[0]]
+    at = list(itertools.accumulate((len(block) + 2 for block in blocks), initial=0))
+    where = [(at[n], at[n] + len(blocks[n])) for n in (3, 4, 6)]
+    doc = document(
+        "\n\n".join(blocks), headings=[(1, "Tents", 0), (2, "Spring", at[1]), (1, "Boots", at[5])], rows=where
+    )
+    assert [(passage.text, passage.headings) for passage in split(doc, 700)] == [
+        ("Tents\n\nSpring\n\nAll prices with tax", ("Tents", "Spring")),
+        (rows[0], ("Tents", "Spring")),
+        (rows[1], ("Tents", "Spring")),
+        (rows[0], ("Boots",)),
+    ]
 
 
 def test_the_parts_of_a_long_row_carry_its_first_line():

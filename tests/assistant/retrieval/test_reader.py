@@ -1,5 +1,6 @@
 """The reader: units are exact, keys are not answers, support is a probability."""
 
+import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,6 +40,17 @@ def test_a_faqs_question_is_a_key_not_an_answer():
     units = split_units(hit("Can I pay later?\nYou can pay within 14 days. Not abroad.").passage, 0)
     assert [unit.span.text for unit in units] == ["You can pay within 14 days.", "Not abroad."]
     assert {unit.key for unit in units} == {"Can I pay later?"}
+
+
+def test_where_a_faq_is_filed_is_no_answer_however_many_columns_say_it():
+    filed = (
+        "Can I pay later?\nYes, within 14 days\ncategory: Payment\ntags: card;cash\nregion: UK\nfor: all\nshop: 1\nz: 2"
+    )
+    said = [unit.span.text for unit in split_units(hit(filed).passage, 0)]
+    assert said[0] == "Yes, within 14 days"
+    assert not any("Payment" in text or "cash" in text for text in said)
+    asked = dataclasses.replace(hit("parking\nbehind the house\nCategory: Visit").passage, document="faq.csv")
+    assert [unit.span.text for unit in split_units(asked, 0)] == ["parking\nbehind the house"]
 
 
 def test_a_heading_is_a_key_not_an_answer_where_it_is_numbered_too():
@@ -223,6 +235,17 @@ def test_without_a_judge_or_in_a_language_it_does_not_know_the_reading_is_plain(
     assert found.scores == tuple(sorted(scores.tolist(), reverse=True))
     assert found.support == reader.logistic(features[None, :], plain["support"])[0]
     assert not read.doubts(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"), [("换底六十元。我们喜欢树。", "换底多少钱？"), ("換底六十元。我們喜歡樹。", "換底多少錢？")]
+)
+def test_a_traditional_question_is_read_in_the_script_of_the_passages(monkeypatch, text, read):
+    asked: list[str] = []
+    monkeypatch.setattr(reader, "load_judge", lambda: SimpleNamespace(scores=lambda question, sentences: (
+        asked.append(question) or np.zeros(len(sentences), np.float32))))  # fmt: skip
+    Reader(Bilingual(), lambda term: 1.0).read("換底多少錢？", [hit(text)])
+    assert asked == [read]
 
 
 def test_an_embedder_that_the_judge_was_not_fitted_for_is_read_without_it(monkeypatch, hashing):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import logging
@@ -14,6 +15,7 @@ import pytest
 
 from assistant.errors import BadInput, UnknownName
 from assistant.retrieval import index as indexes
+from assistant.retrieval.embedders import HashingEmbedder
 from assistant.retrieval.search import Searcher, default_threshold, sure_support
 from assistant.settings import RetrievalSettings, Settings
 from assistant.store import Store
@@ -184,6 +186,17 @@ def test_an_index_older_than_the_store_is_rebuilt_at_the_next_start(
 def test_a_changed_setting_rebuilds(shop: Searcher, store: Store, tmp_path: Path) -> None:
     other = Searcher(store, settings_of(tmp_path, fusion="off"))
     assert other.refresh("acme", "shop") != shop.manifest("acme", "shop")
+
+
+def test_other_terms_make_bm25_anew_and_embed_nothing(
+    shop: Searcher, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = shop.index("acme", "shop").manifest
+    assert "terms" not in dataclasses.replace(before, terms=0).to_json()  # an index of before has its id without
+    monkeypatch.setattr(indexes, "TERMS", before.terms + 1)
+    monkeypatch.setattr(HashingEmbedder, "encode", lambda *_: pytest.fail("vectors were there"))
+    after = Searcher(store, settings_of(tmp_path)).index("acme", "shop").manifest
+    assert (after.terms, after.content) == (before.terms + 1, before.content)
 
 
 def test_drop_removes_every_file(shop: Searcher, tmp_path: Path) -> None:

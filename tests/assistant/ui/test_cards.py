@@ -80,6 +80,13 @@ def test_a_card_and_the_text_say_the_same_price_and_stock():
         assert safe("Out of stock" if item.stock == 0 else f"{item.stock} in stock") in card
 
 
+def test_yuan_have_their_sign_in_chinese_on_the_card_and_in_the_text():
+    item = Item("a", "A", price=Decimal("1280"), currency="CNY")
+    assert safe("¥1280") in cards.cards(advice(item).to_dict(), LOOK, language="zh")
+    assert told(advice(item).recommendations, (), language="zh").endswith("A：¥1280")
+    assert told(advice(item).recommendations, ()).endswith("A: 1280 CNY")
+
+
 def test_acting_on_a_card_names_its_item_in_a_way_that_comes_back():
     item = Item("a-b/ü#1", "Odd id")
     made = cards.cards(advice(item).to_dict(), LOOK, language="en", act=True)

@@ -20,6 +20,18 @@ def test_a_faq_without_column_names_is_still_a_faq():
     assert rows("Is it free?,Yes.\nIs it fast?,No.\n") == ["Is it free?\nYes.", "Is it fast?\nNo."]
 
 
+def test_a_help_desks_bookkeeping_is_no_part_of_its_faq_and_its_drafts_are_left_out():
+    head = "id,question,answer,category,author,status,last_updated\n"
+    text = head + "1,Is it free?,Yes.,Cost,jreed,published,2026-01-02\n2,Is it fast?,No.,Speed,jreed,Draft,2026-01-02\n"
+    parsed = read(text.encode(), name="a.csv", max_bytes=10**6)
+    assert (parsed.text, len(parsed.rows)) == ("Is it free?\nYes.\ncategory: Cost", 1)
+    assert parsed.notes == ("Left out were its rows that are drafts: 1.",)
+    assert rows("问题,回答,状态,更新时间\n可以退货吗？,可以。,草稿,2026\n包邮吗？,包邮。,已发布,2026\n") == [
+        "包邮吗？\n包邮。"
+    ]
+    assert rows("name,status,author\nOrder 1,draft,jreed\n") == ["name: Order 1\nstatus: draft\nauthor: jreed"]
+
+
 def test_a_product_row_keeps_the_columns_names_puts_its_name_first_and_joins_the_currency():
     text = "sku,Name,price,currency,colour\nA2,Alder 2,249.00,EUR,\n"
     assert rows(text) == ["Name: Alder 2\nsku: A2\nprice: 249.00 EUR"]
@@ -73,6 +85,13 @@ def test_a_title_above_the_header_is_text_and_names_no_column(title):
     parsed = read(text.encode(), name="a.csv", max_bytes=10**6)
     assert [parsed.text[start:end] for start, end in parsed.rows] == TITLED
     assert parsed.text == "\n\n".join([*filter(None, (line.strip(",") for line in title.split("\n"))), *TITLED])
+
+
+def test_the_first_line_above_the_header_is_the_heading_of_all_rows_and_a_sentence_is_text():
+    table = "name,price,stock\nAlder 2,249.00,4\nBeech,99.50,0\n"
+    for title, heading in (("Spring\nWith tax,,\n", ["Spring"]), ("All prices with tax.,,\n", [])):
+        parsed = read((title + table).encode(), name="a.csv", max_bytes=10**6)
+        assert [text for _, text, _ in parsed.headings] == heading
 
 
 def test_a_table_of_one_column_keeps_its_name_and_a_row_that_is_wider_by_chance():
