@@ -81,6 +81,7 @@ class Scene:
     """The partner that stays killed for now."""
     trained: dict[tuple[str, int], Arrays] = field(default_factory=dict)
     nodes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    starts: dict[str, contextlib.ExitStack] = field(default_factory=dict)
 
     def play(self) -> None:
         """The five rounds with the four kills."""
@@ -104,7 +105,14 @@ class Scene:
 
     def start(self, name: str) -> None:
         """A partner's node."""
-        self.nodes[name] = self.daemons.enter_context(deploy.supernode(self.sites[name]))
+        self.nodes[name] = self.own(name).enter_context(deploy.supernode(self.sites[name]))
+
+    def own(self, name: str) -> contextlib.ExitStack:
+        """Where a daemon is left again; the one before is left first, which holds the folder's lock."""
+        if name in self.starts:
+            self.starts.pop(name).close()
+        self.starts[name] = self.daemons.enter_context(contextlib.ExitStack())
+        return self.starts[name]
 
     def keep_up(self) -> None:
         """Starts nodes again that gave up, as `partner start` does: one that comes back from a kill is refused until
@@ -116,7 +124,7 @@ class Scene:
 
     def lead(self) -> subprocess.Popen[bytes]:
         """Starts, or starts again, the coordinator, as `coordinator start` does."""
-        link = self.daemons.enter_context(deploy.superlink(self.home))
+        link = self.own("coordinator").enter_context(deploy.superlink(self.home))
         deploy.register(self.home)
         deploy.start_run(self.home)
         return link
