@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from assistant import language
 from assistant.errors import BadInput, IndexMismatch, UnknownName
 from assistant.registry import did_you_mean
 from assistant.retrieval import index as indexes
@@ -108,6 +109,8 @@ class Searcher:
         queries = [
             text for text in (unicodedata.normalize("NFKC", text).strip() for text in (query, *variants)) if text
         ]
+        if language.is_han(query):  # vectors tell the scripts apart, and documents may be in either
+            queries += [plain for text in queries if (plain := language.simplified(text)) != text]
         k = self._settings.retrieval.top_k if k is None else k
         if not queries or k < 1:
             return ()

@@ -8,7 +8,7 @@ import itertools
 import logging
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -67,6 +67,29 @@ def shop(store: Store, tmp_path: Path) -> Searcher:
 
 def names(searcher: Searcher, question: str, **options: object) -> list[str]:
     return [hit.passage.document for hit in searcher.search("acme", "shop", question, **options)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("question", "read"),
+    [
+        ("退貨期限？", ["退貨期限?", "退货期限?"]),
+        ("退货期限？", ["退货期限?"]),
+        ("Returns to 臺北?", ["Returns to 臺北?"]),
+    ],
+)
+def test_a_traditional_question_is_looked_for_in_both_scripts(
+    shop: Searcher, question: str, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    encode = HashingEmbedder.encode
+
+    def watched(self: HashingEmbedder, texts: Sequence[str]) -> object:
+        seen.extend(texts)
+        return encode(self, texts)
+
+    monkeypatch.setattr(HashingEmbedder, "encode", watched)
+    shop.search("acme", "shop", question)
+    assert seen == read
 
 
 @pytest.mark.parametrize(
