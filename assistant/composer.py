@@ -82,7 +82,7 @@ def _choose(reading: Reading) -> list[Unit]:
     for unit, score in zip(reading.units, reading.scores, strict=True):
         if sum(not _is_name(other) for other in chosen) == MAX_QUOTES:
             break
-        if score < reading.scores[0] * _relative(unit, leading):
+        if score < reading.scores[0] * _relative(unit, leading, looked_up=reading.looked_up):
             continue
         passages = {other.span.passage.id for other in chosen}
         cost = sum(3 if ord(letter) > 0x2E80 else 1 for letter in unit.span.text)
@@ -101,9 +101,9 @@ def _is_name(unit: Unit) -> bool:
     return unit.record and unit.span.start == 0
 
 
-def _relative(unit: Unit, leading: str) -> float:
+def _relative(unit: Unit, leading: str, *, looked_up: bool) -> float:
     """How likely a unit must be to answer, relative to the best one."""
-    if unit.span.passage.id != leading:
+    if unit.span.passage.id != leading or looked_up:
         return RELATIVE
     return SAME_RECORD_RELATIVE if unit.record else SAME_PASSAGE_RELATIVE
 

@@ -70,7 +70,8 @@ class Case:
     """A question with what the reader saw for it.
 
     `asks` is False where the message never reaches the documents (the wish for a person, a customer's
-    own order): neither fitted nor judged on.
+    own order): neither fitted nor judged on. `looked_up`: a field of a record that the question asks for by its name, and
+    the record's, is among the units; its support is fitted to nothing.
     """
 
     answerable: bool
@@ -82,6 +83,7 @@ class Case:
     found: bool
     reader: Reader
     asks: bool
+    looked_up: bool
     verdicts: Array | None = None
     """The judge's logit of every unit; None where it does not know the language."""
     unanswered: float | None = None
@@ -260,7 +262,8 @@ def _case(row: dict[str, Any], query: str, hits: Sequence[Hit], read: Reader) ->
     labels = np.array([is_gold(unit, row) for unit in units], dtype=bool)
     found = any(holds(hit.passage, gold) for hit in hits for gold in row["gold"])
     asks = smalltalk.intent(row["question"]) is smalltalk.Intent.QUESTION
-    return Case(row["answerable"], row["language"], asked, units, features, labels, found, read, asks)
+    looked = bool(reader.looked_up(query, units).any())
+    return Case(row["answerable"], row["language"], asked, units, features, labels, found, read, asks, looked)
 
 
 def fit(cases: Sequence[Case]) -> dict[str, Any]:
@@ -296,6 +299,7 @@ def _sentences(cases: Sequence[Case], rows_of: Callable[[Case], tuple[Array, np.
 
 
 def _support_model(cases: Sequence[Case], fitted: dict[str, Any], name: str, *, judged: bool) -> dict[str, Any]:
+    cases = [case for case in cases if not case.looked_up]
     rows = np.stack([_features(case, fitted, name, judged=judged) for case in cases])
     return _model(rows, np.array([case.answerable for case in cases]), strength=0.3)
 
@@ -314,8 +318,13 @@ def judge(cases: Sequence[Case], model: dict[str, Any]) -> HeldOut:
             judged[number] = _support(case, model, "support", judged=True)
             if "read" in model["judged"] and case.unanswered is not None:
                 read[number] = _support(case, model, "read", judged=True)
+        first = np.zeros(len(case.units), dtype=bool)
+        if case.looked_up:
+            first = reader.looked_up(case.asked.text, case.units)
+            for each in (support, judged, read):
+                each[number] = np.nan if np.isnan(each[number]) else max(each[number], reader.LOOKED_UP)
         if case.labels.any():
-            order = np.argsort(-_scores(case, model, judged=heard), kind="stable")
+            order = np.lexsort((-_scores(case, model, judged=heard), ~first))
             place[number] = int(np.argmax(case.labels[order]))
     answerable = np.array([case.answerable for case in real], dtype=bool)
     language = np.array([case.language for case in real], dtype=object)
