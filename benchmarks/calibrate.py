@@ -83,11 +83,11 @@ class Case:
     found: bool
     reader: Reader
     asks: bool
-    looked_up: bool
     verdicts: Array | None = None
     """The judge's logit of every unit; None where it does not know the language."""
     unanswered: float | None = None
     """The chat model's log-odds that the passages do not answer; None where it was not asked."""
+    looked_up: bool = False
 
 
 @dataclass(slots=True)
@@ -263,7 +263,7 @@ def _case(row: dict[str, Any], query: str, hits: Sequence[Hit], read: Reader) ->
     found = any(holds(hit.passage, gold) for hit in hits for gold in row["gold"])
     asks = smalltalk.intent(row["question"]) is smalltalk.Intent.QUESTION
     looked = bool(reader.looked_up(query, units).any())
-    return Case(row["answerable"], row["language"], asked, units, features, labels, found, read, asks, looked)
+    return Case(row["answerable"], row["language"], asked, units, features, labels, found, read, asks, looked_up=looked)
 
 
 def fit(cases: Sequence[Case]) -> dict[str, Any]:
