@@ -2,7 +2,7 @@
 
 None of the eight companies is the exam, and nothing else was trained on them. The figures it prints are held out:
 each company is judged by what was fitted on the other seven. What it writes is fitted on all. The threshold is the
-support under which seven in a hundred answerable questions would be refused (`FALSE_REFUSALS`), each company judged
+support under which nine in a hundred answerable questions would be refused (`FALSE_REFUSALS`), each company judged
 by the others; under `sure`, at `UNSURE`, an answer says that it may not be one.
 
 CALIBRATE_ONLY=bilingual,minilm fits these embedders only and leaves the others' rows as they are. The chat model's
@@ -49,7 +49,7 @@ ENGLISH = ("minilm",)
 """Embedders that are judged on English questions to English documents."""
 BY_LANGUAGE = ("bilingual",)
 ONLY = "CALIBRATE_ONLY"
-FALSE_REFUSALS = 0.07
+FALSE_REFUSALS = 0.09
 """Less than the goal allows: another company may lose more, and each is a customer sent away."""
 
 UNSURE = 0.20

@@ -19,24 +19,6 @@ MAX_CALLED = 2
 """A question that so many records at most answer names one of them; more are a sort of goods ("the tents")."""
 
 _FIELDS = tuple(
-    (re.compile(asked, re.I), re.compile(label, re.I))
-    for asked, label in (
-        (r"\bhow much\b(?! does (?:it|the|this|that)?.{0,30}weigh)|\bpric|\bcosts?\b|\bexpensive\b|\bcheap|多少钱|价格|价钱|售价|几钱|贵", r"price|价格|售价"),
-        (r"\bstock\b|\bavailab|\bleft\b|\bsold out\b|\bstill (?:have|sell)\b|\bdo you have\b|\bhave (?:any|it)\b|库存|有货|现货|缺货|卖完|还有|能买", r"stock|availab|库存"),
-        (r"\bweigh|\bheavy\b|\bheavier\b|\blight(?:er)?\b|\bgrams?\b|\bkg\b|多重|重量|几斤|公斤|多少克|轻", r"weight|重量"),
-        (r"\bmade (?:of|from|out of)\b|\bmaterials?\b|\bfabric\b|\bleather\b|\bcotton\b|\bdown\b|材质|材料|什么做|面料|皮", r"material|材质|面料"),
-        (r"\bcolou?rs?\b|颜色|色", r"colou?r|颜色"),
-        (r"\bsizes?\b|\bbig\b|\blarge\b|\bdimensions?\b|\blong\b|\bwide\b|\bfit\b|尺码|尺寸|多大|码|大小", r"size|尺寸|尺码"),
-        (r"\bwater|\brain|\bwet\b|\bdry\b|防水|下雨|防雨", r"water|防水"),
-        (r"\bcapacity\b|\blit(?:re|er)s?\b|\bvolume\b|\bhow many (?:people|persons)\b|\bsleeps?\b|\bhold\b|容量|几人|多少人|几个人|升|装", r"capacity|容量"),
-        (r"\bseasons?\b|\bwinter\b|\bsummer\b|\bcold\b|\btemperature\b|季|冬|夏|温度|冷", r"season|季"),
-        (r"\bbrand\b|\bwho makes\b|\bmaker\b|\bmanufacturer\b|品牌|牌子|什么牌", r"brand|品牌"),
-        (r"\bdishwasher\b|洗碗机", r"dishwasher|洗碗机"),
-    )
-)  # fmt: skip
-"""Hints: what is asked of a product, and the fields that may say it."""
-
-_WHOLE = tuple(
     (re.compile(asked, re.I), tuple(re.compile(label, re.I) for label in labels))
     for asked, *labels in (
         (r"\bhow heavy\b|\b(?:how much|what) (?:do|does)\b(?=.*\bweigh\b)|\bweigh(?:s|t)?\b|\bheavy\b|多重|(?:的)?重量|多少(?:克|公斤|千克)|几(?:公)?斤重?|重不重|重吗", r"^(?:net )?weight|^(?:净|自)?重量?$"),
@@ -103,9 +85,9 @@ def asked_for(question: str, passages: Sequence[Passage]) -> set[tuple[str, int]
 
 def field_match(question: str, text: str) -> float:
     """1 where the field is the one asked for, -1 where another one is, 0 where the question names none."""
-    label = re.split("[:：]", text, maxsplit=1)[0]
-    asked = [pattern for question_pattern, pattern in _FIELDS if question_pattern.search(question)]
-    named = set(language.content_words(label.replace("_", " "))) & set(language.content_words(question))
+    label = _labelled(re.split("[:：]", text, maxsplit=1)[0])
+    asked = [pattern for phrase, patterns in _FIELDS if phrase.search(question) for pattern in patterns]
+    named = set(language.content_words(label)) & set(language.content_words(question))
     if named or any(pattern.search(label) for pattern in asked):
         return 1.0
     return -1.0 if asked else 0.0
@@ -116,12 +98,17 @@ def _folded(text: str) -> str:
     return " ".join((language.simplified(folded) if language.is_han(folded) else folded).split())
 
 
+def _labelled(label: str) -> str:
+    """A column's label as it is compared: "weight_g" is the weight."""
+    return _UNIT.sub("", label.strip().casefold().replace("_", " "))
+
+
 def _record(passage: Passage) -> _Record | None:
     """The passage as a record; None where it is prose."""
     lines = []
     for start, end in language.fields(passage.text):
         label, _, value = passage.text[start:end].replace("：", ":").partition(":")
-        lines.append((_UNIT.sub("", label.strip().casefold().replace("_", " ")), _folded(value), start))
+        lines.append((_labelled(label), _folded(value), start))
     if not lines:
         return None
     names = tuple(value for label, value, _ in lines if _NAME.match(label) and value) or (lines[0][1],)
@@ -144,7 +131,7 @@ def _explained(last: str, context: str, record: _Record) -> set[int]:
             if len(words) > (1 if language.is_han(words) else 2) and _whole(words).search(rest):
                 starts.add(start)
                 rest = _whole(words).sub(" ", rest)
-    for phrase, labels in _WHOLE:
+    for phrase, labels in _FIELDS:
         if phrase.search(rest):
             fields = ({start for said, _, start in record.lines[1:] if label.search(said)} for label in labels)
             of_first = next(filter(None, fields), None)
