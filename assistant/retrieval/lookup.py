@@ -23,16 +23,17 @@ _FIELDS = tuple(
     for asked, *labels in (
         (r"\bhow heavy\b|\b(?:how much|what) (?:do|does)\b(?=.*\bweigh\b)|\bweigh(?:s|t)?\b|\bheavy\b|多重|(?:的)?重量|多少(?:克|公斤|千克)|几(?:公)?斤重?|重不重|重吗", r"^(?:net )?weight|^(?:净|自)?重量?$"),
         (r"\bhow many (?:people|persons)(?: (?:can|does|do))?(?: (?:fit|sleep|it hold))?\b(?:.*\b(?:fit|sleep)\b)?|\bcapacity\b|\bvolume\b|\bhow many lit(?:re|er)s\b|(?:能|可以?)?(?:睡|住|容纳)(?:得?下)?(?:几|多少)个?人|(?:几|多少)个?人(?:用|睡|住)?|(?:多大)?容量(?:多大)?", r"capacity|volume|容量"),
-        (r"\bhow much\b|\bpric(?:e|es|ed|ing)\b|\bcosts?\b|\bhow expensive\b|多少钱|价格|价钱|售价|价位|怎么卖|卖多少|几块钱", r"^price(?!.*from)|^cost$|^(?:价格|售价|单价|标价)$"),
-        (r"\b(?:do|have) you (?:still )?(?:have|sell|stock|got)\b|\b(?:do|have) you got\b|\bhow many (?:are )?(?:there|left)\b|\bstocked\b|\bstock\b|\bavailab(?:le|ility)\b|\bleft\b|\bsold out\b|有没有货|有现货|有货|现货|缺货|卖完|库存|还有(?:多少|货)|有\s*(?:没有)?\s*[吗么]|有没有|卖不卖|卖[吗么]", r"stock|availab|库存|现货"),
+        (r"\bhow much\b|\bpric(?:e|es|ed|ing)\b|\bcosts?\b|\bhow expensive\b|多少钱|价格|价钱|售价|价位|怎么卖|卖多少|几块钱", r"^price(?!.*from)|^cost$|^(?:价格|零?售价|单价|标价)$", r"price|(?:平日|周末|成人|儿童|会员|月|年|日|起)价$|premium|月租|租金"),
+        (r"\b(?:do|have) you (?:still )?(?:have|sell|stock|got)\b|\b(?:do|have) you got\b|\bhow many (?:are )?(?:there|left)\b|\bstocked\b|\bstock\b|\bavailab(?:le|ility)\b|\bleft\b|\bsold out\b|有没有货|有现货|有货|现货|缺货|卖完|库存|还有(?:多少|货)|还?剩(?:余|下)?|有\s*(?:没有)?\s*[吗么]|有没有|卖不卖|卖[吗么]", r"stock|availab|库存|现货"),
         (r"\bmade (?:of|from|out of)\b|\bmaterials?\b|\bfabric\b|(?:什么|哪种|啥)?(?:材质|材料|料子|面料)(?:做的?)?|(?:用)?(?:什么|啥)做的", r"material|fabric|材质|面料|材料"),
         (r"\bcolou?rs?\b|颜色", r"colou?r|颜色"),
         (r"\bhow wide\b|多宽", r"^width|^宽度?$", r"size|dimension|尺寸"),
-        (r"\bhow long\b|多长(?!时间)", r"^length|^长度?$", r"size|dimension|尺寸"),
+        (r"\bhow long\b|多长(?!时间)", r"^length|^长度?$", r"size|dimension|尺寸", r"^term$|duration|minutes"),
         (r"\bhow (?:tall|high)\b|多高", r"^height|^高度?$"),
         (r"\bhow deep\b|多深", r"^depth|^深度?$"),
-        (r"\bsizes?\b|\bdimensions?\b|\bhow (?:big|large)\b|尺码|尺寸|多大", r"size|dimension|尺寸|尺码|^面积$"),
-        (r"\b(?:how )?water ?proof\b|\bwater[- ]?resistant\b|\bin the rain\b|(?:能|可以?)?(?:防不防水|防水|防雨|淋雨)(?:性能|性)?", r"water|防水"),
+        (r"\bhow (?:big|large)\b|多大", r"size|dimension|尺寸|尺码|^面积$|capacity|容量", r"规格|diameter"),
+        (r"\bsizes?\b|\bdimensions?\b|尺码|尺寸", r"size|dimension|尺寸|尺码|^面积$"),
+        (r"\b(?:how )?water ?proof\b|\bwater[- ]?resistant\b|\b(?:in|for|against) (?:the )?rain\b|(?:能|可以?)?(?:防不防水|防水|防雨|淋雨|下雨(?:天|时)?)(?:性能|性)?", r"water|防水"),
         (r"\bseasons?\b|\b(?:for|in) (?:the )?(?:winter|summer|spring|autumn)\b|季节?|(?:冬天|夏天|冬季|夏季|春天|秋天)", r"season|季"),
         (r"\bbrand\b|\bwho makes\b|\bmaker\b|\bmanufacturer\b|品牌|(?:什么|哪个)?牌子|什么牌", r"brand|maker|manufacturer|品牌|牌子"),
         (r"\btell me (?:more |something )?about\b|\bspecial about\b|\bdescri(?:be|ption)\b|介绍|特点|怎么样", r"descri|about|描述|简介|介绍|说明|特点"),
@@ -50,10 +51,10 @@ _YES_NO = re.compile(
 _UNIT = re.compile(r" (?:[ckm]?m|k?g|ml|l|sqm|inch|w|mah|gb|gbp|eur|usd|cny|pence|years|minutes)$")
 """What a column's label may end in: "weight_g", "length_cm"."""
 _SAID_BESIDE = frozenset(
-    "product item model article current currently now today right exactly actually come use looking interested pls sell".split()
+    "product item model article current currently now today right exactly actually come use looking interested pls sell u kg gram good suitable".split()
 )
 _SAID_BESIDE_HAN = re.compile(
-    r"请问|你好|您好|我?想(?:问|知道|了解|买|要)|你们|您们?|我|这[款个种件双顶台]?|那[款个种件双顶台]?|的|是|吗|呢|呀|啊|吧|么|了|有|在|卖|能|可以|可|要|用|适合|现在|多久|多长时间|几|啥|最|目前|还|都|和|跟|以及|多少|什么|哪些|哪种|几种|一下|一[款个件]|款|个|做|穿"
+    r"请问|你好|您好|我?想(?:问|知道|了解|买|要)|你们|您们?|我|这[款个种件双顶台]?|那[款个种件双顶台]?|的|是|吗|呢|呀|啊|吧|么|了|有|在|卖|能|可以|可|要|用|适合|现在|多久|多长时间|几种?|啥|最|目前|还|都|和|跟|以及|多少|什么|哪些|哪种|几种|一下|一[款个件]|款|个|做|穿"
 )
 
 
@@ -94,7 +95,7 @@ def field_match(question: str, text: str) -> float:
 
 
 def _folded(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = re.sub("['’](?:s|re|d|ll)\\b", " ", unicodedata.normalize("NFKC", text).casefold())  # what's, where's
     return " ".join((language.simplified(folded) if language.is_han(folded) else folded).split())
 
 

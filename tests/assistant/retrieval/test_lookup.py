@@ -44,6 +44,8 @@ def fields(question: str, *rows: str) -> list[str]:
         ("Does the Kestrel 2 have two doors?", ["description: Two doors, so nobody climbs over the other."]),
         ("How much is the Kestrel 2? And how heavy is it?", ["weight_g: 1980"]),
         ("How long is the Kestrel 2?", ["size_range: 210 x 130 cm"]),  # no field is called a length
+        ("what's the kestrel 2 made from", ["material: ripstop polyester"]),
+        ("How big is the Kestrel 2?", ["size_range: 210 x 130 cm", "capacity: 2 persons"]),
         ("红隼双人帐篷防水吗？", ["waterproof: 3000 mm"]),
         ("請問紅隼雙人帳篷多少錢", ["price: 289.00 EUR"]),
         ("红隼双人帐篷还有货吗", ["stock: 23"]),
@@ -101,6 +103,12 @@ def test_one_word_that_neither_explains_leaves_it_to_the_reader(question):
 @given(st.text("bcdfghjkmnpqrstvwxz", min_size=4, max_size=12))
 def test_no_invented_word_is_passed_over(word):
     assert fields(f"How much is the Kestrel 2 {word}?", TENT) == []
+
+
+def test_without_a_price_the_prices_of_a_row_are_what_it_costs():
+    room = "名称: 亲子房\n平日价: 380元\n周末价: 480元\n加床: 80元"
+    assert fields("亲子房多少钱", room) == ["平日价: 380元", "周末价: 480元"]
+    assert fields("亲子房多少钱", room + "\n零售价: 400元") == ["零售价: 400元"]
 
 
 def test_the_record_with_the_whole_name_is_meant_not_the_longer_one():
