@@ -49,6 +49,8 @@ def fields(question: str, *rows: str) -> list[str]:
         ("红隼双人帐篷防水吗？", ["waterproof: 3000 mm"]),
         ("請問紅隼雙人帳篷多少錢", ["price: 289.00 EUR"]),
         ("红隼双人帐篷还有货吗", ["stock: 23"]),
+        ("红隼双人帐篷还剩多少", ["stock: 23"]),
+        ("红隼双人帐篷下雨天能用吗", ["waterproof: 3000 mm"]),
         ("有红隼双人帐篷吗", ["stock: 23"]),
         ("红隼双人帐篷能睡几个人？", ["capacity: 2 persons"]),
         ("Kestrel 2多重", ["weight_g: 1980"]),
@@ -109,6 +111,10 @@ def test_without_a_price_the_prices_of_a_row_are_what_it_costs():
     room = "名称: 亲子房\n平日价: 380元\n周末价: 480元\n加床: 80元"
     assert fields("亲子房多少钱", room) == ["平日价: 380元", "周末价: 480元"]
     assert fields("亲子房多少钱", room + "\n零售价: 400元") == ["零售价: 400元"]
+
+
+def test_how_long_a_course_is_is_its_duration():
+    assert fields("How long is the Knot Course?", "name: Knot Course\nduration: 90 minutes") == ["duration: 90 minutes"]
 
 
 def test_the_record_with_the_whole_name_is_meant_not_the_longer_one():
