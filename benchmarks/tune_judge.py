@@ -1,7 +1,7 @@
 """tune-judge: the judge learns further on the companies of `calibration/near`; writes a new judge.safetensors.
 
 Each question is searched in its company's documents as the product does. Of the sentences found the judge learns
-which answer: they compete in one softmax with "none of them", which is right for a near miss. The upper layers learn
+which answer: they compete in one softmax with "none of them", which is right for a near miss. Its layers learn
 by LoRA, with their norms and biases and the head; the sums with what was learned before are cut to the same ranks.
 The figures, of the file before and of the one written, are of companies that are kept aside, and of plain questions, which
 it must not unlearn.
@@ -49,7 +49,7 @@ DIALOGUES = calibrate.COMPANIES / "dialogues.jsonl"
 MINUTES = "TUNE_MINUTES"
 FOUND, SHOWN = reader.JUDGED_UNITS, 6
 """Sentences kept of a question, as many as the judge reads, and those of them that it is learned with."""
-LAYERS, RANK, RATE, QUESTIONS = 6, 16, 3e-4, 8
+LAYERS, RANK, RATE, QUESTIONS = 12, 16, 3e-4, 8
 """Upper layers that learn, their LoRA's rank, the highest learning rate, questions a step."""
 BATCH_TOKENS = 6000
 
@@ -158,7 +158,7 @@ def shown(gold: Sequence[bool], most: int) -> list[int]:
 
 
 class Learner:
-    """The judge in PyTorch: its upper layers under LoRA, the lower ones as they are."""
+    """The judge in PyTorch: its upper LAYERS under LoRA, the others as they are."""
 
     def __init__(self, base: e5.Model, stored: Mapping[str, Any]) -> None:
         from peft import LoraConfig, get_peft_model
