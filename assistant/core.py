@@ -93,7 +93,8 @@ class Assistant:
         self.listeners: list[Callable[[str, Answer], None]] = []
         """Called with (collection, answer) for every answer but those of a named adapter: trials are no customers."""
         server = settings.server
-        places = min(2, server.concurrency) if engine_name(settings) == "hf" else server.concurrency  # one at a time
+        one_by_one = choice.engine_name(settings) == "hf"
+        places = min(2, server.concurrency) if one_by_one else server.concurrency
         self.line = Line(places, server.queue_size, patience_s=server.wait_s)
         self.router = Router(self.hosting.shelf, self.hosting.deployments, settings.tenant)
         encode = encoder(searcher, settings, lambda name: bool(store.collection(settings.tenant, name)))
@@ -113,7 +114,7 @@ class Assistant:
         with self._engine_lock:
             if self._engine is None:
                 try:
-                    self._engine = registry.resolve("engines", engine_name(self.settings))(self.settings)
+                    self._engine = registry.resolve("engines", choice.engine_name(self.settings))(self.settings)
                 except EngineError:
                     raise
                 except Exception as error:  # a full disk, too
@@ -250,7 +251,8 @@ class Assistant:
             yield from several.answers(self._walk, conversation, draft, parts)
             return
         # 2. Goods, instead of an answer or beside it.
-        offer = self.counter.offer(conversation, draft.info.name, draft.question, draft.language)
+        named = self.searcher.with_name(draft.info, prompts.thread(conversation.messages))
+        offer = self.counter.offer(conversation, draft.info.name, named or draft.question, draft.language)
         if offer is not None and (offer.alone or offer.advice.recommendations):
             draft.advice = offer.advice
         if offer is not None and offer.alone:
@@ -259,7 +261,8 @@ class Assistant:
             yield draft.add(Piece(offer.advice.text, (), ""))
             return
         # 3. Passages, for a query that needs no conversation.
-        asked = prompts.Asked(offer.question) if offer is not None and offer.question else asked
+        named = offer.question if offer is not None and offer.question else named
+        asked = prompts.Asked(named, whole=True) if named else asked
         draft.query = asked.query
         try:
             reading = self._find(draft, asked)
@@ -326,16 +329,16 @@ class Assistant:
 
     def _find(self, draft: Draft, asked: prompts.Asked) -> Reading:
         """The passages and what they say; a second time where only that tells whether the question stands alone."""
-        draft.hits, reading = self._read(draft, asked.query)
+        draft.hits, reading = self._read(draft, asked.query, whole=asked.whole)
         other = functools.cache(lambda: self._read(draft, asked.other))
         if asked.other_instead(reading.support, lambda: other()[1].support):
             draft.query, (draft.hits, reading) = asked.other, other()
         draft.support = reading.support
         return reading
 
-    def _read(self, draft: Draft, query: str) -> tuple[tuple[Hit, ...], Reading]:
+    def _read(self, draft: Draft, query: str, *, whole: bool = False) -> tuple[tuple[Hit, ...], Reading]:
         info = draft.info
-        variants = () if query == draft.question else (draft.question,)
+        variants = () if whole or query == draft.question else (draft.question,)
         hits = self.searcher.search(info.tenant, info.name, query, self.settings.retrieval.top_k, variants=variants)
         return hits, self._reader(info).read(query, hits)
 
@@ -365,7 +368,7 @@ class Assistant:
     def _compose(self, conversation: Conversation, draft: Draft, reading: Reading) -> Iterator[AskEvent]:
         leading = composer.quotes(reading)
         try:
-            draft.shape = self._shape(draft)
+            draft.shape = self._shape(draft, reading)
             if draft.shape != "free":
                 yield from map(draft.add, leading)
             if draft.shape != "quotes":
@@ -381,14 +384,16 @@ class Assistant:
                 draft.notes.append("no sentence of the model was supported: the best passages are quoted")
             yield from map(draft.add, leading)
 
-    def _shape(self, draft: Draft) -> str:
-        """How this answer is made; `quotes` where the model does not write the question's language."""
+    def _shape(self, draft: Draft, reading: Reading) -> str:
+        """How this answer is made; `quotes` where a field is the answer or the model does not write the language."""
         if self.engine.location == "remote" and not self.outbound.allows(draft.info.name):
             draft.notes.append(f"{draft.info.name} does not leave this machine: quotes only, nothing was sent")
             return "quotes"
         shape = self.settings.model.shape
         if shape == "auto":
             shape = "quote-first"
+        if shape == "quote-first" and reading.looked_up:
+            return "quotes"
         model = self.engine.model
         if shape != "quotes" and model.languages and draft.language not in model.languages:
             draft.notes.append(f"{model.name} does not write {draft.language}: the passages are quoted verbatim")
@@ -447,7 +452,7 @@ class Assistant:
         manifest = ""
         with contextlib.suppress(ConfideError):
             manifest = self.searcher.manifest(draft.info.tenant, draft.info.name)
-        engine, model = engine_name(self.settings), ModelInfo("", "", 0)
+        engine, model = choice.engine_name(self.settings), ModelInfo("", "", 0)
         if self._engine is not None:
             engine, model = self._engine.name, self._engine.model
         return draft.answer(answer_id, engine=engine, model=model, index_manifest=manifest)
@@ -490,10 +495,3 @@ def _again(answer: Answer) -> Iterator[AskEvent]:
 
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC).replace(tzinfo=None)
-
-
-def engine_name(settings: Settings) -> str:
-    """The engine that `auto` means: a remote server where one is configured, else what was measured quickest here."""
-    if settings.model.engine != "auto":
-        return settings.model.engine
-    return "remote" if settings.remote.url else choice.chosen(settings)

@@ -189,8 +189,8 @@ def _accelerator(settings: Settings) -> Check:
 
 
 def _model(settings: Settings) -> Check:
-    from assistant.core import engine_name
     from assistant.engines import models
+    from assistant.engines.choice import engine_name
 
     engine = engine_name(settings)
     if engine not in {"hf", "openvino"}:
@@ -203,10 +203,9 @@ def _model(settings: Settings) -> Check:
 
 
 def _engine(settings: Settings) -> Check:
-    from assistant.core import engine_name
     from assistant.engines import choice
 
-    name = engine_name(settings)
+    name = choice.engine_name(settings)
     if settings.model.engine != "auto" or name == "remote":
         return Check("engine", "ok", f"{name}, by the settings")
     found = choice.kept(settings)

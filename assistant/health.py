@@ -76,7 +76,7 @@ def _index(assistant: Assistant) -> None:
 
 
 def _model(assistant: Assistant) -> None:
-    from assistant.core import engine_name
+    from assistant.engines.choice import engine_name
 
     name, settings = engine_name(assistant.settings), assistant.settings
     if name == "remote":

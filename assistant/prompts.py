@@ -108,18 +108,22 @@ class Asked:
     """The last question of a conversation as a search query.
 
     Where its words do not tell whether it leans on what was said before, `other` is the second way to read it: behind
-    that, or, where `query` has that already, by itself. `torn`: its words alone would rather have `other`.
+    that, or, where `query` has that already, by itself. `torn`: its words alone would rather have `other`. `whole`:
+    what it leans on stands in it by its name, so that it is searched for by itself.
     """
 
     query: str
     other: str = ""
     torn: bool = False
+    whole: bool = False
 
     def other_instead(self, support: float, read: Callable[[], float]) -> bool:
         """Whether to take `other`: where it is far better supported than `query`; `read` gives its support, if needed."""
         return bool(self.other) and _odds(read()) > FAR_BETTER * _odds(support)
 
 
+THREAD = 6
+"""Questions of one conversation that are read together at most."""
 FAR_BETTER = 8.0
 """Chosen, as the rules here, on benchmarks/calibration/dialogues.jsonl (`python -m benchmarks follow-ups`)."""
 
@@ -169,6 +173,22 @@ def standalone(turns: Sequence[Message]) -> str:
     """
     question = asked(turns)
     return question.other if question.torn else question.query
+
+
+def thread(turns: Sequence[Message]) -> list[str]:
+    """The customer's last question behind those it may lean on, the oldest first: back to one that stands alone.
+
+    >>> asked_before = [Message("user", said) for said in ("Is there parking?", "How heavy is the Alder 2 tent?")]
+    >>> thread([*asked_before, Message("user", "And how large is it?")])
+    ['How heavy is the Alder 2 tent?', 'And how large is it?']
+    """
+    found: list[str] = []
+    for turn in reversed(turns):
+        if turn.role == "user":
+            found.insert(0, language.unaddressed(turn.text.strip()))
+            if len(found) == THREAD or not leans_on_context(found[0]):
+                break
+    return found
 
 
 def leans_on_context(question: str) -> bool:

@@ -34,6 +34,13 @@ _NEW = 32
 _PROMPT = "A customer asks about the tent that was delivered last week, its poles and pegs, and what it costs. " * 14
 
 
+def engine_name(settings: Settings) -> str:
+    """The engine that `auto` means: a remote server where one is configured, else what was measured quickest here."""
+    if settings.model.engine != "auto":
+        return settings.model.engine
+    return "remote" if settings.remote.url else chosen(settings)
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """One engine here: seconds to load it and for a short answer to a prompt of 300 tokens, MB of memory after it.

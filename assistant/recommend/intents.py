@@ -171,7 +171,7 @@ def follow_up(message: str, wish: Wish) -> FollowUp | None:
     short = len(re.findall(r"[a-z0-9']+|[\u3400-\u9fff]", text)) <= 12
     # 第二个有货吗 asks of one item, it does not refine the list.
     changed = [one for one in wish.conditions if about is None or one.field != "stock"]
-    if short and changed and not kind:
+    if short and changed and not (kind or wish.called):
         return FollowUp("refine", place)
     return about
 

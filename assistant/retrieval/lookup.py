@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assistant import language
@@ -74,14 +74,35 @@ def asked_for(question: str, passages: Sequence[Passage]) -> set[tuple[str, int]
     """
     question = _folded(question)
     *before, last = (question[start:end] for start, end in language.sentences(question)) if question else ("",)
-    records = {passage.id: record for passage in passages if (record := _record(passage)) is not None}
+    records = _records(passages)
     for context in ("", " ".join(before)):
-        found = {one: starts for one, record in records.items() if (starts := _explained(last, context, record))}
-        whole = {one for one in found if any(name in f"{context} {last}" for name in records[one].names)}
-        called = {one: found[one] for one in whole} or found
+        called = _called(last, context, records)
         if called and len(called) <= MAX_CALLED:
             return {(one, start) for one, starts in called.items() for start in starts}
     return set()
+
+
+def with_name(questions: Sequence[str], find: Callable[[str], Sequence[Passage]]) -> str:
+    """The last of a conversation's questions behind the name of the one record that those before it are about.
+
+    "How heavy is the Alder 2?", "And how large is it?" is "Alder 2 And how large is it?": what was asked of the record before is
+    not asked again. "And the Lark?" behind it is "Lark How heavy is the?". "" where the last asks for no field of such
+    a record, or any of them says more than that. `find` gives the passages for a text.
+    """
+    *before, last = questions
+    if before and (name := _only_named(_folded(last), _records(find(last)))):
+        previous = with_name(before, find) or before[-1]
+        asked = _nameless(_folded(previous), _records(find(previous)))
+        return f"{name} {asked}" if asked else ""
+    for place in reversed(range(len(before))):
+        records = _records(find(before[place]))
+        called = _called(_folded(last), _folded(" ".join(before[place:])), records)
+        if len(called) == 1:
+            names = records[next(iter(called))].names
+            return (
+                f"{next((name for name in names if language.is_han(name) == language.is_han(last)), names[0])} {last}"
+            )
+    return ""
 
 
 def field_match(question: str, text: str) -> float:
@@ -94,6 +115,26 @@ def field_match(question: str, text: str) -> float:
     return -1.0 if asked else 0.0
 
 
+def _only_named(text: str, records: Mapping[str, _Record]) -> str:
+    """The name of the one record that a text calls by its whole name, with no word of substance beside it; else ""."""
+    found = set()
+    for record in records.values():
+        for name in record.names:
+            at = _whole(name).search(text)
+            if at is not None and not _unexplained(f"{text[: at.start()]} {text[at.end() :]}", record):
+                found.add(name)
+    return found.pop() if len(found) == 1 else ""
+
+
+def _nameless(text: str, records: Mapping[str, _Record]) -> str:
+    """A question without the whole name of a record in it, where it asks for a field of that; else ""."""
+    for one in _called(text, "", records):
+        for name in records[one].names:
+            if _whole(name).search(text):
+                return " ".join(_whole(name).sub(" ", text).split())
+    return ""
+
+
 def _folded(text: str) -> str:
     folded = re.sub("['’](?:s|re|d|ll)\\b", " ", unicodedata.normalize("NFKC", text).casefold())  # what's, where's
     return " ".join((language.simplified(folded) if language.is_han(folded) else folded).split())
@@ -102,6 +143,17 @@ def _folded(text: str) -> str:
 def _labelled(label: str) -> str:
     """A column's label as it is compared: "weight_g" is the weight."""
     return _UNIT.sub("", label.strip().casefold().replace("_", " "))
+
+
+def _records(passages: Sequence[Passage]) -> dict[str, _Record]:
+    return {passage.id: record for passage in passages if (record := _record(passage)) is not None}
+
+
+def _called(last: str, context: str, records: Mapping[str, _Record]) -> dict[str, set[int]]:
+    """Starts of the fields that a sentence asks for, by the record; of those with a whole name in it, where there are."""
+    found = {one: starts for one, record in records.items() if (starts := _explained(last, context, record))}
+    whole = {one for one in found if any(name in f"{context} {last}" for name in records[one].names)}
+    return {one: found[one] for one in whole} or found
 
 
 def _record(passage: Passage) -> _Record | None:

@@ -125,7 +125,7 @@ class Reader:
         support = float(logistic(features[None, :], model["support"])[0])
         looked = looked_up(question, units)
         if looked.any():
-            scores, support = np.where(looked, scores.max(), scores), max(support, LOOKED_UP)
+            scores, support = np.where(looked, LOOKED_UP, scores), max(support, LOOKED_UP)
         order = np.lexsort((~looked, -scores))
         return Reading(
             tuple(units[place] for place in order),

@@ -20,7 +20,7 @@ from assistant import language
 from assistant.errors import BadInput, IndexMismatch, UnknownName
 from assistant.registry import did_you_mean
 from assistant.retrieval import index as indexes
-from assistant.retrieval import qdrant
+from assistant.retrieval import lookup, qdrant
 from assistant.retrieval.calibration import calibration
 from assistant.retrieval.embedders import (
     LANGUAGES,
@@ -128,6 +128,19 @@ class Searcher:
         best = [(index.passage_ids[int(rows[place])], float(scores[place])) for place in order]
         hits = self._stored(info, best, wanted, found_by)
         return self._reranked(queries[0], hits)[:k]
+
+    def with_name(self, info: CollectionInfo, questions: Sequence[str]) -> str:
+        """The last of a conversation's questions with the name of the record that it is about; see `lookup.with_name`.
+
+        "" where it leans on none, and where the index fails: the search for the answer will say so.
+        """
+        try:
+            return lookup.with_name(
+                questions, lambda text: [hit.passage for hit in self.search(info.tenant, info.name, text)]
+            )
+        except Exception:
+            _LOG.warning("no record of the conversation was looked for", exc_info=True)
+            return ""
 
     def _stored(
         self, info: CollectionInfo, best: Sequence[tuple[str, float]], wanted: int, found_by: FoundBy

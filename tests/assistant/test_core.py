@@ -308,7 +308,7 @@ def test_the_watch_keeps_the_limit_and_closes_the_engine():
 
 
 def test_settings_decide_the_engine(tmp_path):
-    from assistant.core import engine_name
+    from assistant.engines.choice import engine_name
 
     assert engine_name(Settings(data_dir=tmp_path)) == "hf"  # nothing was measured there
     assert engine_name(load_settings(remote={"url": "http://127.0.0.1:1/v1"})) == "remote"

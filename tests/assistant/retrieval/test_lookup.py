@@ -163,3 +163,30 @@ def test_a_hint_tells_which_field_a_question_is_about():
     assert lookup.field_match("Is it too heavy to carry?", "weight_g: 1980") == 1.0
     assert lookup.field_match("Is it too heavy to carry?", "price: 289.00 EUR") == -1.0
     assert lookup.field_match("Is it any good?", "price: 289.00 EUR") == 0.0
+
+
+LARK = "name: Lark 1\nname_zh: 云雀单人帐篷\nprice: 199.00 EUR\nweight_g: 990\nmaterial: nylon\nstock: 0"
+
+
+@pytest.mark.parametrize(
+    ("questions", "named"),
+    [
+        (["How heavy is the Kestrel 2?", "And what is it made of?"], "kestrel 2 And what is it made of?"),
+        (["How heavy is the Kestrel 2?", "What is it made of?", "how much is it"], "kestrel 2 how much is it"),
+        (["红隼双人帐篷多重", "下雨天能用吗"], "红隼双人帐篷 下雨天能用吗"),
+        (["How heavy is the Kestrel 2?", "And the Lark 1?"], "lark 1 how heavy is the ?"),
+        (
+            ["How heavy is the Kestrel 2?", "And the Lark 1?", "And what is it made of?"],
+            "lark 1 And what is it made of?",
+        ),
+        (["How heavy is the Kestrel 2?", "What is it made of?", "And the Lark 1?"], "lark 1 what is it made of?"),
+        (["红隼双人帐篷多重", "云雀单人帐篷呢"], "云雀单人帐篷 多重"),
+        (["How heavy is the Kestrel 2?", "Can I return it?"], ""),  # no field
+        (["Can I have the Kestrel 2 repaired?", "And how much is it?"], ""),  # what the repair costs
+        (["Is there parking?", "And the Lark 1?"], ""),
+        (["How heavy is the Kestrel 2?"], ""),
+    ],
+)
+def test_a_follow_up_about_a_record_is_asked_by_its_name(questions, named):
+    rows = [passage(row, f"p{number}") for number, row in enumerate((TENT, FLOOR, LARK))]
+    assert lookup.with_name(questions, lambda text: rows) == named
