@@ -199,7 +199,7 @@ def test_where_no_question_is_answered_there_is_one_refusal(make):
 def test_a_later_question_is_understood_in_the_one_before_it(make):
     assistant, asked = make(shape="quotes"), []
     read = assistant._read
-    assistant._read = lambda draft, query: (asked.append(query), read(draft, query))[1]
+    assistant._read = lambda draft, query, **how: (asked.append(query), read(draft, query, **how))[1]
     run(assistant, "Are broken tent poles repaired? And is it free?")
     assert any("poles" in query and "free" in query for query in asked)
 
