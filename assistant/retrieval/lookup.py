@@ -85,9 +85,9 @@ def asked_for(question: str, passages: Sequence[Passage]) -> set[tuple[str, int]
 def with_name(questions: Sequence[str], find: Callable[[str], Sequence[Passage]]) -> str:
     """The last of a conversation's questions behind the name of the one record that those before it are about.
 
-    "How heavy is the Alder 2?", "And how large is it?" is "Alder 2 And how large is it?": what was asked of the record before is
-    not asked again. "And the Lark?" behind it is "Lark How heavy is the?". "" where the last asks for no field of such
-    a record, or any of them says more than that. `find` gives the passages for a text.
+    "How heavy is the Alder 2?", "And how large is it?" is "alder 2 And how large is it?": what was asked of the record
+    before is not asked again. "And the Lark?" behind it is "lark how large is it?". "" where the last asks for no field
+    of such a record, or any of them says more than that. `find` gives the passages for a text.
     """
     *before, last = questions
     if before and (name := _only_named(_folded(last), _records(find(last)))):
@@ -99,9 +99,8 @@ def with_name(questions: Sequence[str], find: Callable[[str], Sequence[Passage]]
         called = _called(_folded(last), _folded(" ".join(before[place:])), records)
         if len(called) == 1:
             names = records[next(iter(called))].names
-            return (
-                f"{next((name for name in names if language.is_han(name) == language.is_han(last)), names[0])} {last}"
-            )
+            same_script = (name for name in names if language.is_han(name) == language.is_han(last))
+            return f"{next(same_script, names[0])} {last}"
     return ""
 
 

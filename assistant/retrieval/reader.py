@@ -125,7 +125,10 @@ class Reader:
         support = float(logistic(features[None, :], model["support"])[0])
         looked = looked_up(question, units)
         if looked.any():
-            scores, support = np.where(looked, LOOKED_UP, scores), max(support, LOOKED_UP)
+            own = {unit.span.passage.id for unit, found in zip(units, looked, strict=True) if found}
+            others = np.array([unit.record and unit.span.passage.id not in own for unit in units])
+            scores = np.where(looked, LOOKED_UP, np.where(others, 0.0, scores))
+            support = max(support, LOOKED_UP)
         order = np.lexsort((~looked, -scores))
         return Reading(
             tuple(units[place] for place in order),

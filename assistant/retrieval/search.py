@@ -7,6 +7,7 @@ passage answers the question: that is `reader.py`.
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import threading
@@ -134,10 +135,9 @@ class Searcher:
 
         "" where it leans on none, and where the index fails: the search for the answer will say so.
         """
+        find = functools.cache(lambda text: [hit.passage for hit in self.search(info.tenant, info.name, text)])
         try:
-            return lookup.with_name(
-                questions, lambda text: [hit.passage for hit in self.search(info.tenant, info.name, text)]
-            )
+            return lookup.with_name(questions, find)
         except Exception:
             _LOG.warning("no record of the conversation was looked for", exc_info=True)
             return ""

@@ -15,6 +15,7 @@ from assistant.engines.echo import EchoEngine
 from assistant.engines.watch import watched
 from assistant.errors import BadInput, EngineTimeout, EngineUnavailable, UnknownName
 from assistant.hosting import Choice, Hosting
+from assistant.ingest import ingest
 from assistant.retrieval.reader import Reader
 from assistant.router import Guess, Route
 from assistant.settings import Settings, load_settings
@@ -277,6 +278,38 @@ def test_a_follow_up_is_searched_with_its_question_before(make):
     answer = run(make(), "And what does it cost?", conversation)
     assert answer.receipt.query == "Do you repair tent poles? And what does it cost?"
     assert "15 EUR" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("earlier", "question", "said"),
+    [
+        (["How heavy is the Kestrel 2?"], "And what is it made of?", "name: Kestrel 2\nmaterial: ripstop polyester"),
+        (["How heavy is the Kestrel 2?"], "And the Lark 1?", "name: Lark 1\nweight_g: 990"),
+        (["How heavy is the Kestrel 2?", "And the Lark 1?"], "how much is it", "name: Lark 1\nprice: 199.00 EUR"),
+        (["红隼双人帐篷多重"], "下雨天能用吗", "name: Kestrel 2\nwaterproof: 3000 mm"),
+    ],
+)
+def test_a_follow_up_about_a_product_is_answered_from_its_row_and_no_model_is_asked(
+    make, tmp_path, earlier, question, said
+):
+    assistant = make(Broken(EngineTimeout("never to be asked")))
+    (tmp_path / "products.csv").write_text(
+        "name,name_zh,category,price,weight_g,material,waterproof\n"
+        "Kestrel 2,红隼双人帐篷,tents,289.00 EUR,1980,ripstop polyester,3000 mm\n"
+        "Lark 1,云雀单人帐篷,tents,199.00 EUR,990,nylon,2000 mm\n"
+        + "".join(f"Mat {n},垫子{n},made of foam,9.00 EUR,400,what is it made of,no\n" for n in range(8)),
+        encoding="utf-8",
+    )
+    ingest(
+        [tmp_path / "products.csv"],
+        store=assistant.store,
+        settings=assistant.settings,
+        index=assistant.searcher,
+        collection="shop",
+    )
+    before = tuple(Message(role, text) for asked in earlier for role, text in (("user", asked), ("assistant", "-")))
+    answer = run(assistant, question, Conversation("", messages=before))
+    assert (answer.outcome, answer.text) == (Outcome.ANSWERED, said)
 
 
 def test_a_short_question_about_something_else_is_not_answered_about_what_was_said_before(make):

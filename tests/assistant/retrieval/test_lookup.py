@@ -190,3 +190,13 @@ LARK = "name: Lark 1\nname_zh: 云雀单人帐篷\nprice: 199.00 EUR\nweight_g: 
 def test_a_follow_up_about_a_record_is_asked_by_its_name(questions, named):
     rows = [passage(row, f"p{number}") for number, row in enumerate((TENT, FLOOR, LARK))]
     assert lookup.with_name(questions, lambda text: rows) == named
+
+
+def test_beside_what_is_looked_up_no_field_of_another_record_is_an_answer(hashing):
+    hits = [Hit(passage(row, name), 1.0, "dense") for name, row in (("k2", TENT), ("k1", TENT.replace(" 2", " 1")))]
+    reading = hashing.read("What does the Kestrel 2 cost?", hits)
+    scores = {
+        (unit.span.passage.id, unit.span.text): score for unit, score in zip(reading.units, reading.scores, strict=True)
+    }
+    assert scores["k2", "price: 289.00 EUR"] == reader.LOOKED_UP
+    assert {score for (one, _), score in scores.items() if one == "k1"} == {0.0}
