@@ -290,7 +290,7 @@ def test_a_follow_up_is_searched_with_its_question_before(make):
     ],
 )
 def test_a_follow_up_about_a_product_is_answered_from_its_row_and_no_model_is_asked(
-    make, tmp_path, earlier, question, said
+    make, tmp_path, monkeypatch, earlier, question, said
 ):
     assistant = make(Broken(EngineTimeout("never to be asked")))
     (tmp_path / "products.csv").write_text(
@@ -308,8 +308,11 @@ def test_a_follow_up_about_a_product_is_answered_from_its_row_and_no_model_is_as
         collection="shop",
     )
     before = tuple(Message(role, text) for asked in earlier for role, text in (("user", asked), ("assistant", "-")))
+    wished: list[str] = []
+    monkeypatch.setattr(assistant.counter, "offer", lambda conversation, name, asked, language: wished.append(asked))
     answer = run(assistant, question, Conversation("", messages=before))
     assert (answer.outcome, answer.text) == (Outcome.ANSWERED, said)
+    assert wished == [answer.receipt.query]  # or it would refine the list that was shown before
 
 
 def test_a_short_question_about_something_else_is_not_answered_about_what_was_said_before(make):
