@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 # Test processes run side by side: each with a thread a core would spend its time waiting for the others.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Somebody's own settings would change what is tested, and CONFIDE_DATA_DIR what is written to and erased.
+for variable in [name for name in os.environ if name.startswith("CONFIDE_") and name != "CONFIDE_EVAL_DATA"]:
+    del os.environ[variable]
 
 ROOT = Path(__file__).resolve().parent.parent
 
