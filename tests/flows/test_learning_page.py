@@ -61,6 +61,7 @@ def test_what_customers_correct_is_reviewed_learned_shown_and_approved(world):
     page.wait_for_selector("#answers-waiting table", timeout=30_000)
     choose(page, "answers-chosen", "kayaks")
     page.wait_for_function("() => document.querySelector('#answers-answer textarea').value == 'From May on.'")
+    page.wait_for_function("() => document.querySelector('#answers-questions textarea').value == 'Do you rent kayaks?'")
     page.fill("#answers-questions textarea", "Do you rent kayaks?\nCan I rent a kayak?")
     assert "Asia/Shanghai" in page.inner_text("#answers-until")
     page.fill("#answers-until input, #answers-until textarea", "2099-12-31")
